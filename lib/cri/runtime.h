@@ -1,0 +1,158 @@
+/*
+ * runtime.h: the Container Runtime Interface (runtime.v1) in plain structs, asynchronous on a loop. gRPC runs over one
+ * h2c connection to the runtime's unix socket (a second one for image pulls). protobuf types stay inside lib/cri.
+ *
+ * Every call takes a callback that runs exactly once, unless the client is freed first. err is set on failure: codes from
+ * the gRPC status (5 ERR_NOT_FOUND, 6 ERR_EXISTS, 12 ERR_UNSUPPORTED, 4 ERR_TIMEOUT, 14 ERR_REFUSED, else ERR_INTERNAL).
+ * Results are borrowed during the callback. Strings in configs are borrowed for the call.
+ */
+#pragma once
+
+#include "base/loop.h"
+#include "base/str.h"
+
+struct cri;
+
+int cri_new(struct loop *loop, const char *socket_path, struct cri **ret, struct err *err) MUST_CHECK;
+struct cri *cri_free(struct cri *cri);
+
+struct cri_pair {
+    const char *key, *value;
+};
+struct cri_pairs {
+    struct cri_pair *items;
+    size_t n;
+};
+/* The value of a key, or NULL. */
+const char *cri_pairs_get(const struct cri_pairs *pairs, const char *key);
+
+enum cri_namespace_mode { CRI_NS_POD, CRI_NS_CONTAINER, CRI_NS_NODE, CRI_NS_TARGET }; /* protocol numbers 0..3 */
+
+struct cri_int { bool set; int64_t value; };
+
+struct cri_security { /* sandbox and container */
+    enum cri_namespace_mode network, pid, ipc;
+    const char *target_id;
+    bool privileged, readonly_rootfs, no_new_privileges;
+    struct cri_int run_as_user, run_as_group;
+    const char *run_as_username;
+    const int64_t *supplemental_groups;
+    size_t n_supplemental_groups;
+    const char *const *add_capabilities, *const *drop_capabilities; /* NULL-ended, or NULL */
+    int seccomp_profile; /* 0 RuntimeDefault, 1 Unconfined, 2 Localhost (protocol numbers) */
+    const char *seccomp_localhost;
+    const char *const *masked_paths, *const *readonly_paths;
+};
+
+struct cri_resources { /* 0: not set */
+    int64_t cpu_period, cpu_quota, cpu_shares, memory_limit_b, oom_score_adj;
+};
+
+struct cri_sandbox_config {
+    const char *name, *uid, *namespace;
+    uint32_t attempt;
+    const char *hostname, *log_directory;
+    const char *const *dns_servers, *const *dns_searches, *const *dns_options; /* NULL-ended, or NULL */
+    struct cri_pairs labels, annotations, sysctls;
+    const char *cgroup_parent;
+    struct cri_security security;
+    struct cri_resources overhead, resources;
+};
+
+struct cri_mount {
+    const char *container_path, *host_path;
+    bool readonly;
+};
+
+struct cri_container_config {
+    const char *name;
+    uint32_t attempt;
+    const char *image;       /* id or name as known to the runtime */
+    const char *image_spec;  /* as the user wrote it */
+    const char *const *command, *const *args; /* NULL-ended, or NULL */
+    const char *working_dir;
+    struct cri_pairs envs, labels, annotations;
+    const struct cri_mount *mounts;
+    size_t n_mounts;
+    const char *log_path; /* relative to the sandbox's log_directory */
+    bool stdin_open, stdin_once, tty;
+    struct cri_security security;
+    struct cri_resources resources;
+};
+
+enum cri_container_state { CRI_CREATED, CRI_RUNNING, CRI_EXITED, CRI_UNKNOWN }; /* protocol numbers */
+
+struct cri_sandbox {
+    const char *id, *name, *uid, *namespace;
+    uint32_t attempt;
+    bool ready;
+    int64_t created_ns;
+    const char *ip;                /* from status only */
+    struct cri_pairs labels, annotations;
+};
+struct cri_container {
+    const char *id, *sandbox_id, *name, *image, *image_ref;
+    uint32_t attempt;
+    enum cri_container_state state;
+    int64_t created_ns, started_ns, finished_ns; /* started, finished, exit code, reason, message, log path: status only */
+    int32_t exit_code;
+    const char *reason, *message, *log_path;
+    struct cri_pairs labels, annotations;
+};
+struct cri_image {
+    const char *id;
+    const char *const *repo_tags, *const *repo_digests; /* NULL-ended */
+    uint64_t size_b;
+    struct cri_int uid;
+    const char *username;
+};
+
+typedef void cri_id_done(const char *id, struct err *err, void *data); /* id NULL on failure */
+typedef void cri_ok_done(struct err *err, void *data);
+typedef void cri_sandboxes_done(const struct cri_sandbox *items, size_t n, struct err *err, void *data);
+typedef void cri_containers_done(const struct cri_container *items, size_t n, struct err *err, void *data);
+typedef void cri_image_done(const struct cri_image *image, struct err *err, void *data); /* image NULL without err: not there */
+typedef void cri_images_done(const struct cri_image *items, size_t n, struct err *err, void *data);
+struct cri_status {
+    bool runtime_ready, network_ready;
+    const char *reason;                  /* of the first condition that is not true, or "" */
+    const char *name, *version;          /* runtime: "containerd", "1.6.20" */
+    const char *const *runtime_handlers; /* NULL-ended; may be empty on runtimes that do not tell */
+};
+typedef void cri_status_done(const struct cri_status *status, struct err *err, void *data);
+typedef void cri_exec_done(const char *out, size_t out_len, const char *errout, size_t errout_len, int32_t exit_code,
+                           struct err *err, void *data);
+
+void cri_status(struct cri *cri, cri_status_done *done, void *data);
+void cri_run_sandbox(struct cri *cri, const struct cri_sandbox_config *config, const char *runtime_handler,
+                     cri_id_done *done, void *data);
+void cri_stop_sandbox(struct cri *cri, const char *id, cri_ok_done *done, void *data);
+void cri_remove_sandbox(struct cri *cri, const char *id, cri_ok_done *done, void *data);
+/* One sandbox with its address. */
+void cri_sandbox_status(struct cri *cri, const char *id, cri_sandboxes_done *done, void *data);
+void cri_list_sandboxes(struct cri *cri, cri_sandboxes_done *done, void *data);
+void cri_create_container(struct cri *cri, const char *sandbox_id, const struct cri_container_config *config,
+                          const struct cri_sandbox_config *sandbox, cri_id_done *done, void *data);
+void cri_start_container(struct cri *cri, const char *id, cri_ok_done *done, void *data);
+/* timeout_s: grace before SIGKILL. */
+void cri_stop_container(struct cri *cri, const char *id, int64_t timeout_s, cri_ok_done *done, void *data);
+void cri_remove_container(struct cri *cri, const char *id, cri_ok_done *done, void *data);
+void cri_list_containers(struct cri *cri, cri_containers_done *done, void *data);
+void cri_container_status(struct cri *cri, const char *id, cri_containers_done *done, void *data);
+void cri_exec_sync(struct cri *cri, const char *id, const char *const *argv, int64_t timeout_s, cri_exec_done *done,
+                   void *data);
+/* The URL of the runtime's stream server; argv for exec only. */
+void cri_exec_url(struct cri *cri, const char *id, const char *const *argv, bool tty, bool in, bool out, bool errout,
+                  cri_id_done *done, void *data);
+void cri_attach_url(struct cri *cri, const char *id, bool tty, bool in, bool out, bool errout, cri_id_done *done, void *data);
+void cri_port_forward_url(struct cri *cri, const char *sandbox_id, const int32_t *ports, size_t n, cri_id_done *done, void *data);
+
+void cri_image_status(struct cri *cri, const char *image, cri_image_done *done, void *data);
+struct cri_auth { const char *username, *password, *auth, *identity_token, *registry_token; };
+/* id: the image's reference to use in configs. auth may be NULL. */
+void cri_pull_image(struct cri *cri, const char *image, const struct cri_auth *auth,
+                    const struct cri_sandbox_config *sandbox, cri_id_done *done, void *data);
+void cri_list_images(struct cri *cri, cri_images_done *done, void *data);
+void cri_remove_image(struct cri *cri, const char *image, cri_ok_done *done, void *data);
+
+DEFINE_CLEANUP_POINTER(struct cri *, cri_free)

@@ -1,0 +1,32 @@
+/*
+ * match.h: which profile takes a pod. Pure.
+ */
+#pragma once
+
+#include "fargate/profile.h"
+
+/* `*` any run of bytes, also none; `?` exactly one UTF-8 character. Linear time in practice, never exponential. */
+bool fargate_glob(const char *pattern, const char *text);
+
+enum fargate_verdict {
+    FARGATE_MATCHED,
+    FARGATE_NO_PROFILE,       /* no selector matches */
+    FARGATE_OPTED_OUT,        /* annotation eks.amazonaws.com/compute-type: ec2 */
+    FARGATE_DAEMONSET,        /* owned by a DaemonSet */
+    FARGATE_MIRROR,           /* static pod's mirror */
+    FARGATE_BOUND,            /* spec.nodeName is set already */
+    FARGATE_OTHER_SCHEDULER,  /* spec.schedulerName is neither empty, default-scheduler nor fargate-scheduler */
+    FARGATE_PROFILE_UNKNOWN,  /* the profile label names a profile that does not exist or does not match */
+};
+
+struct fargate_match {
+    enum fargate_verdict verdict;
+    const struct fargate_profile *profile; /* borrowed; NULL unless FARGATE_MATCHED */
+    size_t selector;                       /* index of the selector that matched */
+};
+
+/* namespace: of the request (a pod's own may be empty). A pod label FARGATE_PROFILE_LABEL chooses among matching profiles. */
+struct fargate_match fargate_match_pod(const struct fargate_profiles *profiles, const char *namespace,
+                                       const struct json *pod);
+/* One sentence for people: "no profile matches namespace 'x' and the pod's labels". Static text. */
+const char *fargate_verdict_text(enum fargate_verdict verdict);

@@ -1,0 +1,14 @@
+/*
+ * mutate.h: the patch that hands a matched pod to the serverless scheduler. Pure: pod and match in, RFC 6902 patch out.
+ */
+#pragma once
+
+#include "fargate/match.h"
+
+/*
+ * Fields (reference: what EKS does): spec.schedulerName, spec.priorityClassName with spec.priority (the API server's
+ * Priority plugin has already written 0 and refuses one without the other) and preemptionPolicy where it is set and
+ * differs, label FARGATE_PROFILE_LABEL, and what the profile adds (runtimeClassName, nodeSelector, tolerations). Nothing
+ * that already has the value: a second pass gives an empty array. Missing maps are made.
+ */
+struct json *fargate_mutate(const struct json *pod, const struct fargate_match *match) MUST_CHECK;

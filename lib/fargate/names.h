@@ -1,0 +1,32 @@
+/*
+ * names.h: the names that FKS shares with the world. Those under eks.amazonaws.com are AWS's own, because tools already
+ * key on them (dashboards, cost tools, DaemonSet affinities); fks.dev is ours.
+ */
+#pragma once
+
+#define FARGATE_SCHEDULER "fargate-scheduler"
+#define FARGATE_PROFILE_LABEL "eks.amazonaws.com/fargate-profile"       /* on pods: the profile that took them */
+#define FARGATE_COMPUTE_TYPE "eks.amazonaws.com/compute-type"           /* node label and taint "fargate"; pod annotation "ec2" opts out */
+#define FARGATE_COMPUTE_FARGATE "fargate"
+#define FARGATE_COMPUTE_EC2 "ec2"
+#define FARGATE_CAPACITY_ANNOTATION "CapacityProvisioned"               /* on pods: "0.25vCPU 0.5GB" */
+#define FARGATE_PRIORITY_CLASS "system-node-critical"
+#define FARGATE_PRIORITY 2000001000
+#define FARGATE_NODE_PREFIX "fargate-ip-"                               /* fargate-ip-A-B-C-D.REGION.compute.internal */
+
+#define FKS_GROUP "fks.dev"
+#define FKS_VERSION "v1"
+#define FKS_API_VERSION FKS_GROUP "/" FKS_VERSION
+#define FKS_PROFILES_PATH "/apis/" FKS_API_VERSION "/fargateprofiles"
+#define FKS_HOSTS_PATH "/apis/" FKS_API_VERSION "/fargatehosts"
+#define FKS_HOST_LABEL "fks.dev/host"             /* on pods and their Nodes: the FargateHost that runs them; set by the scheduler */
+#define FKS_PREFIX "fks.dev/"                     /* labels and annotations that only FKS's own identities may set on pods */
+#define FKS_POD_UID_ANNOTATION "fks.dev/pod-uid"  /* on Nodes: the pod they exist for */
+#define FKS_POD_ANNOTATION "fks.dev/pod"          /* on Nodes: its namespace/name */
+#define FKS_NAMESPACE "fks-system"                /* host Leases, leader Lease */
+
+/* User names of the programs' certificates and the group they share. */
+#define FKS_USER_WEBHOOK "system:fks:webhook"
+#define FKS_USER_SCHEDULER "system:fks:scheduler"
+#define FKS_USER_NODE_PREFIX "system:fks:node:"   /* + host name */
+#define FKS_IDENTITIES_GROUP "system:fks"

@@ -1,0 +1,68 @@
+/*
+ * client.h: requests to an API server. A request names a path; the answer is a JSON tree, or the server's Status as err
+ * (reason, code and message kept). Asynchronous on a loop for daemons, blocking for the command line.
+ */
+#pragma once
+
+#include "data/json.h"
+#include "kube/kubeconfig.h"
+#include "net/http.h"
+
+struct kube_client;
+struct kube_call;
+
+/* loop NULL: only the blocking kube_do. config is copied. user_agent: "fks-node/v0.1.0". */
+int kube_client_new(struct loop *loop, const struct kube_config *config, const char *user_agent,
+                    struct kube_client **ret, struct err *err) MUST_CHECK;
+struct kube_client *kube_client_free(struct kube_client *client);
+const struct kube_config *kube_client_config(const struct kube_client *client);
+
+#define KUBE_JSON "application/json"
+#define KUBE_JSON_PATCH "application/json-patch+json"
+#define KUBE_MERGE_PATCH "application/merge-patch+json"
+#define KUBE_STRATEGIC_PATCH "application/strategic-merge-patch+json"
+#define KUBE_APPLY_PATCH "application/apply-patch+yaml"
+
+struct kube_request {
+    const char *method; /* NULL: GET */
+    const char *path;   /* "/api/v1/namespaces/default/pods?limit=500": already encoded (kube_path builds it) */
+    const struct json *body; /* borrowed; or NULL */
+    const char *body_text;   /* instead of body: sent as it is */
+    const char *content_type; /* of the body; NULL: KUBE_JSON */
+    const char *accept;       /* NULL: application/json */
+    int64_t timeout_ms;       /* 0: 30 s, or the configuration's request timeout */
+};
+
+/*
+ * Called once. err unset: *answer is the tree (NULL for an empty body; take() it to keep it). err set: the server's
+ * Status (err->reason, http_status; *answer holds the Status) or a transport failure (http_status 0).
+ */
+typedef void kube_done(struct json **answer, struct err *err, void *data);
+
+struct kube_call *kube_start(struct kube_client *client, const struct kube_request *request, kube_done *done, void *data);
+void kube_cancel(struct kube_call *call); /* done is not called; NULL is fine */
+/* Blocking. *ret gets the answer, on a refusal the Status (free it in both cases); ret may be NULL. */
+int kube_do(struct kube_client *client, const struct kube_request *request, struct json **ret, struct err *err) MUST_CHECK;
+/* Blocking, raw bytes, any content type (logs, --raw); chunk as in http.h, or NULL to collect in *ret. */
+int kube_do_raw(struct kube_client *client, const struct kube_request *request, http_chunk *chunk, void *data,
+                struct buf *ret, struct err *err) MUST_CHECK;
+/* Streaming on the loop: the response body is handed to chunk; status ≥ 400 comes to done as a Status error. */
+struct kube_call *kube_stream(struct kube_client *client, const struct kube_request *request, http_chunk *chunk,
+                              kube_done *done, void *data);
+/* Warning: response headers (RFC 7234 299) of every answer are handed here, text only; NULL: ignored. */
+void kube_client_on_warning(struct kube_client *client, void (*callback)(const char *text, void *data), void *data);
+
+/*
+ * Builds a path: group "" is the core API; namespace, name, subresource may be NULL; each segment is encoded.
+ * kube_path("apps", "v1", "default", "deployments", "web", "scale") →
+ * "/apis/apps/v1/namespaces/default/deployments/web/scale". Heap string.
+ */
+char *kube_path(const char *group, const char *version, const char *namespace, const char *plural, const char *name,
+                const char *subresource) MUST_CHECK;
+/* Appends ?key=value or &key=value, encoded. */
+void kube_path_query(struct buf *path, const char *key, const char *value);
+
+/* A Status tree as err (code from reason and code), prefixed by nothing: Status.message. Used for watch ERROR events too. */
+int kube_status_error(const struct json *status, int http_status, struct err *err);
+
+DEFINE_CLEANUP_POINTER(struct kube_client *, kube_client_free)

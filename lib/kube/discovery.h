@@ -1,0 +1,36 @@
+/*
+ * discovery.h: from what a person types ("po", "pods", "Pod", "deploy.v1.apps", "fp") to a resource. Built-in resources
+ * are compiled in and cost no request; anything else asks the server's aggregated discovery, cached on disk per host.
+ */
+#pragma once
+
+#include "kube/client.h"
+
+struct kube_resource {
+    char *group, *version, *plural, *singular, *kind;
+    bool namespaced;
+    struct strv short_names, categories, verbs;
+};
+void kube_resource_done(struct kube_resource *resource);
+
+struct kube_discovery;
+/* cache_dir: NULL for $KUBECACHEDIR or ~/.kube/cache. */
+struct kube_discovery *kube_discovery_new(struct kube_client *client, const char *cache_dir);
+struct kube_discovery *kube_discovery_free(struct kube_discovery *discovery);
+
+/*
+ * text: plural, singular, short name or kind, any case, with ".group" or ".version.group". Borrowed until the discovery is
+ * freed. ERR_NOT_FOUND with kubectl's words: "the server doesn't have a resource type \"x\"".
+ */
+int kube_discovery_find(struct kube_discovery *discovery, const char *text, const struct kube_resource **ret,
+                        struct err *err) MUST_CHECK;
+/* By apiVersion and kind of a manifest. ERR_NOT_FOUND: "no matches for kind \"X\" in version \"g/v\"". */
+int kube_discovery_find_kind(struct kube_discovery *discovery, const char *api_version, const char *kind,
+                             const struct kube_resource **ret, struct err *err) MUST_CHECK;
+/* Members of a category ("all"), in kubectl's order. *ret: heap array of borrowed pointers, *ret_n of them; 0 if no such category. */
+int kube_discovery_category(struct kube_discovery *discovery, const char *category,
+                            const struct kube_resource ***ret, size_t *ret_n, struct err *err) MUST_CHECK;
+/* Everything the server offers, for api-resources. Borrowed array. */
+int kube_discovery_all(struct kube_discovery *discovery, const struct kube_resource **ret, size_t *ret_n,
+                       struct err *err) MUST_CHECK;
+DEFINE_CLEANUP_POINTER(struct kube_discovery *, kube_discovery_free)

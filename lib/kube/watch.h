@@ -1,0 +1,34 @@
+/*
+ * watch.h: a reflector: lists one collection, watches it, and keeps a store of it up to date for ever: bookmarks, resume
+ * at the last resource version, a fresh list on 410, back-off with jitter (0.5 s to 30 s) on failures. Callbacks tell
+ * every change once, also those found only by a fresh list.
+ */
+#pragma once
+
+#include "kube/client.h"
+
+struct kube_watch;
+
+struct kube_watch_options {
+    const char *path;           /* collection: "/api/v1/pods"; copied */
+    const char *label_selector; /* or NULL */
+    const char *field_selector; /* or NULL */
+    /* old NULL: new object; new NULL: gone (old is its last state known). Trees are borrowed and read-only. */
+    void (*on_change)(const struct json *old, const struct json *new, void *data);
+    void (*on_synced)(void *data); /* after the first complete list, once; may be NULL */
+    /* A failure that will be tried again: for logs and metrics; may be NULL. */
+    void (*on_error)(const struct err *err, void *data);
+    void *data;
+};
+
+struct kube_watch *kube_watch_new(struct kube_client *client, const struct kube_watch_options *options);
+struct kube_watch *kube_watch_free(struct kube_watch *watch);
+bool kube_watch_synced(const struct kube_watch *watch);
+/* Milliseconds since the last byte that proved the store current (list, event or bookmark). */
+int64_t kube_watch_age_ms(const struct kube_watch *watch);
+/* From the store; namespace NULL for cluster-scoped kinds. Borrowed until the next callback. */
+const struct json *kube_watch_get(const struct kube_watch *watch, const char *namespace, const char *name);
+size_t kube_watch_count(const struct kube_watch *watch);
+/* for (size_t i = 0; kube_watch_next(w, &i, &object);) */
+bool kube_watch_next(const struct kube_watch *watch, size_t *position, const struct json **ret);
+DEFINE_CLEANUP_POINTER(struct kube_watch *, kube_watch_free)

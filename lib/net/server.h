@@ -1,0 +1,93 @@
+/*
+ * server.h: HTTP/1.1 server on a loop, with or without TLS: keep-alive, pipelining, chunked bodies, Expect, limits,
+ * timers, graceful stop. The admission server, the kubelet API and every /metrics use it.
+ *
+ * The handler gets a whole request and answers it, at once or later from another callback. Until it is answered or the
+ * peer goes away (on_gone), the request stays valid.
+ */
+#pragma once
+
+#include <netinet/in.h>
+
+#include "base/loop.h"
+#include "base/map.h"
+#include "net/http1.h"
+#include "net/tls.h"
+
+struct server;
+struct server_listener;
+struct server_request;
+
+typedef void server_handler(struct server_request *request, void *data);
+
+struct server_options {
+    server_handler *handler;
+    void *data;
+    struct tls_context *tls;    /* borrowed; NULL: plain HTTP (loopback /metrics) */
+    size_t max_body;            /* 0: LIMIT_HTTP_BODY */
+    size_t max_connections;     /* 0: LIMIT_CONNECTIONS; more are accepted and closed at once */
+    int64_t idle_timeout_ms;    /* keep-alive without a request; 0: 90 s */
+    int64_t request_timeout_ms; /* from first byte to whole request (slow loris), and the TLS handshake; 0: 10 s */
+    size_t max_pending_output;  /* a peer that reads too slowly is dropped past this; 0: 8 MiB */
+};
+
+struct server_stats { /* counted since the start */
+    uint64_t accepted, refused, handshakes, handshakes_failed, requests, bad_requests, timeouts;
+    size_t open;
+};
+
+int server_new(struct loop *loop, const struct server_options *options, struct server **ret, struct err *err) MUST_CHECK;
+/* Closes everything at once. */
+struct server *server_free(struct server *server);
+/*
+ * address: "127.0.0.1", "0.0.0.0", "::"; port 0 takes a free one. tag comes back with every request of this listener
+ * (fks-node: which Node was asked). *ret may be NULL if never closed separately.
+ */
+int server_listen(struct server *server, const char *address, int port, void *tag, struct server_listener **ret,
+                  struct err *err) MUST_CHECK;
+int server_listener_port(const struct server_listener *listener);
+/* No new connections; those open live on with tag NULL. */
+struct server_listener *server_listener_free(struct server_listener *listener);
+/* New certificate for connections from now on; borrowed like the first. */
+void server_set_tls(struct server *server, struct tls_context *tls);
+/* Stops listening, ends idle connections, lets requests under way finish (at most timeout_ms), then calls done. */
+void server_drain(struct server *server, int64_t timeout_ms, loop_callback *done, void *data);
+const struct server_stats *server_stats(const struct server *server);
+
+/* --- a request */
+const struct http1_request *server_request_head(const struct server_request *request);
+struct str server_request_body(const struct server_request *request);
+void *server_request_tag(const struct server_request *request);
+const struct tls_peer *server_request_peer(struct server_request *request); /* never NULL; common_name may be */
+const char *server_request_address(const struct server_request *request);   /* "10.0.0.1:4711" */
+/* Path equals text / starts with prefix (percent-decoding not applied). */
+bool server_request_is(const struct server_request *request, const char *method, const char *path);
+
+/* The answer, whole; the request is over afterwards. Bytes are copied. content_type NULL: text/plain. */
+void server_respond(struct server_request *request, int status, const char *content_type, const void *body, size_t len);
+void server_respond_text(struct server_request *request, int status, const char *format, ...) PRINTF(3, 4);
+
+/*
+ * The answer in pieces (logs -f): begin, write any number of times, end. server_write returns the bytes not yet sent, so
+ * a producer can pause, and negative once the peer is gone. on_drained, if set, runs when all of it was sent.
+ */
+void server_stream_begin(struct server_request *request, int status, const char *content_type);
+int64_t server_stream_write(struct server_request *request, const void *data, size_t len);
+void server_stream_on_drained(struct server_request *request, loop_callback *callback, void *data);
+void server_stream_end(struct server_request *request);
+
+/*
+ * Runs once if the peer goes away before the answer is complete; the request is gone when it returns, and must not be
+ * answered any more. A request whose on_gone is not set is simply dropped by the server: do not touch it later.
+ */
+void server_on_gone(struct server_request *request, loop_callback *callback, void *data);
+
+/*
+ * Hands the connection over to another server: dials host:port (plain TCP), sends this request's head with target
+ * replaced (and Authorization and Impersonate-* left out), then copies bytes both ways until either side ends. What the
+ * other server answers, 101 or an error, goes back to the peer as it is. For exec, attach, port-forward. The request is
+ * over for the caller. Failures to connect are answered with 502.
+ */
+void server_proxy(struct server_request *request, const char *host, int port, const char *target);
+
+DEFINE_CLEANUP_POINTER(struct server *, server_free)

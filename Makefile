@@ -40,8 +40,8 @@ warnings := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing
 	-Wdouble-promotion -Wimplicit-fallthrough=5 -Wenum-conversion -fno-common
 hardening := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
 pkg_cflags := $(shell pkg-config --cflags libcurl openssl jansson yaml-0.1 libprotobuf-c 2>/dev/null)
-CFLAGS_ALL := -std=gnu17 -D_GNU_SOURCE -DFKS_PROGRAM_VERSION='"$(VERSION)"' $(optimize) $(warnings) $(hardening) $(san_flags) \
-	$(if $(WERROR),-Werror) -include lib/base/banned.h -Ilib -I. -I$(out)/gen $(pkg_cflags) $(CFLAGS)
+CFLAGS_ALL = -std=gnu17 -D_GNU_SOURCE -DFKS_PROGRAM_VERSION='"$(VERSION)"' $(optimize) $(warnings) $(hardening) $(san_flags) \
+	$(if $(WERROR),-Werror) -include lib/base/banned.h -Ilib -I. -I$(out)/gen $(own_include) $(pkg_cflags) $(CFLAGS)
 LDFLAGS_ALL := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(san_flags) $(LDFLAGS)
 libs := -lcurl -lssl -lcrypto -ljansson -lyaml -lprotobuf-c -lwslay -lm
 
@@ -55,7 +55,7 @@ scheduler_src := $(wildcard cmd/fks-scheduler/*.c)
 node_src := $(wildcard cmd/fks-node/*.c)
 
 programs := fks fks-webhook fks-scheduler fks-node
-all: $(programs:%=$(bindir)/%) $(bindir)/kubectl-fks
+all: $(programs:%=$(bindir)/%) $(bindir)/kubectl-fks $(bindir)/fks-assets
 
 objects = $(1:%.c=$(out)/%.o)
 $(bindir)/fks: $(call objects,$(fks_src)) $(out)/libfks.a
@@ -71,6 +71,10 @@ $(programs:%=$(bindir)/%):
 $(bindir)/kubectl-fks: $(bindir)/fks
 	$(Q)ln -sf fks $@
 
+# beside fks, where it looks when control plane programs are missing
+$(bindir)/fks-assets: $(bindir)/fks
+	$(Q)ln -sf $(CURDIR)/scripts/assets/fks-assets $@
+
 $(out)/libfks.a: $(lib_obj)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
@@ -80,6 +84,9 @@ $(out)/%.o: %.c $(out)/gen/cri.pb-c.h
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
+# fks has folders of its own; they name each other from cmd/fks on
+$(out)/cmd/fks/%.o $(out)/test/unit/programs/%.o: own_include := -Icmd/fks
+
 # protoc-c's output is not ours: no warnings; -Ulinux because a field is called linux, which gcc predefines
 $(out)/gen/cri.pb-c.c $(out)/gen/cri.pb-c.h &: lib/cri/cri.proto
 	@mkdir -p $(out)/gen
@@ -88,6 +95,9 @@ $(out)/gen/cri.pb-c.c $(out)/gen/cri.pb-c.h &: lib/cri/cri.proto
 $(out)/gen/cri.pb-c.o: $(out)/gen/cri.pb-c.c
 	$(call say,CC,$<)
 	$(Q)$(CC) -std=c17 -Ulinux $(optimize) $(hardening) $(san_flags) -w -I$(out)/gen $(pkg_cflags) -c -o $@ $<
+
+# the assembler reads these (.incbin), which -MMD does not see
+$(out)/cmd/fks/cluster/manifests.o: $(wildcard manifests/*.yaml manifests/*/*.yaml)
 
 # --- unit tests: test/unit/test_x.c is linked with the library; test/unit/programs/test_x.c also with the programs'
 # modules (all but their main.c)

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "base/opt.h"
 #include "kube/client.h"
 #include "kube/discovery.h"
 
@@ -14,6 +15,13 @@ struct cli {
     struct kube_overrides overrides; /* global connection flags */
     int64_t verbosity;               /* -v */
     bool match_server_version, warnings_as_errors;
+    const char *namespace;           /* --namespace, NULL when it was not given */
+    const char *request_timeout;     /* --request-timeout as typed: "5", "2s" */
+    const char *cache_dir;           /* --cache-dir, or NULL */
+    bool help;                       /* --help */
+    const struct opt *global_options; /* the rows that fill the members above; every command takes them */
+    size_t n_warnings;               /* Warning: headers printed so far */
+    char *invalid_text;              /* the last Invalid answer in kubectl's words: its causes line by line; owned */
     struct kube_config config;       /* valid after cli_connect */
     struct kube_client *client;      /* made by cli_connect */
     struct kube_discovery *discovery;
@@ -32,5 +40,43 @@ int cli_fail(const struct cli *cli, const struct err *err);
 /* "error: ..." and "See 'fks get -h' for help and examples", exit code 1. */
 int cli_usage(const struct cli *cli, const char *command, const struct err *err);
 
+/* What a command tells about itself: for parsing and for --help. */
+struct cli_command {
+    const char *words;  /* "rollout status" */
+    const char *usage;  /* what follows the words in the usage line: "(TYPE NAME | TYPE/NAME) [options]" */
+    const char *about;  /* one paragraph */
+    const char *examples; /* lines indented by two blanks, or NULL */
+    const struct opt *options, *more_options; /* besides the global ones; each may be NULL */
+};
+/*
+ * Parses a command's options and the global ones; arguments go to *ret_args (borrowed), ret_dash as in opt.h (may be
+ * NULL). false: the command ends with *ret_code, --help or a wrong option has been dealt with.
+ */
+bool cli_parse(struct cli *cli, const struct cli_command *command, int argc, char **argv, struct strv *ret_args,
+               int *ret_dash, int *ret_code) MUST_CHECK;
+
+/*
+ * kube_do with this program's manners: connects first, prints warnings of the server, puts connection failures into
+ * kubectl's words, and keeps the causes of an Invalid answer for cli_fail. The Status itself is not kept.
+ */
+int cli_do(struct cli *cli, const struct kube_request *request, struct json **ret, struct err *err) MUST_CHECK;
+
+/* Failures that a command collects while it goes on. {0} is valid and empty. */
+struct failures {
+    struct err *list;
+    size_t n, cap;
+};
+/* Moves the error to the list. */
+void failures_add(struct failures *failures, struct err *err);
+void failures_done(struct failures *failures);
+DEFINE_CLEANUP_IN_PLACE(struct failures, failures_done)
+/* One as cli_fail, several one line each; returns the exit code: 0 if there are none. */
+int cli_fail_all(const struct cli *cli, const struct failures *failures);
+/* "error: ..." on stderr; returns 1. */
+int cli_error(const char *format, ...) PRINTF(1, 2);
+
 /* A command: argv[0] is its last word; options and arguments follow. */
 typedef int command_run(struct cli *cli, int argc, char **argv);
+#define COMMAND(words, function, help) command_run function;
+#include "commands.h"
+#undef COMMAND

@@ -23,6 +23,7 @@ typedef void loop_signal_callback(int signal_number, void *data);
 typedef void loop_child_callback(int pid, int status, void *data);
 
 int loop_new(struct loop **ret, struct err *err) MUST_CHECK;
+/* Frees every handle that is still registered too. Not from inside a callback. */
 struct loop *loop_free(struct loop *loop);
 /* Runs until loop_stop; returns the code given there, or a negative err_code when epoll fails. */
 int loop_run(struct loop *loop, struct err *err) MUST_CHECK;

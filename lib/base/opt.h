@@ -36,7 +36,7 @@ struct opt_tables {
 };
 
 /*
- * Parses argv[0..argc). Arguments that are no options go to *ret_args (borrowed pointers, in order).
+ * Parses argv[0..argc). Arguments that are no options are added to *ret_args (copies, in order).
  * ret_dash: index in ret_args of the first argument after "--", or -1.
  * stop_at_first_argument: for commands such as exec whose rest is somebody else's (pflag SetInterspersed(false)).
  * ERR_USAGE with kubectl's words: "unknown flag: --x", "unknown shorthand flag: 'x' in -xyz",
@@ -46,5 +46,8 @@ struct opt_tables {
 int opt_parse(const struct opt_tables *tables, int argc, char *const *argv, bool stop_at_first_argument,
               struct strv *ret_args, int *ret_dash, struct err *err) MUST_CHECK;
 
-/* Help lines of one table, kubectl's layout: "    -o, --output='':\n\tOutput format..." */
+/*
+ * Help lines of one table by name, kubectl's layout: "    -o, --output='':\n\tOutput format...\n\n". The defaults shown are
+ * what the variables hold now.
+ */
 void opt_help(const struct opt *table, struct buf *out);

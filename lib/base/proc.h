@@ -25,7 +25,8 @@ int proc_spawn(const struct proc_options *options, pid_t *ret_pid, struct err *e
 
 /*
  * Runs to the end, blocking. Captures stdout into *ret_stdout and stderr into the error text. A non-zero exit is ERR_IO
- * with "'prog' failed with exit code N: <first lines of stderr>". input may be NULL. ret_stdout may be NULL.
+ * with "'prog' failed with exit code N: <first lines of stderr>". input may be NULL. ret_stdout may be NULL (discarded).
+ * After timeout_ms (0 or less: no limit) it is killed: ERR_TIMEOUT. Output over ret_stdout->max is ERR_TOO_BIG.
  */
 int proc_run(const char *const *argv, const void *input, size_t input_len, int64_t timeout_ms,
              struct buf *ret_stdout, struct err *err) MUST_CHECK;

@@ -30,7 +30,10 @@ const char *strempty(const char *text);
 
 /* Whole text is one decimal integer in [min, max]; nothing else around it. ERR_PARSE / ERR_INVALID name the text. */
 int parse_int(const char *text, int64_t min, int64_t max, int64_t *ret, struct err *err) MUST_CHECK;
-/* Go's duration syntax, "1h2m3.5s", "300ms", also "0"; a bare number is refused. Milliseconds. */
+/*
+ * Go's duration syntax, "1h2m3.5s", "300ms", also "0"; a bare number is refused. Milliseconds, rounded up. ERR_PARSE in
+ * Go's words.
+ */
 int parse_duration(const char *text, int64_t *ret_ms, struct err *err) MUST_CHECK;
 
 /* A growing list of heap strings; items is NULL-ended once anything was added. {0} is valid and empty. */

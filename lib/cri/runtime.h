@@ -1,6 +1,6 @@
 /*
- * runtime.h: the Container Runtime Interface (runtime.v1) in plain structs, asynchronous on a loop. gRPC runs over one
- * h2c connection to the runtime's unix socket (a second one for image pulls). protobuf types stay inside lib/cri.
+ * runtime.h: the Container Runtime Interface (runtime.v1) in plain structs, asynchronous on a loop. gRPC runs over
+ * h2c connections to the runtime's unix socket, one per call. protobuf types stay inside lib/cri.
  *
  * Every call takes a callback that runs exactly once, unless the client is freed first. err is set on failure: codes from
  * the gRPC status (5 ERR_NOT_FOUND, 6 ERR_EXISTS, 12 ERR_UNSUPPORTED, 4 ERR_TIMEOUT, 14 ERR_REFUSED, else ERR_INTERNAL).
@@ -99,6 +99,13 @@ struct cri_container {
     const char *reason, *message, *log_path;
     struct cri_pairs labels, annotations;
 };
+struct cri_stats { /* of one container */
+    const char *id;
+    int64_t cpu_time_ns;        /* when the CPU was read; 0: no figures */
+    uint64_t cpu_usage_ns;      /* since the container started */
+    int64_t memory_time_ns;     /* when the memory was read; 0: no figures */
+    uint64_t memory_working_b;
+};
 struct cri_image {
     const char *id;
     const char *const *repo_tags, *const *repo_digests; /* NULL-ended */
@@ -113,6 +120,7 @@ typedef void cri_sandboxes_done(const struct cri_sandbox *items, size_t n, struc
 typedef void cri_containers_done(const struct cri_container *items, size_t n, struct err *err, void *data);
 typedef void cri_image_done(const struct cri_image *image, struct err *err, void *data); /* image NULL without err: not there */
 typedef void cri_images_done(const struct cri_image *items, size_t n, struct err *err, void *data);
+typedef void cri_stats_done(const struct cri_stats *items, size_t n, struct err *err, void *data);
 struct cri_status {
     bool runtime_ready, network_ready;
     const char *reason;                  /* of the first condition that is not true, or "" */
@@ -137,8 +145,16 @@ void cri_start_container(struct cri *cri, const char *id, cri_ok_done *done, voi
 /* timeout_s: grace before SIGKILL. */
 void cri_stop_container(struct cri *cri, const char *id, int64_t timeout_s, cri_ok_done *done, void *data);
 void cri_remove_container(struct cri *cri, const char *id, cri_ok_done *done, void *data);
+/* resources: members that are 0 stay as they are. */
+void cri_update_resources(struct cri *cri, const char *id, const struct cri_resources *resources, cri_ok_done *done,
+                          void *data);
+/* After the log file was renamed (rotation): makes a new one. */
+void cri_reopen_log(struct cri *cri, const char *id, cri_ok_done *done, void *data);
 void cri_list_containers(struct cri *cri, cri_containers_done *done, void *data);
 void cri_container_status(struct cri *cri, const char *id, cri_containers_done *done, void *data);
+/* Use of every running container, in one call. */
+void cri_list_stats(struct cri *cri, cri_stats_done *done, void *data);
+/* timeout_s 0: none, but for the call's own of 2 min. A command that ran too long is ERR_TIMEOUT. */
 void cri_exec_sync(struct cri *cri, const char *id, const char *const *argv, int64_t timeout_s, cri_exec_done *done,
                    void *data);
 /* The URL of the runtime's stream server; argv for exec only. */

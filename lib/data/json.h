@@ -19,7 +19,10 @@ struct json; /* opaque */
 
 enum json_type { JSON_NULL, JSON_BOOL, JSON_INT, JSON_REAL, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
 
-/* One value and nothing after it but white space. ERR_PARSE with line and column; ERR_TOO_BIG past LIMIT_JSON_DEPTH. */
+/*
+ * One value and nothing after it but white space. ERR_PARSE with line and column, also for invalid UTF-8, lone surrogates
+ * and NUL characters; ERR_TOO_BIG past LIMIT_JSON_DEPTH. An integer that int64 cannot hold is read as a real.
+ */
 int json_parse(const char *text, size_t len, struct json **ret, struct err *err) MUST_CHECK;
 struct json *json_keep(const struct json *json) MUST_CHECK; /* same tree, one more reference */
 struct json *json_free(struct json *json);
@@ -46,7 +49,8 @@ bool json_bool_or(bool fallback, const struct json *json, ...) SENTINEL;
 /* The value itself. */
 const char *json_string_value(const struct json *json); /* NULL unless a string */
 int64_t json_int_value(const struct json *json);        /* 0 unless a number */
-double json_real_value(const struct json *json);
+double json_number_value(const struct json *json);      /* 0 unless a number */
+#define json_real_value json_number_value               /* jansson's function of this name knows no integers */
 
 size_t json_len(const struct json *json); /* elements or keys; 0 for anything else or NULL */
 const struct json *json_at(const struct json *array, size_t index);
@@ -66,7 +70,7 @@ bool json_next(const struct json *object, void **position, const char **ret_key,
 /* --- building; every json_new_* and json_build result is owned by the caller until set, pushed or freed */
 struct json *json_new_object(void) MUST_CHECK;
 struct json *json_new_array(void) MUST_CHECK;
-struct json *json_new_string(const char *text) MUST_CHECK; /* invalid UTF-8 becomes U+FFFD; NULL gives JSON null */
+struct json *json_new_string(const char *text) MUST_CHECK; /* invalid UTF-8 and NUL become U+FFFD; NULL gives JSON null */
 struct json *json_new_string_n(const char *text, size_t len) MUST_CHECK;
 struct json *json_new_int(int64_t value) MUST_CHECK;
 struct json *json_new_real(double value) MUST_CHECK;
@@ -74,13 +78,13 @@ struct json *json_new_bool(bool value) MUST_CHECK;
 struct json *json_new_null(void) MUST_CHECK;
 /*
  * From a format, as jansson's json_pack: { } [ ] s (string) b (int as bool) i (int) I (int64_t as long long) o (struct
- * json *, taken over) O (kept by the caller, shared); "s*", "o*", "O*" leave the member out when the pointer is NULL.
- * Blanks, ',' and ':' are ignored. A wrong format is our bug and aborts.
+ * json *, taken over) O (kept by the caller, shared) n (null); "s*", "o*", "O*" leave the member out when the pointer is
+ * NULL, which without the star gives JSON null. Blanks, ',' and ':' are ignored. A wrong format is our bug and aborts.
  *     json_build("{s:s, s:{s:s, s:s*}}", "kind", "Pod", "metadata", "name", name, "namespace", ns_or_NULL)
  */
 struct json *json_build(const char *format, ...) MUST_CHECK;
 
-/* --- changing; value is taken over; a member that exists is replaced in place */
+/* --- changing; value is taken over (NULL stands for JSON null); a member that exists is replaced in place */
 void json_set(struct json *object, const char *key, struct json *value);
 void json_set_str(struct json *object, const char *key, const char *text);
 void json_set_int(struct json *object, const char *key, int64_t value);
@@ -88,7 +92,10 @@ void json_set_bool(struct json *object, const char *key, bool value);
 void json_del(struct json *object, const char *key);
 void json_push(struct json *array, struct json *value);
 void json_remove_at(struct json *array, size_t index);
-/* The changeable member under a path, objects made on the way as needed (and replacing what is no object). Borrowed. */
+/*
+ * The changeable member under a path, objects made on the way as needed (and replacing what is no object; an array at the
+ * end of the path stays). Borrowed.
+ */
 struct json *json_edit(struct json *object, ...) SENTINEL;
 struct json *json_edit_at(struct json *array, size_t index); /* changeable element, NULL past the end */
 struct json *json_edit_member(struct json *object, const char *key); /* changeable member, NULL if absent */

@@ -16,6 +16,7 @@ int kube_client_new(struct loop *loop, const struct kube_config *config, const c
                     struct kube_client **ret, struct err *err) MUST_CHECK;
 struct kube_client *kube_client_free(struct kube_client *client);
 const struct kube_config *kube_client_config(const struct kube_client *client);
+struct loop *kube_client_loop(const struct kube_client *client);
 
 #define KUBE_JSON "application/json"
 #define KUBE_JSON_PATCH "application/json-patch+json"
@@ -30,7 +31,8 @@ struct kube_request {
     const char *body_text;   /* instead of body: sent as it is */
     const char *content_type; /* of the body; NULL: KUBE_JSON */
     const char *accept;       /* NULL: application/json */
-    int64_t timeout_ms;       /* 0: 30 s, or the configuration's request timeout */
+    int64_t timeout_ms;       /* 0: 30 s, or the configuration's request timeout; kube_stream: none */
+    int64_t idle_timeout_ms;  /* kube_stream, kube_do_raw: nothing received for so long is ERR_TIMEOUT; 0: none */
 };
 
 /*

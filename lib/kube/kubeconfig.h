@@ -41,13 +41,17 @@ void kube_config_done(struct kube_config *config);
  * Files in client-go's order (--kubeconfig, else $KUBECONFIG as a list merged first-wins, else ~/.kube/config, else
  * in-cluster), overrides applied, relative paths resolved, exec credential plugins run. Error texts are client-go's:
  * "context \"x\" does not exist", "error loading config file \"F\": ...", "invalid configuration: ...". Without any
- * configuration the server is http://localhost:8080, as kubectl.
+ * configuration the server is http://localhost:8080 (or $KUBERNETES_MASTER), as kubectl.
+ * err->reason is "InvalidConfiguration" where kubectl begins with "Error in configuration: " instead of "error: ", and
+ * "ExecCredential" for a failed plugin ("Unable to connect to the server: getting credentials: ...").
  */
 int kube_config_load(const struct kube_overrides *overrides, struct kube_config *ret, struct err *err) MUST_CHECK;
 /* Pod service account: KUBERNETES_SERVICE_HOST and /var/run/secrets/kubernetes.io/serviceaccount. */
 int kube_config_in_cluster(struct kube_config *ret, struct err *err) MUST_CHECK;
 /* The merged raw configuration as kubectl config view shows it (a Config tree, secrets included). */
 int kube_config_raw(const struct kube_overrides *overrides, struct json **ret, struct err *err) MUST_CHECK;
+/* The same with relative file names made absolute, each from the folder of its own file (config view --flatten). */
+int kube_config_raw_resolved(const struct kube_overrides *overrides, struct json **ret, struct err *err) MUST_CHECK;
 
 /* The file that new entries go to: --kubeconfig, the first existing or last name of $KUBECONFIG, ~/.kube/config. */
 char *kube_config_default_path(const char *kubeconfig_flag) MUST_CHECK;

@@ -53,7 +53,7 @@ struct http_request {
 struct http_response {
     int status; /* 0 when no answer came */
     struct buf body; /* empty for streaming requests */
-    struct map headers; /* lower-case name → char *; the last of several, trailers included */
+    struct map headers; /* lower-case name → char *, equal names joined by '\n', trailers included; read by the getters */
 };
 /* The value of a header or trailer (any case), or NULL. */
 const char *http_response_header(const struct http_response *response, const char *name);

@@ -3,7 +3,9 @@
  * timers, graceful stop. The admission server, the kubelet API and every /metrics use it.
  *
  * The handler gets a whole request and answers it, at once or later from another callback. Until it is answered or the
- * peer goes away (on_gone), the request stays valid.
+ * peer goes away (on_gone), the request stays valid. Malformed requests never get to a handler.
+ *
+ * Handlers may call everything here but server_free.
  */
 #pragma once
 
@@ -37,11 +39,11 @@ struct server_stats { /* counted since the start */
 };
 
 int server_new(struct loop *loop, const struct server_options *options, struct server **ret, struct err *err) MUST_CHECK;
-/* Closes everything at once. */
+/* Closes everything at once, listeners included; on_gone runs for requests under way. */
 struct server *server_free(struct server *server);
 /*
  * address: "127.0.0.1", "0.0.0.0", "::"; port 0 takes a free one. tag comes back with every request of this listener
- * (fks-node: which Node was asked). *ret may be NULL if never closed separately.
+ * (fks-node: which Node was asked). ret may be NULL if never closed separately. ERR_EXISTS: the port is in use.
  */
 int server_listen(struct server *server, const char *address, int port, void *tag, struct server_listener **ret,
                   struct err *err) MUST_CHECK;
@@ -86,7 +88,8 @@ void server_on_gone(struct server_request *request, loop_callback *callback, voi
  * Hands the connection over to another server: dials host:port (plain TCP), sends this request's head with target
  * replaced (and Authorization and Impersonate-* left out), then copies bytes both ways until either side ends. What the
  * other server answers, 101 or an error, goes back to the peer as it is. For exec, attach, port-forward. The request is
- * over for the caller. Failures to connect are answered with 502.
+ * over for the caller; on_gone does not run. host: an IP address or "localhost". Failures to connect are answered with
+ * 502; a request that asks for no upgrade, and an answer below 400 that is not 101, with 500, as the kubelet does.
  */
 void server_proxy(struct server_request *request, const char *host, int port, const char *target);
 

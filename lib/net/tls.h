@@ -31,6 +31,7 @@ struct tls_context *tls_context_free(struct tls_context *context);
 int tls_new(struct tls_context *context, int fd, const char *server_name, struct tls **ret, struct err *err) MUST_CHECK;
 struct tls *tls_free(struct tls *tls);
 
+/* ret_n of tls_read and tls_write is written only on TLS_DONE. */
 enum tls_result {
     TLS_DONE = 0,       /* handshake complete */
     TLS_WANT_READ = 1,  /* call again when readable */
@@ -42,6 +43,8 @@ int tls_handshake(struct tls *tls, struct err *err) MUST_CHECK;
 /* On TLS_DONE *ret_n > 0 bytes were moved. Read until TLS_WANT_READ: OpenSSL may hold bytes epoll cannot see. */
 int tls_read(struct tls *tls, void *data, size_t len, size_t *ret_n, struct err *err) MUST_CHECK;
 int tls_write(struct tls *tls, const void *data, size_t len, size_t *ret_n, struct err *err) MUST_CHECK;
+/* Bytes have come that tls_read has not handed out and epoll will not report: call tls_read again. */
+bool tls_has_pending(const struct tls *tls);
 /* Sends close_notify, best effort. */
 void tls_shutdown(struct tls *tls);
 

@@ -25,7 +25,8 @@ struct ws_options {
 int ws_connect(const struct ws_options *options, struct ws **ret, struct buf *ret_refusal, struct err *err) MUST_CHECK;
 struct ws *ws_free(struct ws *ws);
 const char *ws_protocol(const struct ws *ws); /* the one chosen, "" for none */
-/* To poll(2) for POLLIN before ws_receive; call ws_receive also while it returns 1. */
+/* To poll(2) for POLLIN before ws_receive. Before polling, and after every ws_send (which also reads), call ws_receive
+   until it returns 0: messages may be waiting that poll cannot see. */
 int ws_fd(const struct ws *ws);
 /* One whole binary message: queued and sent, blocking until the kernel took it. */
 int ws_send(struct ws *ws, const void *data, size_t len, struct err *err) MUST_CHECK;

@@ -1,0 +1,129 @@
+/*
+ * agent.c: small things that several modules need: requests to the API server, and facts about this machine.
+ */
+#include "agent.h"
+
+#include <sys/utsname.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+struct kube_call *agent_request(struct agent *agent, const char *method, char *path, struct json *body,
+                                const char *content_type, kube_done *done, void *data)
+{
+    struct kube_request request = {.method = method, .path = path, .body = body, .content_type = content_type};
+    struct kube_call *call = kube_start(agent->kube, &request, done, data);
+
+    json_free(body);
+    free(path);
+    return call;
+}
+
+struct json *agent_delete_options(int64_t grace_s, const char *uid)
+{
+    struct json *options = json_build("{s:s, s:s, s:{s:s}}", "apiVersion", "v1", "kind", "DeleteOptions",
+                                      "preconditions", "uid", uid);
+
+    if (grace_s >= 0)
+        json_set_int(options, "gracePeriodSeconds", grace_s);
+    return options;
+}
+
+struct json *agent_time(int64_t wall_ns)
+{
+    char text[CLOCK_TEXT_MAX];
+
+    clock_rfc3339(wall_ns, text);
+    return json_new_string(text);
+}
+
+struct json *agent_time_micro(int64_t wall_ns)
+{
+    char text[CLOCK_TEXT_MAX];
+
+    clock_rfc3339_micro(wall_ns, text);
+    return json_new_string(text);
+}
+
+/* First line of a file, "" if it cannot be read. */
+static char *first_line(const char *path)
+{
+    CLEANUP(buf_done) struct buf text = {0};
+    struct err ignored = {0};
+
+    if (file_read(path, KIB(64), &text, &ignored) < 0) {
+        err_clear(&ignored);
+        return xstrdup("");
+    }
+    return xstrndup(buf_text(&text), strcspn(buf_text(&text), "\n"));
+}
+
+static char *os_pretty_name(void)
+{
+    CLEANUP(buf_done) struct buf text = {0};
+    CLEANUP(strv_done) struct strv lines = {0};
+    struct err ignored = {0};
+
+    if (file_read("/etc/os-release", KIB(64), &text, &ignored) < 0) {
+        err_clear(&ignored);
+        return xstrdup("Linux");
+    }
+    strv_split(&lines, buf_text(&text), '\n');
+    for (size_t i = 0; i < lines.n; i++) {
+        const char *value = lines.items[i];
+        if (!starts_with(value, "PRETTY_NAME="))
+            continue;
+        value += strlen("PRETTY_NAME=");
+        if (*value == '"')
+            value++;
+        return xstrndup(value, strcspn(value, "\""));
+    }
+    return xstrdup("Linux");
+}
+
+void agent_system_read(struct agent_system *system)
+{
+    struct utsname names;
+    const char *machine = "unknown", *kernel = "unknown";
+
+    if (uname(&names) == 0) {
+        machine = names.machine;
+        kernel = names.release;
+    }
+    system->machine_id = first_line("/etc/machine-id");
+    system->system_uuid = first_line("/sys/class/dmi/id/product_uuid");
+    if (*system->system_uuid == '\0') {
+        free(system->system_uuid);
+        system->system_uuid = xstrdup(system->machine_id);
+    }
+    system->boot_id = first_line("/proc/sys/kernel/random/boot_id");
+    system->kernel = xstrdup(kernel);
+    system->os_image = os_pretty_name();
+    /* Go's names, which Kubernetes uses */
+    if (streq(machine, "x86_64"))
+        machine = "amd64";
+    else if (streq(machine, "aarch64"))
+        machine = "arm64";
+    system->architecture = xstrdup(machine);
+    system->runtime_version = xstrdup("");
+}
+
+void agent_system_done(struct agent_system *system)
+{
+    free(system->machine_id);
+    free(system->system_uuid);
+    free(system->boot_id);
+    free(system->kernel);
+    free(system->os_image);
+    free(system->architecture);
+    free(system->runtime_version);
+    *system = (struct agent_system){0};
+}
+
+void agent_warn(const char *what, const char *object, const struct err *err)
+{
+    log_warn(what, "object", object, "error", err_text(err));
+}

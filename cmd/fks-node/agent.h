@@ -1,0 +1,72 @@
+/*
+ * agent.h: what every module of fks-node shares: the settings, the loop, the connections, and pointers to the parts. main.c
+ * makes one; all of it lives until the program ends.
+ */
+#pragma once
+
+#include "base/loop.h"
+#include "base/metrics.h"
+#include "base/str.h"
+#include "cri/runtime.h"
+#include "kube/client.h"
+#include "kube/event.h"
+#include "kube/watch.h"
+#include "net/tls.h"
+
+#define AGENT_KUBELET_VERSION "v1.36.3" /* what Nodes report: some clients choose their ways by it */
+
+struct agent_options { /* strings are borrowed from the command line */
+    const char *host_name, *zone, *region;
+    const char *address; /* where the API server reaches this host; the kubelet API listens on it */
+    const char *runtime_socket;
+    const char *state_dir, *log_dir;
+    const char *cluster_domain, *resolv_conf, *pod_cidr, *cgroup_root;
+    struct strv cluster_dns;
+    int64_t capacity_cpu_m, capacity_mem_b, capacity_pods;
+};
+
+struct agent_system { /* of this machine, for nodeInfo; owned, never NULL */
+    char *machine_id, *system_uuid, *boot_id, *kernel, *os_image, *architecture;
+    char *runtime_version; /* "containerd://1.6.20"; "" until the runtime answered */
+};
+
+struct cgroups;
+struct host_publisher;
+struct nodes;
+struct pods;
+struct relist;
+struct action_clients;
+struct api;
+
+struct agent {
+    struct agent_options options;
+    struct agent_system system;
+    char *resolv_conf; /* text of the host's */
+    struct loop *loop;
+    struct kube_client *kube;
+    struct kube_events *events;
+    struct metrics *metrics;
+    struct cri *cri;
+    struct cgroups *cgroups;
+    struct host_publisher *host;
+    struct relist *relist;
+    struct nodes *nodes;
+    struct pods *pods;
+    struct action_clients *actions;
+    struct api *api;
+    struct kube_watch *services; /* for service variables */
+};
+
+/* One request; path (heap) and body (or NULL) are taken over. content_type NULL: JSON. */
+struct kube_call *agent_request(struct agent *agent, const char *method, char *path, struct json *body,
+                                const char *content_type, kube_done *done, void *data);
+/* Body of a DELETE: grace period in seconds (negative: the object's own) and the uid that the object must have. */
+struct json *agent_delete_options(int64_t grace_s, const char *uid) MUST_CHECK;
+/* Wall clock as metav1.Time and MicroTime trees. */
+struct json *agent_time(int64_t wall_ns) MUST_CHECK;
+struct json *agent_time_micro(int64_t wall_ns) MUST_CHECK;
+/* Reads machine id, kernel and so on. */
+void agent_system_read(struct agent_system *system);
+void agent_system_done(struct agent_system *system);
+/* A failed operation, once, at warn. */
+void agent_warn(const char *what, const char *object, const struct err *err);

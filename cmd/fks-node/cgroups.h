@@ -1,0 +1,31 @@
+/*
+ * cgroups.h: the cgroup of a pod: the machine it paid for. CRI puts the pod's containers below it. cgroup v2, and v1
+ * where the machine has nothing else. Files in /sys/fs/cgroup are written at once; nothing here waits.
+ */
+#pragma once
+
+#include "base/compiler.h"
+#include "base/err.h"
+
+struct cgroups;
+
+/*
+ * mount: "/sys/fs/cgroup" (tests give a folder of their own). root: name of the cgroup that holds all pods, made if
+ * absent ("fks"; may have slashes). ERR_NOT_FOUND where mount is no cgroup file system, ERR_FORBIDDEN, ERR_IO.
+ */
+int cgroups_new(const char *mount, const char *root, struct cgroups **ret, struct err *err) MUST_CHECK;
+struct cgroups *cgroups_free(struct cgroups *cgroups);
+
+/* What goes into CRI's cgroup_parent: "/fks/pod<UID>". Heap string. */
+char *cgroups_path(const struct cgroups *cgroups, const char *uid) MUST_CHECK;
+/* Makes the pod's cgroup and sets its memory limit. Repeatable. */
+int cgroups_make(const struct cgroups *cgroups, const char *uid, int64_t mem_b, struct err *err) MUST_CHECK;
+/*
+ * Sets the pod's CPU quota. Apart from cgroups_make because setting up sandbox and containers is our work, not the
+ * pod's: throttled to a quarter of a CPU it would take several times as long.
+ */
+int cgroups_limit_cpu(const struct cgroups *cgroups, const char *uid, int64_t cpu_m, struct err *err) MUST_CHECK;
+/* Removes the pod's cgroup and those below. Absent is success; ERR_BUSY while a process is left in one. */
+int cgroups_remove(const struct cgroups *cgroups, const char *uid, struct err *err) MUST_CHECK;
+
+DEFINE_CLEANUP_POINTER(struct cgroups *, cgroups_free)

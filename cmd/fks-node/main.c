@@ -1,0 +1,304 @@
+/*
+ * fks-node: the agent on each host that offers capacity. Gives every pod that fks-scheduler sends here a Node of its own,
+ * runs it through the container runtime, and serves the kubelet API. main.c reads the options, makes the parts and
+ * connects them; pods.c and pod.c are where pods begin.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/opt.h"
+#include "data/quantity.h"
+#include "fargate/names.h"
+
+#include "action.h"
+#include "agent.h"
+#include "api.h"
+#include "cgroups.h"
+#include "host.h"
+#include "nodes.h"
+#include "pods.h"
+#include "relist.h"
+
+#define DEFAULT_PODS 110
+#define CGROUP_MOUNT "/sys/fs/cgroup"
+
+static struct {
+    struct agent_options agent;
+    const char *kubeconfig, *runtime_endpoint;
+    const char *client_ca, *tls_cert, *tls_key;
+    const char *capacity_cpu, *capacity_memory;
+    const char *metrics_listen, *log_level;
+    bool version, help;
+} flags = {
+    .agent =
+        {
+            .region = "local",
+            .zone = "local-a",
+            .state_dir = "/var/lib/fks-node",
+            .log_dir = "/var/log/pods",
+            .cluster_domain = "cluster.local",
+            .resolv_conf = "/etc/resolv.conf",
+            .cgroup_root = "fks",
+            .capacity_pods = DEFAULT_PODS,
+        },
+    .runtime_endpoint = "unix:///run/containerd/containerd.sock",
+    .log_level = "info",
+};
+
+static const struct opt options[] = {
+    {"address", 0, OPT_STRING, &flags.agent.address, "IP", "Address at which the API server reaches this host; required.", NULL, NULL},
+    {"capacity-cpu", 0, OPT_STRING, &flags.capacity_cpu, "QUANTITY", "CPU offered to pods; default: the machine's.", NULL, NULL},
+    {"capacity-memory", 0, OPT_STRING, &flags.capacity_memory, "QUANTITY", "Memory offered to pods; default: the machine's.", NULL, NULL},
+    {"capacity-pods", 0, OPT_INT, &flags.agent.capacity_pods, "N", "Most pods at a time.", NULL, NULL},
+    {"cgroup-root", 0, OPT_STRING, &flags.agent.cgroup_root, "NAME", "Cgroup that holds the pods' cgroups.", NULL, NULL},
+    {"client-ca", 0, OPT_STRING, &flags.client_ca, "FILE", "Authority of the kubelet API's clients; required.", NULL, NULL},
+    {"cluster-dns", 0, OPT_LIST, &flags.agent.cluster_dns, "IP", "DNS servers of the cluster.", NULL, NULL},
+    {"cluster-domain", 0, OPT_STRING, &flags.agent.cluster_domain, "NAME", "DNS domain of the cluster.", NULL, NULL},
+    {"container-runtime-endpoint", 0, OPT_STRING, &flags.runtime_endpoint, "URL", "Socket of the container runtime.", NULL, NULL},
+    {"help", 'h', OPT_BOOL, &flags.help, NULL, "Print this help.", NULL, NULL},
+    {"host-name", 0, OPT_STRING, &flags.agent.host_name, "NAME", "Name of the FargateHost; required.", NULL, NULL},
+    {"kubeconfig", 0, OPT_STRING, &flags.kubeconfig, "FILE", "Way to the API server; default: in-cluster.", NULL, NULL},
+    {"log-level", 0, OPT_STRING, &flags.log_level, "LEVEL", "debug, info, warn or error.", NULL, NULL},
+    {"metrics-listen", 0, OPT_STRING, &flags.metrics_listen, "HOST:PORT", "Serve /metrics and /healthz there, without TLS.", NULL, NULL},
+    {"pod-cidr", 0, OPT_STRING, &flags.agent.pod_cidr, "CIDR", "Range that the pods' addresses come from, for information.", NULL, NULL},
+    {"pod-log-dir", 0, OPT_STRING, &flags.agent.log_dir, "DIR", "Folder of the containers' logs.", NULL, NULL},
+    {"region", 0, OPT_STRING, &flags.agent.region, "NAME", "Region of this host; part of the Nodes' names.", NULL, NULL},
+    {"resolv-conf", 0, OPT_STRING, &flags.agent.resolv_conf, "FILE", "The host's DNS settings, for pods that use them.", NULL, NULL},
+    {"state-dir", 0, OPT_STRING, &flags.agent.state_dir, "DIR", "Folder of the pods' volumes.", NULL, NULL},
+    {"tls-cert", 0, OPT_STRING, &flags.tls_cert, "FILE", "Certificate of the kubelet API; required.", NULL, NULL},
+    {"tls-key", 0, OPT_STRING, &flags.tls_key, "FILE", "Key of that certificate; required.", NULL, NULL},
+    {"version", 0, OPT_BOOL, &flags.version, NULL, "Print the version.", NULL, NULL},
+    {"zone", 0, OPT_STRING, &flags.agent.zone, "NAME", "Zone of this host.", NULL, NULL},
+    {NULL, 0, OPT_BOOL, NULL, NULL, NULL, NULL, NULL},
+};
+
+static void print_help(void)
+{
+    CLEANUP(buf_done) struct buf text = {0};
+
+    buf_add_str(&text, "Usage: fks-node [options]\n\nRuns the pods of one host, each on a Node of its own.\n\nOptions:\n");
+    opt_help(options, &text);
+    (void)fputs(buf_text(&text), stdout);
+}
+
+/* --- settings */
+
+static int require(const char *value, const char *name, struct err *err)
+{
+    if (value == NULL || *value == '\0')
+        return err_set(err, ERR_USAGE, "--%s is required", name);
+    return 0;
+}
+
+static int read_capacity(struct err *err)
+{
+    struct sysinfo machine;
+    int result = 0;
+
+    if (sysinfo(&machine) < 0)
+        return err_errno(err, errno, "reading the machine's memory");
+    flags.agent.capacity_cpu_m = sysconf(_SC_NPROCESSORS_ONLN) * 1000;
+    flags.agent.capacity_mem_b = (int64_t)machine.totalram * machine.mem_unit;
+    if (flags.capacity_cpu != NULL && (result = quantity_parse_milli(flags.capacity_cpu, &flags.agent.capacity_cpu_m, err)) < 0)
+        return err_wrap(err, "--capacity-cpu");
+    if (flags.capacity_memory != NULL &&
+        (result = quantity_parse_units(flags.capacity_memory, &flags.agent.capacity_mem_b, err)) < 0)
+        return err_wrap(err, "--capacity-memory");
+    if (flags.agent.capacity_cpu_m <= 0 || flags.agent.capacity_mem_b <= 0 || flags.agent.capacity_pods <= 0)
+        return err_set(err, ERR_USAGE, "capacities must be positive");
+    return 0;
+}
+
+static int check_flags(struct err *err)
+{
+    int result;
+
+    if ((result = require(flags.agent.host_name, "host-name", err)) < 0 ||
+        (result = require(flags.agent.address, "address", err)) < 0 ||
+        (result = require(flags.client_ca, "client-ca", err)) < 0 ||
+        (result = require(flags.tls_cert, "tls-cert", err)) < 0 || (result = require(flags.tls_key, "tls-key", err)) < 0)
+        return result;
+    if (!starts_with(flags.runtime_endpoint, "unix://"))
+        return err_set(err, ERR_USAGE, "--container-runtime-endpoint '%s' does not begin with 'unix://'",
+                       flags.runtime_endpoint);
+    flags.agent.runtime_socket = flags.runtime_endpoint + strlen("unix://");
+    return read_capacity(err);
+}
+
+/* --- parts */
+
+static int make_connections(struct agent *agent, struct err *err)
+{
+    CLEANUP(kube_config_done) struct kube_config config = {0};
+    struct kube_overrides overrides = {.kubeconfig = flags.kubeconfig};
+    int result = flags.kubeconfig != NULL ? kube_config_load(&overrides, &config, err) : kube_config_in_cluster(&config, err);
+
+    if (result < 0 ||
+        (result = kube_client_new(agent->loop, &config, "fks-node/" FKS_PROGRAM_VERSION, &agent->kube, err)) < 0 ||
+        (result = cri_new(agent->loop, agent->options.runtime_socket, &agent->cri, err)) < 0)
+        return result;
+    agent->events = kube_events_new(agent->kube, "kubelet");
+    return 0;
+}
+
+static int make_api(struct agent *agent, struct err *err)
+{
+    CLEANUP(buf_done) struct buf cert = {0};
+    CLEANUP(buf_done) struct buf key = {0};
+    CLEANUP(buf_done) struct buf ca = {0};
+    int result;
+
+    if ((result = file_read(flags.tls_cert, LIMIT_FILE, &cert, err)) < 0 ||
+        (result = file_read(flags.tls_key, LIMIT_FILE, &key, err)) < 0 ||
+        (result = file_read(flags.client_ca, LIMIT_FILE, &ca, err)) < 0)
+        return result;
+    const struct api_options api = {buf_text(&cert), buf_text(&key), buf_text(&ca)};
+    result = api_new(agent, &api, &agent->api, err);
+    if (key.len > 0)
+        explicit_bzero(key.data, key.len);
+    if (result == 0 && flags.metrics_listen != NULL)
+        result = api_listen_metrics(agent->api, flags.metrics_listen, err);
+    return result;
+}
+
+static int make_host_parts(struct agent *agent, struct err *err)
+{
+    CLEANUP(buf_done) struct buf resolv_conf = {0};
+    int result;
+
+    if ((result = file_read(agent->options.resolv_conf, LIMIT_FILE, &resolv_conf, err)) < 0) {
+        if (result != ERR_NOT_FOUND)
+            return result;
+        err_clear(err);
+    }
+    agent->resolv_conf = buf_take(&resolv_conf);
+    if ((result = dir_make(agent->options.state_dir, 0750, err)) < 0 ||
+        (result = dir_make(agent->options.log_dir, 0755, err)) < 0 ||
+        (result = cgroups_new(CGROUP_MOUNT, agent->options.cgroup_root, &agent->cgroups, err)) < 0 ||
+        (result = action_clients_new(agent->loop, &agent->actions, err)) < 0)
+        return result;
+    agent_system_read(&agent->system);
+    return 0;
+}
+
+static void on_services_synced(void *data)
+{
+    struct agent *agent = data;
+
+    pods_wake_all(agent->pods);
+}
+
+static void on_services_error(const struct err *err, void *data)
+{
+    struct agent *agent = data;
+
+    agent_warn("watching Services; trying again", agent->options.host_name, err);
+}
+
+static void on_service(const struct json *old, const struct json *new, void *data)
+{
+    (void)old, (void)new, (void)data; /* read from the store when a container is made */
+}
+
+static void start_parts(struct agent *agent)
+{
+    const struct kube_watch_options services = {
+        .path = "/api/v1/services",
+        .on_change = on_service,
+        .on_synced = on_services_synced,
+        .on_error = on_services_error,
+        .data = agent,
+    };
+
+    agent->pods = pods_new(agent);
+    agent->nodes = nodes_new(agent);
+    agent->relist = relist_new(agent);
+    agent->services = kube_watch_new(agent->kube, &services);
+    nodes_start(agent->nodes);
+    pods_start(agent->pods);
+    agent->host = host_publisher_new(agent);
+}
+
+/* Pods and their containers stay as they are: the next agent finds and keeps them. */
+static void on_end(int signal_number UNUSED, void *data)
+{
+    struct agent *agent = data;
+
+    loop_stop(agent->loop, 0);
+}
+
+static int run(struct agent *agent, struct err *err)
+{
+    int result;
+
+    agent->options = flags.agent;
+    agent->metrics = metrics_new();
+    if ((result = loop_new(&agent->loop, err)) < 0 || (result = loop_signal(agent->loop, SIGTERM, on_end, agent, err)) < 0 ||
+        (result = loop_signal(agent->loop, SIGINT, on_end, agent, err)) < 0 || (result = make_host_parts(agent, err)) < 0 ||
+        (result = make_connections(agent, err)) < 0 || (result = make_api(agent, err)) < 0)
+        return result;
+    start_parts(agent);
+    log_info("running", "host", agent->options.host_name, "address", agent->options.address, "runtime",
+             agent->options.runtime_socket);
+    return loop_run(agent->loop, err);
+}
+
+static void end(struct agent *agent)
+{
+    host_publisher_free(agent->host);
+    relist_free(agent->relist);
+    kube_watch_free(agent->services);
+    cri_free(agent->cri); /* no answer may come to pods that are gone */
+    pods_free(agent->pods);
+    nodes_free(agent->nodes);
+    api_free(agent->api);
+    kube_events_free(agent->events);
+    kube_client_free(agent->kube);
+    action_clients_free(agent->actions);
+    cgroups_free(agent->cgroups);
+    metrics_free(agent->metrics);
+    agent_system_done(&agent->system);
+    free(agent->resolv_conf);
+    loop_free(agent->loop);
+}
+
+int main(int argc, char **argv)
+{
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(strv_done) struct strv arguments = {0};
+    const struct opt_tables tables = {.tables = {options}};
+    static struct agent agent;
+    enum log_level level = LOG_LEVEL_INFO;
+    int dash;
+
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)umask(022);
+    if (opt_parse(&tables, argc - 1, argv + 1, false, &arguments, &dash, &err) < 0 ||
+        (!flags.help && !flags.version &&
+         ((arguments.n > 0 && err_set(&err, ERR_USAGE, "unexpected argument '%s'", arguments.items[0]) < 0) ||
+          log_level_parse(flags.log_level, &level, &err) < 0 || check_flags(&err) < 0))) {
+        (void)fprintf(stderr, "error: %s\nSee 'fks-node --help'\n", err_text(&err));
+        return 2;
+    }
+    if (flags.help || flags.version) {
+        if (flags.help)
+            print_help();
+        else
+            (void)puts("fks-node v" FKS_PROGRAM_VERSION);
+        return 0;
+    }
+    log_init("fks-node", level);
+    int result = run(&agent, &err);
+    if (result < 0)
+        log_error("fks-node cannot go on", "error", err_text(&err));
+    end(&agent);
+    return result < 0 ? 1 : 0;
+}

@@ -1,0 +1,216 @@
+/*
+ * pod_images.c: gets one container's image ready before each of its starts, by the kubelet's rules: imagePullPolicy, pull
+ * secrets one after the other, back-off with its reasons and events. The runtime merges equal pulls of several pods.
+ */
+#include "base/log.h"
+#include "base/mem.h"
+
+#include "pod.h"
+#include "pull_secrets.h"
+#include "records.h"
+
+static const char *image_text(const struct pod_container *container)
+{
+    return json_str_or("", container->spec, "image", NULL);
+}
+
+static const char *policy(const struct pod_container *container)
+{
+    return json_str_or("IfNotPresent", container->spec, "imagePullPolicy", NULL);
+}
+
+/* The container cannot start; tried again after the back-off. */
+static void image_failed(struct pod_container *container, const char *reason, const char *message)
+{
+    container->image_state = POD_IMAGE_FAILED;
+    backoff_fail(&container->image_backoff, pod_now(container->pod), BACKOFF_RESTART_FIRST_MS, BACKOFF_RESTART_MAX_MS);
+    pod_container_wait(container, reason, message);
+    pod_event(container->pod, "Warning", "Failed", "Error: %s", reason);
+}
+
+static void image_ready(struct pod_container *container, const struct cri_image *image)
+{
+    record_image_free(container->image);
+    container->image = record_image(image);
+    container->image_state = POD_IMAGE_READY;
+    backoff_reset(&container->image_backoff);
+    container->pull_secret = 0;
+    pod_container_wait(container, NULL, NULL);
+}
+
+/* The runtime is away: no fault of the image. */
+static bool runtime_away(struct pod_container *container, const char *what, const struct err *err)
+{
+    if (err->code != ERR_REFUSED && err->code != ERR_IO)
+        return false;
+    container->image_state = POD_IMAGE_UNKNOWN;
+    pod_retry_later(container->pod, what, err);
+    return true;
+}
+
+/* --- pull */
+
+static void on_pulled_status(const struct cri_image *image, struct err *err, void *data)
+{
+    struct pod_container *container = data;
+
+    if (err->code == 0 && image != NULL) {
+        int64_t took_ms = pod_now(container->pod) - container->pull_ms;
+        pod_event(container->pod, "Normal", "Pulled",
+                  "Successfully pulled image \"%s\" in %lld.%03llds (%lld.%03llds including waiting). Image size: %llu bytes.",
+                  image_text(container), (long long)took_ms / 1000, (long long)took_ms % 1000, (long long)took_ms / 1000,
+                  (long long)took_ms % 1000, (unsigned long long)image->size_b);
+        image_ready(container, image);
+    } else if (!runtime_away(container, "looking at a pulled image", err)) {
+        image_failed(container, "ErrImagePull", err->code != 0 ? err_text(err) : "the image is gone after its pull");
+    }
+    pod_call_done(container->pod);
+}
+
+static void collect_credentials(const struct pod_container *container, struct pull_credentials *ret)
+{
+    const struct pod *pod = container->pod;
+    const struct json *reference;
+
+    json_each(reference, json_get(pod->object, "spec", "imagePullSecrets", NULL)) {
+        CLEANUP(xfree) char *key = xasprintf("Secret/%s", json_str_or("", reference, "name", NULL));
+        pull_secrets_match(map_get(&pod->objects, key), image_text(container), ret);
+    }
+}
+
+static void pull(struct pod_container *container);
+
+static void on_pulled(const char *id, struct err *err, void *data)
+{
+    struct pod_container *container = data;
+    CLEANUP(pull_credentials_done) struct pull_credentials credentials = {0};
+
+    if (err->code == 0) {
+        cri_image_status(container->pod->agent->cri, id, on_pulled_status, container);
+        return;
+    }
+    collect_credentials(container, &credentials);
+    if (runtime_away(container, "pulling an image", err)) {
+        ;
+    } else if (container->pull_secret + 1 < credentials.n && container->spec != NULL) {
+        container->pull_secret++;
+        pull(container);
+    } else {
+        container->pull_secret = 0;
+        pod_event(container->pod, "Warning", "Failed", "Failed to pull image \"%s\": %s", image_text(container),
+                  err_text(err));
+        image_failed(container, "ErrImagePull", err_text(err));
+    }
+    pod_call_done(container->pod);
+}
+
+static void pull(struct pod_container *container)
+{
+    CLEANUP(pull_credentials_done) struct pull_credentials credentials = {0};
+    CLEANUP(xfree) char *name = podspec_image_name(image_text(container));
+    struct pod *pod = container->pod;
+    struct cri_auth auth = {0};
+
+    collect_credentials(container, &credentials);
+    if (container->pull_secret < credentials.n) {
+        const struct pull_credential *credential = &credentials.items[container->pull_secret];
+        auth = (struct cri_auth){
+            .username = credential->username,
+            .password = credential->password,
+            .identity_token = credential->identity_token,
+        };
+    }
+    pod_call_begin(pod);
+    cri_pull_image(pod->agent->cri, name, credentials.n > 0 ? &auth : NULL,
+                   pod->sandbox_spec != NULL ? &pod->sandbox_spec->config : NULL, on_pulled, container);
+}
+
+static void start_pull(struct pod_container *container)
+{
+    pod_event(container->pod, "Normal", "Pulling", "Pulling image \"%s\"", image_text(container));
+    container->pull_ms = pod_now(container->pod);
+    container->pull_secret = 0;
+    pull(container);
+}
+
+/* --- look */
+
+static void on_looked(const struct cri_image *image, struct err *err, void *data)
+{
+    struct pod_container *container = data;
+    struct pod *pod = container->pod;
+
+    if (err->code != 0) {
+        if (!runtime_away(container, "looking for an image", err))
+            image_failed(container, "ImageInspectError", err_text(err));
+    } else if (container->spec == NULL) {
+        container->image_state = POD_IMAGE_UNKNOWN;
+    } else if (image != NULL && !streq(policy(container), "Always")) {
+        pod_event(pod, "Normal", "Pulled",
+                  "Container image \"%s\" already present on machine and can be accessed by the pod", image_text(container));
+        image_ready(container, image);
+    } else if (streq(policy(container), "Never")) {
+        CLEANUP(xfree) char *message =
+            xasprintf("Container image \"%s\" is not present with pull policy of Never", image_text(container));
+        pod_event(pod, "Warning", "ErrImageNeverPull", "%s", message);
+        image_failed(container, "ErrImageNeverPull", message);
+    } else {
+        start_pull(container);
+    }
+    pod_call_done(pod);
+}
+
+static void look(struct pod_container *container)
+{
+    CLEANUP(xfree) char *name = podspec_image_name(image_text(container));
+
+    container->image_state = POD_IMAGE_BUSY;
+    pod_call_begin(container->pod);
+    cri_image_status(container->pod->agent->cri, name, on_looked, container);
+}
+
+/* In the back-off: the reason changes from what went wrong to waiting, once. */
+static void tell_backoff(struct pod_container *container)
+{
+    struct pod *pod = container->pod;
+
+    if (!streq(container->waiting_reason, "ErrImagePull"))
+        return;
+    CLEANUP(xfree) char *message = xasprintf("Back-off pulling image \"%s\": ErrImagePull: %s", image_text(container),
+                                             strempty(container->waiting_message));
+    pod_event(pod, "Normal", "BackOff", "Back-off pulling image \"%s\"", image_text(container));
+    pod_event(pod, "Warning", "Failed", "Error: ImagePullBackOff");
+    pod_container_wait(container, "ImagePullBackOff", message);
+}
+
+bool pod_image_sync(struct pod_container *container)
+{
+    struct pod *pod = container->pod;
+    int64_t wait_ms = backoff_left_ms(&container->image_backoff, pod_now(pod));
+
+    if (container->image_state == POD_IMAGE_READY)
+        return true;
+    if (container->image_state == POD_IMAGE_BUSY)
+        return false;
+    if (container->image_state == POD_IMAGE_FAILED && wait_ms > 0) {
+        /* what went wrong is shown for a second, as the kubelet's next look at the pod would */
+        int64_t shown_ms = container->image_backoff.wait_ms - wait_ms;
+        if (shown_ms >= 1000)
+            tell_backoff(container);
+        pod_wake_in(pod, shown_ms >= 1000 ? wait_ms : 1000 - shown_ms);
+        return false;
+    }
+    if (!pod_may_try(pod) || !pod_objects_known(pod))
+        return false;
+    if (!pull_secrets_is_image(image_text(container))) {
+        CLEANUP(xfree) char *message = xasprintf("Failed to apply default image tag \"%s\": couldn't parse image name \"%s\": "
+                                                 "invalid reference format",
+                                                 image_text(container), image_text(container));
+        pod_event(pod, "Warning", "InspectFailed", "%s", message);
+        image_failed(container, "InvalidImageName", message);
+        pod_wake(pod);
+        return false;
+    }
+    look(container);
+    return false;
+}

@@ -1,0 +1,100 @@
+/*
+ * pod_update.c: tells the API server what is. At most one patch of a pod is under way; what changes meanwhile goes with the
+ * next one, so only the newest state is ever sent.
+ */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include "pod.h"
+
+#define RETRY_FIRST_MS 200
+#define RETRY_MAX_MS 10000
+
+static struct podstatus_container fact_of(const struct pod_container *container)
+{
+    return (struct podstatus_container){
+        .name = container->name,
+        .current = container->current,
+        .last = container->last,
+        .current_message = container->current_message,
+        .last_message = container->last_message,
+        .waiting_reason = container->waiting_reason,
+        .waiting_message = container->waiting_message,
+        .startup_done = container->startup_done,
+        .ready = container->ready && !container->post_start_pending,
+        .restarts = container->current != NULL ? container->current->attempt : 0,
+    };
+}
+
+/* *ret_containers is heap and must outlive *ret. */
+static void facts_of(const struct pod *pod, bool terminal, struct podstatus_facts *ret,
+                     struct podstatus_container **ret_containers)
+{
+    struct podstatus_container *containers = xcalloc(pod->n_containers + 1, sizeof(containers[0]));
+
+    for (size_t i = 0; i < pod->n_containers; i++)
+        containers[i] = fact_of(pod->containers[i]);
+    *ret_containers = containers;
+    *ret = (struct podstatus_facts){
+        .sandbox = pod->sandbox,
+        .host_ip = pod->agent->options.address,
+        .pod_ip = pod->address,
+        .containers = containers,
+        .n_containers = pod->n_containers,
+        .start_ns = pod->seen_ns,
+        .now_ns = clock_wall_ns(),
+        .failed_reason = pod->failed_reason,
+        .failed_message = pod->failed_message,
+        .terminal = terminal,
+    };
+}
+
+static void on_patched(struct json **answer, struct err *err, void *data)
+{
+    struct pod *pod = data;
+
+    pod->patching = false;
+    if (err->code == 0) {
+        backoff_reset(&pod->patch_backoff);
+        pod_set_object(pod, *answer);
+    } else if (err->code == ERR_NOT_FOUND || err->code == ERR_CONFLICT) {
+        pod_missing(pod); /* gone, or another pod of the same name by now */
+    } else {
+        backoff_fail(&pod->patch_backoff, pod_now(pod), RETRY_FIRST_MS, RETRY_MAX_MS);
+        agent_warn("patching the status of a pod", pod_title(pod), err);
+    }
+    pod_call_done(pod);
+}
+
+bool pod_status_sync(struct pod *pod, bool terminal)
+{
+    CLEANUP(xfree) struct podstatus_container *containers = NULL;
+    struct podstatus_facts facts;
+
+    if (pod->patching)
+        return false;
+    int64_t wait_ms = backoff_left_ms(&pod->patch_backoff, pod_now(pod));
+    if (wait_ms > 0) {
+        pod_wake_in(pod, wait_ms);
+        return false;
+    }
+    facts_of(pod, terminal, &facts, &containers);
+    struct json *patch = podstatus_patch(pod->object, &facts);
+    if (patch == NULL)
+        return true;
+    pod->patching = true;
+    pod_call_begin(pod);
+    agent_request(pod->agent, "PATCH", kube_path("", "v1", pod->namespace, "pods", pod->name, "status"), patch,
+                  KUBE_STRATEGIC_PATCH, on_patched, pod);
+    return false;
+}
+
+struct json *pod_status_now(struct pod *pod)
+{
+    CLEANUP(xfree) struct podstatus_container *containers = NULL;
+    struct podstatus_facts facts;
+
+    facts_of(pod, false, &facts, &containers);
+    return podstatus_full(pod->object, &facts);
+}

@@ -1,0 +1,15 @@
+/*
+ * report.h: what the scheduler tells people about a pod: events, and the condition PodScheduled=False.
+ */
+#pragma once
+
+#include "scheduler.h"
+
+/*
+ * Why a pod waits. reason: of the condition; message: of both. An equal report is repeated as an event every five
+ * minutes at most, and a changed one every ten seconds, however often placing is tried.
+ */
+void report_waiting(struct pod *pod, const char *reason, const char *message);
+void report_scheduled(struct pod *pod, const char *node);
+/* Fargate's word on logging; object is the pod. */
+void report_logging(struct pod *pod, const struct json *object);

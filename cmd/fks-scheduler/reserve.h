@@ -1,0 +1,13 @@
+/*
+ * reserve.h: the reservation: label FKS_HOST_LABEL and annotation CapacityProvisioned on the pod.
+ */
+#pragma once
+
+#include "scheduler.h"
+
+/* Takes room on the host in the local view at once and asks for the label; on failure the pod is queued again. */
+void reserve_start(struct pod *pod, const char *host, const struct fargate_size *size);
+/* Finds out what became of a reservation whose answer got lost, and goes on from there. */
+void reserve_look(struct pod *pod);
+/* Takes the label off a pod that is not bound, because its host is dead; then it is placed anew. */
+void reserve_undo(struct pod *pod);

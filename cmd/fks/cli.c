@@ -1,0 +1,275 @@
+/*
+ * cli.c: what all commands share: parsing with the global options, the connection made on first use, and failures in
+ * kubectl's words. It knows no single command; dispatch is main.c's.
+ */
+#include "cli.h"
+
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+
+#define TRANSPORT_REFUSED "The connection to the server "
+#define TRANSPORT_FAILED "Unable to connect to the server: "
+
+/* --- the connection */
+
+static void print_warning(const char *text, void *data)
+{
+    struct cli *cli = data;
+    bool colour = isatty(STDERR_FILENO) && getenv("NO_COLOR") == NULL && !streq(getenv("TERM"), "dumb");
+    cli->n_warnings++;
+    fprintf(stderr, colour ? "\x1b[33;1mWarning:\x1b[0m %s\n" : "Warning: %s\n", text);
+}
+
+/* kubectl takes a bare number of seconds or a Go duration. */
+static int parse_request_timeout(const char *text, int64_t *ret_ms, struct err *err)
+{
+    CLEANUP(err_clear) struct err as_number = {0};
+    int64_t seconds = 0;
+    if (parse_int(text, 0, INT32_MAX, &seconds, &as_number) == 0) {
+        *ret_ms = seconds * 1000;
+        return 0;
+    }
+    CLEANUP(err_clear) struct err as_duration = {0};
+    if (parse_duration(text, ret_ms, &as_duration) < 0)
+        return err_set(err, ERR_USAGE,
+                       "Invalid timeout value. Timeout must be a single integer in seconds, or an integer followed by a "
+                       "corresponding time unit (e.g. 1s | 2m | 3h)");
+    return 0;
+}
+
+int cli_connect(struct cli *cli, struct err *err)
+{
+    if (cli->client != NULL)
+        return 0;
+    if (cli->request_timeout != NULL &&
+        parse_request_timeout(cli->request_timeout, &cli->overrides.request_timeout_ms, err) < 0)
+        return err->code;
+    cli->overrides.namespace = cli->namespace;
+    if (kube_config_load(&cli->overrides, &cli->config, err) < 0)
+        return err->code;
+    CLEANUP(xfree) char *user_agent = xasprintf("%s/v" FKS_PROGRAM_VERSION, cli->program);
+    if (kube_client_new(NULL, &cli->config, user_agent, &cli->client, err) < 0)
+        return err->code;
+    kube_client_on_warning(cli->client, print_warning, cli);
+    cli->discovery = kube_discovery_new(cli->client, cli->cache_dir);
+    return 0;
+}
+
+const char *cli_namespace(const struct cli *cli)
+{
+    return cli->namespace != NULL && cli->namespace[0] != '\0' ? cli->namespace : cli->config.namespace;
+}
+
+/* --- failures */
+
+/* "Pod \"x\" is invalid: ..." as kubectl builds it from the Status' details. */
+static void describe_invalid(const struct json *status, struct buf *out)
+{
+    const struct json *details = json_get(status, "details", NULL);
+    const char *message = json_str_or("", status, "message", NULL);
+    if (details == NULL) {
+        buf_printf(out, "request is invalid%s%s", message[0] != '\0' ? ": " : "", message);
+        return;
+    }
+    const char *kind = json_str_or("", details, "kind", NULL), *name = json_str_or("", details, "name", NULL);
+    const struct json *causes = json_get(details, "causes", NULL), *cause;
+    if (kind[0] != '\0' || name[0] != '\0')
+        buf_printf(out, "%s \"%s\" is invalid", kind, name);
+    else if (message[0] != '\0' && json_len(causes) == 0)
+        buf_printf(out, "request is invalid: %s", message);
+    else
+        buf_add_str(out, "request is invalid");
+
+    CLEANUP(strv_done) struct strv lines = {0};
+    json_each(cause, causes)
+    {
+        CLEANUP(xfree) char *line = xasprintf("%s: %s", json_str_or("", cause, "field", NULL),
+                                              json_str_or("", cause, "message", NULL));
+        if (!strv_has(&lines, line))
+            strv_add(&lines, line);
+    }
+    if (lines.n == 1)
+        buf_printf(out, ": %s", lines.items[0]);
+    if (lines.n > 1) {
+        buf_add_str(out, ": \n");
+        for (size_t i = 0; i < lines.n; i++)
+            buf_printf(out, "* %s\n", lines.items[i]);
+    }
+}
+
+static const char *server_host(const struct cli *cli)
+{
+    const char *server = strempty(cli->config.server);
+    const char *host = strstr(server, "://");
+    return host != NULL ? host + 3 : server;
+}
+
+/* Replaces the text of a set error, keeps its code. */
+static void rephrase(struct err *err, char *text)
+{
+    free(err->msg);
+    err->msg = text;
+}
+
+static void name_transport_failure(const struct cli *cli, struct err *err)
+{
+    if (err->code == ERR_REFUSED)
+        rephrase(err, xasprintf(TRANSPORT_REFUSED "%s was refused - did you specify the right host or port?",
+                                server_host(cli)));
+    else if (err->code == ERR_IO || err->code == ERR_TIMEOUT)
+        rephrase(err, xasprintf(TRANSPORT_FAILED "%s", err_text(err)));
+}
+
+int cli_do(struct cli *cli, const struct kube_request *request, struct json **ret, struct err *err)
+{
+    if (cli_connect(cli, err) < 0)
+        return err->code;
+    CLEANUP(json_free) struct json *answer = NULL;
+    if (kube_do(cli->client, request, &answer, err) < 0) {
+        if (err->http_status == 0) {
+            name_transport_failure(cli, err);
+        } else if (streq(err->reason, "Invalid")) {
+            struct buf text = {0};
+            describe_invalid(answer, &text);
+            free(cli->invalid_text);
+            cli->invalid_text = buf_take(&text);
+        }
+        return err->code;
+    }
+    if (ret != NULL)
+        *ret = take(&answer);
+    return 0;
+}
+
+/* kubectl's StandardErrorMessage: true when the text is a whole sentence that needs no "error: ". */
+static bool standard_text(const struct cli *cli, const struct err *err, struct buf *out)
+{
+    const char *text = err_text(err);
+    if (streq(err->reason, "Unauthorized") || err->http_status == 401)
+        buf_printf(out, "error: You must be logged in to the server (%s)", text);
+    else if (err->reason != NULL && err->reason[0] != '\0')
+        buf_printf(out, "Error from server (%s): %s", err->reason, text);
+    else if (err->http_status >= 400)
+        buf_printf(out, "Error from server: %s", text);
+    else if (err->code == ERR_REFUSED && !starts_with(text, TRANSPORT_REFUSED))
+        buf_printf(out, TRANSPORT_REFUSED "%s was refused - did you specify the right host or port?", server_host(cli));
+    else if (starts_with(text, TRANSPORT_REFUSED) || starts_with(text, TRANSPORT_FAILED))
+        buf_add_str(out, text);
+    else
+        return false;
+    return true;
+}
+
+static void print_line(struct buf *text)
+{
+    (void)fflush(stdout);
+    fputs(buf_text(text), stderr);
+    if (!ends_with(buf_text(text), "\n"))
+        fputc('\n', stderr);
+}
+
+int cli_fail(const struct cli *cli, const struct err *err)
+{
+    CLEANUP(buf_done) struct buf text = {0};
+    if (streq(err->reason, "Invalid") && err->http_status == 422)
+        buf_printf(&text, "The %s", cli->invalid_text != NULL ? cli->invalid_text : err_text(err));
+    else if (!standard_text(cli, err, &text))
+        buf_printf(&text, "%s%s", starts_with(err_text(err), "error: ") ? "" : "error: ", err_text(err));
+    print_line(&text);
+    return 1;
+}
+
+int cli_error(const char *format, ...)
+{
+    CLEANUP(buf_done) struct buf text = {0};
+    va_list args;
+    va_start(args, format);
+    buf_add_str(&text, "error: ");
+    buf_vprintf(&text, format, args);
+    va_end(args);
+    print_line(&text);
+    return 1;
+}
+
+int cli_usage(const struct cli *cli, const char *command, const struct err *err)
+{
+    return cli_error("%s\nSee '%s %s -h' for help and examples", err_text(err), cli->program, command);
+}
+
+void failures_add(struct failures *failures, struct err *err)
+{
+    GROW(failures->list, failures->n, failures->cap);
+    struct err *slot = &failures->list[failures->n++];
+    *slot = (struct err){0};
+    err_move(slot, err);
+}
+
+void failures_done(struct failures *failures)
+{
+    for (size_t i = 0; i < failures->n; i++)
+        err_clear(&failures->list[i]);
+    free(failures->list);
+    *failures = (struct failures){0};
+}
+
+int cli_fail_all(const struct cli *cli, const struct failures *failures)
+{
+    if (failures->n == 1)
+        return cli_fail(cli, &failures->list[0]);
+    for (size_t i = 0; i < failures->n; i++) {
+        CLEANUP(buf_done) struct buf text = {0};
+        if (!standard_text(cli, &failures->list[i], &text))
+            buf_add_str(&text, err_text(&failures->list[i]));
+        print_line(&text);
+    }
+    return failures->n > 0 ? 1 : 0;
+}
+
+/* --- options */
+
+static void print_help(const struct cli *cli, const struct cli_command *command)
+{
+    CLEANUP(buf_done) struct buf text = {0};
+    buf_printf(&text, "%s\n", command->about);
+    if (command->examples != NULL)
+        buf_printf(&text, "\nExamples:\n%s", command->examples);
+    if (command->options != NULL || command->more_options != NULL)
+        buf_add_str(&text, "\nOptions:\n");
+    if (command->options != NULL)
+        opt_help(command->options, &text);
+    if (command->more_options != NULL)
+        opt_help(command->more_options, &text);
+    buf_printf(&text, "\nUsage:\n  %s %s%s%s\n", cli->program, command->words, command->usage[0] != '\0' ? " " : "",
+               command->usage);
+    buf_printf(&text, "\nUse \"%s options\" for a list of global command-line options (applies to all commands).\n",
+               cli->program);
+    fputs(buf_text(&text), stdout);
+}
+
+bool cli_parse(struct cli *cli, const struct cli_command *command, int argc, char **argv, struct strv *ret_args,
+               int *ret_dash, int *ret_code)
+{
+    struct opt_tables tables = {.tables = {cli->global_options}};
+    size_t n = 1;
+    if (command->options != NULL)
+        tables.tables[n++] = command->options;
+    if (command->more_options != NULL)
+        tables.tables[n++] = command->more_options;
+
+    CLEANUP(err_clear) struct err err = {0};
+    int dash = -1;
+    if (opt_parse(&tables, argc - 1, argv + 1, false, ret_args, &dash, &err) < 0) {
+        *ret_code = cli_error("%s\nSee '%s %s --help' for usage.", err_text(&err), cli->program, command->words);
+        return false;
+    }
+    if (cli->help) {
+        print_help(cli, command);
+        *ret_code = 0;
+        return false;
+    }
+    if (ret_dash != NULL)
+        *ret_dash = dash;
+    return true;
+}

@@ -1,0 +1,136 @@
+/*
+ * addons.c: see addons.h.
+ */
+#include "cluster/addons.h"
+
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/codec.h"
+#include "base/mem.h"
+#include "cluster/credentials.h"
+#include "cluster/manifests.h"
+#include "cluster/wait.h"
+#include "data/yaml.h"
+#include "fargate/names.h"
+#include "kube/discovery.h"
+
+/* PATCH ?fieldManager=fks&force=true of one object, by its kind. */
+static int apply(struct kube_client *client, struct kube_discovery *discovery, const struct json *object, struct err *err)
+{
+    const struct kube_resource *resource;
+    const char *name = json_str_or("", object, "metadata", "name", NULL);
+    int r = kube_discovery_find_kind(discovery, json_str_or("", object, "apiVersion", NULL),
+                                     json_str_or("", object, "kind", NULL), &resource, err);
+    if (r < 0)
+        return r;
+    CLEANUP(xfree) char *path =
+        kube_path(resource->group, resource->version,
+                  resource->namespaced ? json_str_or("default", object, "metadata", "namespace", NULL) : NULL,
+                  resource->plural, name, NULL);
+    CLEANUP(buf_done) struct buf query = {0};
+    buf_add_str(&query, path);
+    kube_path_query(&query, "fieldManager", "fks");
+    kube_path_query(&query, "force", "true");
+    const struct kube_request request = {
+        .method = "PATCH", .path = buf_text(&query), .body = object, .content_type = KUBE_APPLY_PATCH};
+    if ((r = kube_do(client, &request, NULL, err)) < 0)
+        return err_wrap(err, "applying %s '%s'", resource->kind, name);
+    return 0;
+}
+
+/* Every document of a set; edit may change it first. */
+static int apply_set(const struct cluster *cluster, struct kube_client *client, enum manifest_set set,
+                     int (*edit)(const struct cluster *cluster, struct json *object, struct err *err), struct err *err)
+{
+    CLEANUP(kube_discovery_free) struct kube_discovery *discovery = kube_discovery_new(client, NULL);
+    for (const struct manifest *manifest = manifests_of(set); manifest->name != NULL; manifest++) {
+        CLEANUP(json_free) struct json *documents = NULL;
+        int r = yaml_parse_all(manifest->text.p, manifest->text.len, &documents, err);
+        if (r < 0)
+            return err_wrap(err, "reading the built-in manifest '%s'", manifest->name);
+        const struct json *document;
+        json_each(document, documents)
+        {
+            CLEANUP(json_free) struct json *object = json_clone(document);
+            if ((edit != NULL && (r = edit(cluster, object, err)) < 0) ||
+                (r = apply(client, discovery, object, err)) < 0)
+                return r;
+        }
+    }
+    return 0;
+}
+
+static int is_established(void *data, struct err *err)
+{
+    static const char *const names[] = {"fargateprofiles.fks.dev", "fargatehosts.fks.dev"};
+    for (size_t i = 0; i < countof(names); i++) {
+        CLEANUP(json_free) struct json *object = NULL;
+        CLEANUP(xfree) char *path =
+            kube_path("apiextensions.k8s.io", "v1", NULL, "customresourcedefinitions", names[i], NULL);
+        const struct kube_request request = {.path = path};
+        int r = kube_do(data, &request, &object, err);
+        if (r < 0)
+            return r;
+        if (!wait_condition_is(object, "Established", "True"))
+            return 0;
+    }
+    return 1;
+}
+
+int addons_base(const struct cluster *cluster, struct kube_client *client, struct err *err)
+{
+    int r = apply_set(cluster, client, MANIFESTS_BASE, NULL, err);
+    return r < 0 ? r : wait_until("the FKS resource types to be served", 30000, is_established, client, err);
+}
+
+static int edit_webhook(const struct cluster *cluster, struct json *object, struct err *err)
+{
+    CLEANUP(xfree) char *ca = NULL;
+    CLEANUP(buf_done) struct buf bundle = {0};
+    int r = credentials_ca(cluster, &ca, err);
+    if (r < 0)
+        return r;
+    base64_encode(ca, strlen(ca), &bundle);
+    bool mutating = streq(json_str(object, "kind", NULL), "MutatingWebhookConfiguration");
+    CLEANUP(xfree) char *url =
+        xasprintf("https://127.0.0.1:%d/%s", cluster->webhook_port, mutating ? "mutate" : "validate");
+    struct json *webhooks = json_edit_member(object, "webhooks");
+    for (size_t i = 0; i < json_len(webhooks); i++)
+        json_set(json_edit_at(webhooks, i), "clientConfig",
+                 json_build("{s:s, s:s}", "url", url, "caBundle", buf_text(&bundle)));
+    return 0;
+}
+
+int addons_webhook(const struct cluster *cluster, struct kube_client *client, struct err *err)
+{
+    return apply_set(cluster, client, MANIFESTS_WEBHOOK, edit_webhook, err);
+}
+
+static int edit_coredns(const struct cluster *cluster, struct json *object, struct err *err UNUSED)
+{
+    if (!streq(json_str(object, "kind", NULL), "Service"))
+        return 0;
+    CLEANUP(xfree) char *address = cluster_service_address(cluster, 10);
+    json_set_str(json_edit_member(object, "spec"), "clusterIP", address);
+    return 0;
+}
+
+int addons_coredns(const struct cluster *cluster, struct kube_client *client, struct err *err)
+{
+    return apply_set(cluster, client, MANIFESTS_COREDNS, edit_coredns, err);
+}
+
+int addons_profile(struct kube_client *client, const struct json *profile, struct err *err)
+{
+    const struct kube_request request = {
+        .method = "POST", .path = FKS_PROFILES_PATH "?fieldManager=fks", .body = profile};
+    return kube_do(client, &request, NULL, err);
+}
+
+struct json *addons_default_profile(void)
+{
+    return json_build("{s:s, s:s, s:{s:s}, s:{s:[{s:s}, {s:s}]}}", "apiVersion", FKS_API_VERSION, "kind", "FargateProfile",
+                      "metadata", "name", "fp-default", "spec", "selectors", "namespace", "default", "namespace",
+                      "kube-system");
+}

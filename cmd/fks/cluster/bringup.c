@@ -1,0 +1,284 @@
+/*
+ * bringup.c: see bringup.h. Images are loaded while the API server starts, so that neither waits for the other.
+ */
+#include "cluster/bringup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/proc.h"
+#include "cluster/addons.h"
+#include "cluster/assets.h"
+#include "cluster/credentials.h"
+#include "cluster/host_files.h"
+#include "cluster/network.h"
+#include "cluster/progress.h"
+#include "cluster/supervisor.h"
+#include "cluster/wait.h"
+#include "cluster/webhook_probe.h"
+#include "fargate/names.h"
+
+#define CONTAINERD_TIMEOUT_MS 30000
+#define IMPORT_TIMEOUT_MS 180000
+
+int bringup_check_machine(struct err *err)
+{
+    static const struct {
+        const char *program, *package;
+    } needed[] = {{"containerd", "containerd"}, {"runc", "runc"},       {"ctr", "containerd"},
+                  {"ip", "iproute2"},           {"iptables", "iptables"}, {"nsenter", "util-linux"},
+                  {"sysctl", "procps"}};
+    if (geteuid() != 0)
+        return err_set(err, ERR_FORBIDDEN,
+                       "a local cluster needs root (network namespaces, cgroups, containers): run it with sudo");
+    for (size_t i = 0; i < countof(needed); i++) {
+        CLEANUP(xfree) char *path = NULL;
+        struct err ignored = {0};
+        if (proc_find(needed[i].program, &path, &ignored) < 0) {
+            err_clear(&ignored);
+            return err_set(err, ERR_NOT_FOUND, "'%s' is not installed: on Debian, 'apt-get install %s'", needed[i].program,
+                           needed[i].package);
+        }
+    }
+    CLEANUP(xfree) char *cni = NULL;
+    return host_files_cni_dir(&cni, err);
+}
+
+/* --- images */
+
+struct runtime {
+    const char *socket;
+};
+
+static int runtime_answers(void *data, struct err *err)
+{
+    const struct runtime *runtime = data;
+    const char *const argv[] = {"ctr", "-a", runtime->socket, "version", NULL};
+    if (!file_exists(runtime->socket))
+        return 0;
+    int r = proc_run(argv, NULL, 0, 5000, NULL, err);
+    return r < 0 ? r : 1;
+}
+
+static int load_images(const struct cluster *cluster, const struct cluster_host *host, struct err *err)
+{
+    CLEANUP(xfree) char *socket = cluster_run_path(cluster, "h%d/containerd.sock", host->number);
+    CLEANUP(xfree) char *what = xasprintf("containerd of host '%s' (log: %s/logs/%s-containerd.log)", host->name,
+                                          cluster->home, host->name);
+    CLEANUP(strv_done) struct strv images = {0};
+    struct runtime runtime = {socket};
+    int r = wait_until(what, CONTAINERD_TIMEOUT_MS, runtime_answers, &runtime, err);
+    if (r < 0 || (r = assets_images(cluster->assets, &images, err)) < 0)
+        return r;
+    for (size_t i = 0; i < images.n; i++) {
+        const char *const argv[] = {"ctr", "-a", socket, "-n", "k8s.io", "images", "import", images.items[i], NULL};
+        if ((r = proc_run(argv, NULL, 0, IMPORT_TIMEOUT_MS, NULL, err)) < 0)
+            return err_wrap(err, "loading the image archive '%s'", images.items[i]);
+    }
+    return 0;
+}
+
+/* All hosts' images in a child of ours, while this process waits for the API server. */
+static int load_all_images(const struct cluster *cluster, pid_t *ret_pid, int *ret_fd, struct err *err)
+{
+    int pipe_fds[2];
+    if (pipe2(pipe_fds, O_CLOEXEC) != 0)
+        return err_errno(err, errno, "making a pipe");
+    pid_t pid = fork();
+    if (pid < 0) {
+        int failed = errno;
+        (void)close(pipe_fds[0]);
+        (void)close(pipe_fds[1]);
+        return err_errno(err, failed, "starting a process to load images");
+    }
+    if (pid == 0) {
+        struct err failure = {0};
+        int r = 0;
+        for (size_t i = 0; r == 0 && i < cluster->n_hosts; i++)
+            r = load_images(cluster, &cluster->hosts[i], &failure);
+        if (r < 0)
+            (void)!write(pipe_fds[1], err_text(&failure), strlen(err_text(&failure)));
+        _exit(r < 0 ? 1 : 0);
+    }
+    (void)close(pipe_fds[1]);
+    *ret_pid = pid;
+    *ret_fd = pipe_fds[0];
+    return 0;
+}
+
+static int join_images(pid_t pid, int fd, struct err *err)
+{
+    CLEANUP(buf_done) struct buf text = {0};
+    struct err ignored = {0};
+    int status = 0;
+    if (fd_read_all(fd, &text, &ignored) < 0)
+        err_clear(&ignored);
+    (void)fd_close(fd);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return 0;
+    return err_set(err, ERR_IO, "%s", text.len > 0 ? buf_text(&text) : "loading the images failed");
+}
+
+/* --- waiting for parts */
+
+static int api_answers(void *data, struct err *err)
+{
+    CLEANUP(buf_done) struct buf text = {0};
+    const struct kube_request request = {.path = "/readyz", .timeout_ms = 2000};
+    int r = kube_do_raw(data, &request, NULL, NULL, &text, err);
+    return r < 0 ? r : 1;
+}
+
+struct hosts_probe {
+    const struct cluster *cluster;
+    struct kube_client *client;
+};
+
+static int hosts_ready(void *data, struct err *err)
+{
+    const struct hosts_probe *probe = data;
+    for (size_t i = 0; i < probe->cluster->n_hosts; i++) {
+        const struct cluster_host *host = &probe->cluster->hosts[i];
+        bool fargate = host->kind == CLUSTER_HOST_FARGATE;
+        CLEANUP(json_free) struct json *object = NULL;
+        CLEANUP(xfree) char *path = kube_path(fargate ? FKS_GROUP : "", fargate ? FKS_VERSION : "v1", NULL,
+                                              fargate ? "fargatehosts" : "nodes", host->name, NULL);
+        const struct kube_request request = {.path = path};
+        int r = kube_do(probe->client, &request, &object, err);
+        if (r < 0)
+            return r;
+        if (!wait_condition_is(object, "Ready", "True"))
+            return err_set(err, ERR_BUSY, "host '%s' is not ready yet", host->name);
+    }
+    return 1;
+}
+
+static int coredns_ready(void *data, struct err *err)
+{
+    CLEANUP(json_free) struct json *object = NULL;
+    const struct kube_request request = {.path = "/apis/apps/v1/namespaces/kube-system/deployments/coredns"};
+    int r = kube_do(data, &request, &object, err);
+    if (r < 0)
+        return r;
+    int64_t wanted = json_int_or(1, object, "spec", "replicas", NULL);
+    if (json_int_or(0, object, "status", "readyReplicas", NULL) >= wanted &&
+        json_int_or(0, object, "status", "observedGeneration", NULL) >=
+            json_int_or(0, object, "metadata", "generation", NULL))
+        return 1;
+    return err_set(err, ERR_BUSY, "'fks describe pod -n kube-system -l k8s-app=kube-dns' tells more");
+}
+
+/* --- the steps */
+
+static int make_ground(const struct cluster *cluster, struct err *err)
+{
+    CLEANUP(xfree) char *run = xasprintf("/run/fks/%d", cluster->number);
+    int r;
+    if ((r = dir_make(run, 0700, err)) < 0 || (r = host_files_resolv_conf(cluster, err)) < 0 ||
+        (r = credentials_make(cluster, err)) < 0 || (r = network_up(cluster, err)) < 0)
+        return r;
+    for (size_t i = 0; i < cluster->n_hosts; i++)
+        if ((r = credentials_make_host(cluster, &cluster->hosts[i], err)) < 0 ||
+            (r = host_files_write(cluster, &cluster->hosts[i], err)) < 0 ||
+            (r = network_host_up(cluster, &cluster->hosts[i], err)) < 0)
+            return r;
+    return 0;
+}
+
+static int wait_api(const struct cluster *cluster, const struct bringup_options *options, struct kube_client *client,
+                    struct err *err)
+{
+    CLEANUP(xfree) char *what = xasprintf("the API server (logs: %s/logs/kube-apiserver.log, etcd.log, supervisor.log)",
+                                          cluster->home);
+    CLEANUP(xfree) char *server = cluster_server(cluster);
+    int r = wait_until(what, options->timeout_ms, api_answers, client, err);
+    if (r < 0)
+        return r;
+    progress(PROGRESS_INFO, "the control plane answers at %s", server);
+    if (options->kubeconfig == NULL)
+        return 0;
+    if ((r = credentials_write_user_entry(cluster, options->kubeconfig, options->set_context, err)) < 0)
+        return r;
+    progress(PROGRESS_SUCCESS, "saved kubeconfig as \"%s\"", options->kubeconfig);
+    return 0;
+}
+
+/*
+ * Profiles come before the webhook's first look at them: a watch on a resource type that is seconds old brings its first
+ * event seconds late, a list does not.
+ */
+static int make_objects(const struct cluster *cluster, const struct bringup_options *options, struct kube_client *client,
+                        struct err *err)
+{
+    const struct json *profile, *created;
+    int r = addons_base(cluster, client, err);
+    if (r < 0)
+        return r;
+    json_each(profile, options->profiles)
+    {
+        const char *name = json_str_or("", profile, "metadata", "name", NULL);
+        progress(PROGRESS_INFO, "creating Fargate profile \"%s\" on cluster \"%s\"", name, cluster->name);
+        if ((r = addons_profile(client, profile, err)) < 0)
+            return err_wrap(err, "creating Fargate profile '%s'", name);
+    }
+    if ((r = webhook_probe_ready(cluster, options->timeout_ms, err)) < 0)
+        return r;
+    json_each(created, options->profiles)
+    {
+        const char *name = json_str_or("", created, "metadata", "name", NULL);
+        if ((r = webhook_probe_profile(cluster, created, options->timeout_ms, err)) < 0)
+            return r;
+        progress(PROGRESS_INFO, "created Fargate profile \"%s\" on cluster \"%s\"", name, cluster->name);
+    }
+    if ((r = addons_webhook(cluster, client, err)) < 0)
+        return r;
+    progress(PROGRESS_INFO, "fks-webhook is ready and registered");
+    return addons_coredns(cluster, client, err);
+}
+
+int bringup(const struct cluster *cluster, const struct bringup_options *options, struct err *err)
+{
+    CLEANUP(kube_client_free) struct kube_client *client = NULL;
+    pid_t loader = 0;
+    int loader_fd = -1;
+    int r;
+    if ((r = make_ground(cluster, err)) < 0 || (r = supervisor_start(cluster, err)) < 0)
+        return r;
+    progress(PROGRESS_INFO, "starting etcd, kube-apiserver, kube-controller-manager, kube-scheduler and FKS");
+    if ((r = load_all_images(cluster, &loader, &loader_fd, err)) < 0)
+        return r;
+    if ((r = cluster_connect(cluster, &client, err)) == 0 && (r = wait_api(cluster, options, client, err)) == 0 &&
+        options->first)
+        r = make_objects(cluster, options, client, err);
+    struct err load_err = {0};
+    int loaded = join_images(loader, loader_fd, &load_err);
+    if (r == 0 && loaded < 0) {
+        err_move(err, &load_err);
+        return loaded;
+    }
+    err_clear(&load_err);
+    if (r < 0)
+        return r;
+    struct hosts_probe hosts = {cluster, client};
+    if ((r = wait_until("the hosts (logs: logs/*-fks-node.log)", options->timeout_ms, hosts_ready, &hosts, err)) < 0)
+        return r;
+    progress(PROGRESS_INFO, "%zu host(s) ready to run pods", cluster->n_hosts);
+    progress(PROGRESS_INFO, "waiting for CoreDNS");
+    return wait_until("CoreDNS", options->timeout_ms, coredns_ready, client, err);
+}
+
+int bringup_host(const struct cluster *cluster, const struct cluster_host *host, struct err *err)
+{
+    int r;
+    if ((r = credentials_make_host(cluster, host, err)) < 0 || (r = host_files_write(cluster, host, err)) < 0 ||
+        (r = network_host_up(cluster, host, err)) < 0 || (r = supervisor_reload(cluster, err)) < 0)
+        return r;
+    return load_images(cluster, host, err);
+}

@@ -1,0 +1,240 @@
+/*
+ * lifecycle.c: get, delete, start and stop cluster, and utils write-kubeconfig.
+ */
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "cluster/bringup.h"
+#include "cluster/commands.h"
+#include "cluster/credentials.h"
+#include "cluster/eksctl_output.h"
+#include "cluster/kubeconfig_target.h"
+#include "cluster/options.h"
+#include "cluster/progress.h"
+#include "cluster/supervisor.h"
+#include "cluster/teardown.h"
+
+#define STOP_TIMEOUT_MS 60000
+#define START_TIMEOUT_MS (25 * 60 * 1000)
+
+/* RUNNING or STOPPED: whether its supervisor is there. */
+static const char *status_of(const struct cluster *cluster)
+{
+    return supervisor_pid(cluster) != 0 ? "ACTIVE" : "STOPPED";
+}
+
+static int get_one(const char *name, enum eksctl_format format, struct err *err)
+{
+    static const char *const heads[] = {"NAME", "VERSION", "STATUS", "CREATED", "VPC", "SUBNETS", "SECURITYGROUPS", "PROVIDER"};
+    CLEANUP(cluster_done) struct cluster cluster = {0};
+    int r = cluster_load(name, &cluster, err);
+    if (r < 0)
+        return r;
+    CLEANUP(xfree) char *network = cluster_bridge_cidr(cluster.number);
+    CLEANUP(xfree) char *pods = cluster_pod_cidr(cluster.number);
+    CLEANUP(xfree) char *server = cluster_server(&cluster);
+    if (format == EKSCTL_TABLE) {
+        struct eksctl_table table = {0};
+        const char *const cells[] = {cluster.name, "1.36", status_of(&cluster), cluster.created, network, pods, "", "FKS"};
+        for (size_t i = 0; i < countof(cells); i++)
+            strv_add(&table.cells, strempty(cells[i]));
+        eksctl_table_print(&table, heads, countof(heads), "clusters");
+        return 0;
+    }
+    CLEANUP(json_free) struct json *array =
+        json_build("[{s:s, s:s, s:s, s:s*, s:s, s:s, s:{s:s, s:s}, s:s}]", "Name", cluster.name, "Version", "1.36", "Status",
+                   status_of(&cluster), "CreatedAt", cluster.created, "Endpoint", server, "Region", cluster.region,
+                   "Network", "Hosts", network, "Pods", pods, "Home", cluster.home);
+    eksctl_tree_print(array, format);
+    return 0;
+}
+
+static int get_all(enum eksctl_format format, struct err *err)
+{
+    static const char *const heads[] = {"NAME", "REGION", "EKSCTL CREATED"};
+    CLEANUP(strv_done) struct strv names = {0};
+    CLEANUP(json_free) struct json *array = json_new_array();
+    struct eksctl_table table = {0};
+    int r = cluster_list(&names, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < names.n; i++) {
+        CLEANUP(cluster_done) struct cluster cluster = {0};
+        CLEANUP(err_clear) struct err broken = {0};
+        if (cluster_load(names.items[i], &cluster, &broken) < 0) {
+            progress(PROGRESS_WARNING, "cluster '%s': %s", names.items[i], err_text(&broken));
+            continue;
+        }
+        strv_add(&table.cells, cluster.name);
+        strv_add(&table.cells, cluster.region);
+        strv_add(&table.cells, "True");
+        json_push(array, json_build("{s:s, s:s, s:s}", "Name", cluster.name, "Region", cluster.region, "Owned", "True"));
+    }
+    if (format == EKSCTL_TABLE) {
+        eksctl_table_print(&table, heads, countof(heads), "clusters");
+        return 0;
+    }
+    strv_done(&table.cells);
+    eksctl_tree_print(array, format);
+    return 0;
+}
+
+int command_get_cluster(struct cli *cli, int argc, char **argv)
+{
+    struct cluster_options options = {.output = "table"};
+    CLEANUP(err_clear) struct err err = {0};
+    bool all_regions = false;
+    enum eksctl_format format;
+    const struct opt own[] = {
+        {"all-regions", 'A', OPT_BOOL, &all_regions, NULL, "list the clusters of all regions (always so here)", NULL, NULL},
+        {0}};
+    int r = cluster_options_parse(&options, own, "get cluster", "Get cluster(s)", argc, argv, &err);
+    if (r > 0)
+        return 0;
+    if (r < 0)
+        return cli_usage(cli, "get cluster", &err);
+    if ((r = eksctl_format_parse(options.output, &format, &err)) < 0)
+        return cli_fail(cli, &err);
+    if (options.name != NULL && all_regions) {
+        r = err_set(&err, ERR_USAGE, "--all-regions is for listing all clusters, it must be used without cluster name flag/argument");
+        return cli_fail(cli, &err);
+    }
+    r = options.name != NULL ? get_one(options.name, format, &err) : get_all(format, &err);
+    return r < 0 ? cli_fail(cli, &err) : 0;
+}
+
+/* Parses a command that takes a cluster's name and nothing else, and loads it. 1: help was printed. */
+static int load_named(struct cluster_options *options, const struct opt *own, const char *words, const char *summary, int argc,
+                      char **argv, struct cluster *ret, struct err *err)
+{
+    int r = cluster_options_parse(options, own, words, summary, argc, argv, err);
+    if (r != 0)
+        return r;
+    const char *name = options->name != NULL ? options->name : options->cluster;
+    if (name == NULL)
+        return err_set(err, ERR_USAGE, "--name must be set");
+    return cluster_load(name, ret, err);
+}
+
+static int delete_cluster(struct cluster *cluster, struct err *err)
+{
+    progress(PROGRESS_INFO, "deleting cluster \"%s\"", cluster->name);
+    if (geteuid() != 0)
+        return err_set(err, ERR_FORBIDDEN, "deleting a local cluster needs root: run it with sudo");
+    int r = teardown_all(cluster, err);
+    if (r < 0)
+        return r;
+    if (cluster->kubeconfig != NULL) {
+        kubeconfig_target_remove(cluster);
+        progress(PROGRESS_SUCCESS, "kubeconfig has been updated");
+    }
+    progress(PROGRESS_SUCCESS, "all cluster resources were deleted");
+    return 0;
+}
+
+/* A folder without a readable cluster.json: a create that was cut off before it chose addresses. */
+static int delete_remains(const char *name, struct err *err)
+{
+    CLEANUP(xfree) char *home = cluster_home(name);
+    progress(PROGRESS_WARNING, "cluster \"%s\" has no description; removing its folder '%s'", name, home);
+    return dir_remove(home, err);
+}
+
+int command_delete_cluster(struct cli *cli, int argc, char **argv)
+{
+    struct cluster_options options = {0};
+    CLEANUP(cluster_done) struct cluster cluster = {0};
+    CLEANUP(err_clear) struct err err = {0};
+    bool force = false, no_eviction = false;
+    int64_t eviction_wait = 0, parallel = 1;
+    const struct opt own[] = {
+        {"force", 0, OPT_BOOL, &force, NULL, "also remove a cluster whose description is damaged", NULL, NULL},
+        {"disable-nodegroup-eviction", 0, OPT_BOOL, &no_eviction, NULL, NULL, NULL, NULL},
+        {"pod-eviction-wait-period", 0, OPT_DURATION, &eviction_wait, "DURATION", NULL, NULL, NULL},
+        {"parallel", 0, OPT_INT, &parallel, "N", NULL, NULL, NULL},
+        {0}};
+    int r = load_named(&options, own, "delete cluster", "Delete a cluster", argc, argv, &cluster, &err);
+    if (r > 0)
+        return 0;
+    const char *name = options.name != NULL ? options.name : options.cluster;
+    if (r < 0 && name != NULL && cluster_exists(name) && (force || err.code == ERR_NOT_FOUND)) {
+        err_clear(&err);
+        r = delete_remains(name, &err);
+        return r < 0 ? cli_fail(cli, &err) : 0;
+    }
+    if (r == 0)
+        r = delete_cluster(&cluster, &err);
+    if (r < 0 && err.code == ERR_USAGE)
+        return cli_usage(cli, "delete cluster", &err);
+    return r < 0 ? cli_fail(cli, &err) : 0;
+}
+
+int command_stop_cluster(struct cli *cli, int argc, char **argv)
+{
+    struct cluster_options options = {0};
+    CLEANUP(cluster_done) struct cluster cluster = {0};
+    CLEANUP(err_clear) struct err err = {0};
+    int r = load_named(&options, NULL, "stop cluster", "Stop a cluster: its processes end, its state stays", argc, argv, &cluster,
+                       &err);
+    if (r > 0)
+        return 0;
+    if (r == 0)
+        progress(PROGRESS_INFO, "stopping cluster \"%s\"", cluster.name);
+    if (r == 0 && (r = supervisor_stop(&cluster, STOP_TIMEOUT_MS, &err)) == 0 && (r = teardown_running(&cluster, &err)) == 0)
+        progress(PROGRESS_SUCCESS, "cluster \"%s\" is stopped; 'fks start cluster %s' starts it again", cluster.name,
+                 cluster.name);
+    return r < 0 ? cli_fail(cli, &err) : 0;
+}
+
+int command_start_cluster(struct cli *cli, int argc, char **argv)
+{
+    struct cluster_options options = {.timeout_ms = START_TIMEOUT_MS};
+    CLEANUP(cluster_done) struct cluster cluster = {0};
+    CLEANUP(err_clear) struct err err = {0};
+    int r = load_named(&options, NULL, "start cluster", "Start a stopped cluster", argc, argv, &cluster, &err);
+    if (r > 0)
+        return 0;
+    if (r == 0 && (r = bringup_check_machine(&err)) == 0) {
+        if (supervisor_pid(&cluster) != 0) {
+            progress(PROGRESS_INFO, "cluster \"%s\" is running already", cluster.name);
+            return 0;
+        }
+        progress(PROGRESS_INFO, "starting cluster \"%s\"", cluster.name);
+        const struct bringup_options steps = {.timeout_ms = options.timeout_ms};
+        /* what a crash left behind would be in the way */
+        if ((r = teardown_running(&cluster, &err)) == 0 && (r = bringup(&cluster, &steps, &err)) == 0)
+            progress(PROGRESS_SUCCESS, "cluster \"%s\" in \"%s\" region is ready", cluster.name, cluster.region);
+    }
+    return r < 0 ? cli_fail(cli, &err) : 0;
+}
+
+int command_write_kubeconfig(struct cli *cli, int argc, char **argv)
+{
+    struct cluster_options options = {0};
+    CLEANUP(cluster_done) struct cluster cluster = {0};
+    CLEANUP(err_clear) struct err err = {0};
+    const char *file = NULL;
+    bool automatic = false, set_context = true;
+    const struct opt own[] = {
+        {"kubeconfig", 0, OPT_STRING, &file, "FILE", "path to write to (default: $KUBECONFIG or ~/.kube/config)", NULL, NULL},
+        {"auto-kubeconfig", 0, OPT_BOOL, &automatic, NULL, "write to ~/.kube/fks/clusters/NAME", NULL, NULL},
+        {"set-kubeconfig-context", 0, OPT_BOOL, &set_context, NULL, "make it the current context", NULL, NULL},
+        {0}};
+    int r = load_named(&options, own, "utils write-kubeconfig", "Write kubeconfig file for a given cluster", argc, argv, &cluster,
+                       &err);
+    if (r > 0)
+        return 0;
+    if (r == 0) {
+        CLEANUP(xfree) char *path = kubeconfig_target_path(file, automatic, cluster.name);
+        if ((r = credentials_write_user_entry(&cluster, path, set_context, &err)) == 0)
+            progress(PROGRESS_SUCCESS, "saved kubeconfig as \"%s\"", path);
+        if (r == 0 && !streq(path, cluster.kubeconfig)) {
+            free(cluster.kubeconfig);
+            cluster.kubeconfig = take(&path);
+            r = cluster_save(&cluster, &err); /* delete takes the entry out of the file that it is in */
+        }
+    }
+    return r < 0 ? cli_fail(cli, &err) : 0;
+}

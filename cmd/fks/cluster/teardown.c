@@ -1,0 +1,107 @@
+/*
+ * teardown.c: see teardown.h. Works from names alone (cgroup fksI, interfaces fksI-..., paths), so that it also cleans up
+ * after a crash or a create that was cut off.
+ */
+#include "cluster/teardown.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "cluster/cgroup.h"
+#include "cluster/network.h"
+
+#define CNI_RESULTS "/var/lib/cni/results" /* fixed in libcni as containerd uses it */
+
+/* mountinfo writes blanks and backslashes as \ooo */
+static char *unescape(const char *text)
+{
+    CLEANUP(buf_done) struct buf plain = {0};
+    for (; *text != '\0'; text++) {
+        if (text[0] == '\\' && text[1] >= '0' && text[1] <= '3' && text[2] != '\0' && text[3] != '\0') {
+            buf_add_char(&plain, (char)((text[1] - '0') * 64 + (text[2] - '0') * 8 + (text[3] - '0')));
+            text += 3;
+        } else {
+            buf_add_char(&plain, *text);
+        }
+    }
+    return buf_take(&plain);
+}
+
+/* Unmounts everything below a folder, the last mounted first. */
+static int unmount_below(const char *folder, struct err *err)
+{
+    CLEANUP(buf_done) struct buf text = {0};
+    CLEANUP(strv_done) struct strv lines = {0};
+    CLEANUP(xfree) char *prefix = xasprintf("%s/", folder);
+    int r = file_read("/proc/self/mountinfo", LIMIT_FILE, &text, err);
+    if (r < 0)
+        return r;
+    strv_split(&lines, buf_text(&text), '\n');
+    for (size_t i = lines.n; i-- > 0;) {
+        CLEANUP(strv_done) struct strv words = {0};
+        strv_split(&words, lines.items[i], ' ');
+        if (words.n < 5)
+            continue;
+        CLEANUP(xfree) char *point = unescape(words.items[4]);
+        if (starts_with(point, prefix) && umount2(point, MNT_DETACH) != 0 && errno != EINVAL && errno != ENOENT)
+            return err_errno(err, errno, "unmounting '%s'", point);
+    }
+    return 0;
+}
+
+static void remove_cni_results(const struct cluster *cluster)
+{
+    CLEANUP(xfree) char *name = cluster_cgroup(cluster);
+    CLEANUP(xfree) char *prefix = xasprintf("%s-", name);
+    DIR *folder = opendir(CNI_RESULTS);
+    for (const struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
+        CLEANUP(xfree) char *path = path_join(CNI_RESULTS, entry->d_name, NULL);
+        if (starts_with(entry->d_name, prefix))
+            (void)unlink(path);
+    }
+    if (folder != NULL)
+        closedir(folder);
+    /* leave no empty folder that was not there before us */
+    if (rmdir(CNI_RESULTS) == 0)
+        (void)rmdir("/var/lib/cni");
+}
+
+int teardown_running(const struct cluster *cluster, struct err *err)
+{
+    CLEANUP(xfree) char *run = xasprintf("/run/fks/%d", cluster->number);
+    int r;
+    if ((r = cgroup_kill(cluster, err)) < 0 || (r = unmount_below(cluster->home, err)) < 0 ||
+        (r = unmount_below(run, err)) < 0 || (r = network_down(cluster, err)) < 0)
+        return r;
+    remove_cni_results(cluster);
+    return dir_remove(run, err);
+}
+
+int teardown_host(const struct cluster *cluster, const struct cluster_host *host, struct err *err)
+{
+    CLEANUP(xfree) char *run = cluster_run_path(cluster, "h%d", host->number);
+    CLEANUP(xfree) char *home = cluster_path(cluster, "hosts/%s", host->name);
+    int r;
+    if ((r = unmount_below(home, err)) < 0 || (r = unmount_below(run, err)) < 0 ||
+        (r = network_host_down(cluster, host, err)) < 0 || (r = dir_remove(run, err)) < 0)
+        return r;
+    return dir_remove(home, err);
+}
+
+int teardown_all(const struct cluster *cluster, struct err *err)
+{
+    int r = teardown_running(cluster, err);
+    if (r < 0 || (r = dir_remove(cluster->home, err)) < 0)
+        return r;
+    /* the folders above it, when this was the last cluster */
+    CLEANUP(xfree) char *home = cluster_fks_home();
+    CLEANUP(xfree) char *clusters = path_join(home, "clusters", NULL);
+    (void)rmdir(clusters);
+    cluster_lock_tidy();
+    return 0;
+}

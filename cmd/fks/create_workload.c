@@ -1,0 +1,238 @@
+/*
+ * create_workload.c: `create namespace | serviceaccount | deployment | job | cronjob`.
+ */
+#include "generate.h"
+
+#include <ctype.h>
+
+#include "base/codec.h"
+#include "base/mem.h"
+
+int command_create_namespace(struct cli *cli, int argc, char **argv)
+{
+    struct generate generate = GENERATE_INIT(cli);
+    const struct opt options[] = {GENERATE_OPTIONS(&generate), {0}};
+    const struct cli_command command = {.words = "create namespace", .usage = "NAME [--dry-run=server|client|none] [options]",
+                                        .about = "Create a namespace with the specified name.", .options = options};
+    CLEANUP(strv_done) struct strv args = {0};
+    int code = 0, dash = -1;
+    if (!cli_parse(cli, &command, argc, argv, &args, &dash, &code))
+        return code;
+    const char *name = generate_name(&generate, command.words, &args, dash);
+    if (name == NULL)
+        return 1;
+    return generate_finish(&generate, json_build("{s:s, s:s, s:o, s:{}, s:{}}", "kind", "Namespace", "apiVersion", "v1", "metadata",
+                                                 generate_metadata(&generate, name, false), "spec", "status"),
+                           NULL);
+}
+
+int command_create_serviceaccount(struct cli *cli, int argc, char **argv)
+{
+    struct generate generate = GENERATE_INIT(cli);
+    const struct opt options[] = {GENERATE_OPTIONS(&generate), {0}};
+    const struct cli_command command = {.words = "create serviceaccount", .usage = "NAME [--dry-run=server|client|none] [options]",
+                                        .about = "Create a service account with the specified name.", .options = options};
+    CLEANUP(strv_done) struct strv args = {0};
+    int code = 0, dash = -1;
+    if (!cli_parse(cli, &command, argc, argv, &args, &dash, &code))
+        return code;
+    const char *name = generate_name(&generate, command.words, &args, dash);
+    if (name == NULL)
+        return 1;
+    return generate_finish(&generate, json_build("{s:s, s:s, s:o}", "kind", "ServiceAccount", "apiVersion", "v1", "metadata",
+                                                 generate_metadata(&generate, name, true)),
+                           "serviceaccount");
+}
+
+/* A container's name from its image: the last part without tag and digest, made a DNS label. */
+static char *container_name(const char *image)
+{
+    const char *slash = strrchr(image, '/');
+    const char *base = slash != NULL ? slash + 1 : image;
+    char *name = xstrndup(base, strcspn(base, ":@"));
+    bool changed = false;
+    size_t n = 0;
+    for (const char *c = name; *c != '\0'; c++) {
+        if (isalnum((unsigned char)*c) && !isupper((unsigned char)*c))
+            name[n++] = *c;
+        else if (*c == '-' || isupper((unsigned char)*c))
+            name[n++] = (char)tolower((unsigned char)*c);
+        else
+            changed = true;
+        changed = changed || isupper((unsigned char)*c);
+    }
+    name[n] = '\0';
+    if (!changed)
+        return name;
+    /* several images may lose what told them apart */
+    char suffix[6] = "";
+    random_hex(suffix, 5);
+    CLEANUP(xfree) char *plain = name;
+    return xasprintf("%s-%s", plain, suffix);
+}
+
+static struct json *deployment_containers(const struct strv *images, struct json *command_line, int64_t port)
+{
+    struct json *containers = json_new_array();
+    for (size_t i = 0; i < images->n; i++) {
+        CLEANUP(xfree) char *name = container_name(images->items[i]);
+        struct json *container = json_build("{s:s, s:s}", "name", name, "image", images->items[i]);
+        if (command_line != NULL)
+            json_set(container, "command", json_clone(command_line));
+        if (i == 0 && port >= 0)
+            json_set(container, "ports", json_build("[{s:I}]", "containerPort", port));
+        json_set(container, "resources", json_new_object());
+        json_push(containers, container);
+    }
+    return containers;
+}
+
+int command_create_deployment(struct cli *cli, int argc, char **argv)
+{
+    struct generate generate = GENERATE_INIT(cli);
+    CLEANUP(strv_done) struct strv images = {0}, args = {0};
+    int64_t port = -1, replicas = 1;
+    bool image_seen = false;
+    const struct opt options[] = {
+        GENERATE_OPTIONS(&generate),
+        {.name = "image", .type = OPT_LIST, .value = &images, .argument = "[]", .help = "Images to run, one container each.", .seen = &image_seen},
+        {.name = "port", .type = OPT_INT, .value = &port, .argument = "-1", .help = "The port that the first container exposes."},
+        {.name = "replicas", .letter = 'r', .type = OPT_INT, .value = &replicas, .argument = "1", .help = "Number of replicas."},
+        {0},
+    };
+    const struct cli_command command = {.words = "create deployment", .usage = "NAME --image=image -- [COMMAND] [args...] [options]",
+                                        .about = "Create a deployment with the specified name.", .options = options};
+    int code = 0, dash = -1;
+    if (!cli_parse(cli, &command, argc, argv, &args, &dash, &code))
+        return code;
+    if (!image_seen)
+        return cli_error("required flag(s) \"image\" not set");
+    const char *name = generate_name(&generate, command.words, &args, dash);
+    if (name == NULL)
+        return 1;
+    CLEANUP(json_free) struct json *command_line = generate_command(&args, dash);
+    if (command_line != NULL && images.n > 1)
+        return cli_error("cannot specify multiple --image options and command");
+    struct json *metadata = generate_metadata(&generate, name, true);
+    json_set(metadata, "labels", json_build("{s:s}", "app", name));
+    struct json *template = json_build("{s:{s:{s:s}}, s:{s:o}}", "metadata", "labels", "app", name, "spec", "containers",
+                                       deployment_containers(&images, command_line, port));
+    return generate_finish(
+        &generate,
+        json_build("{s:s, s:s, s:o, s:{s:I, s:{s:{s:s}}, s:o, s:{}}, s:{}}", "kind", "Deployment", "apiVersion", "apps/v1", "metadata",
+                   metadata, "spec", "replicas", replicas, "selector", "matchLabels", "app", name, "template", template, "strategy",
+                   "status"),
+        "deployment");
+}
+
+/* The pod template of a job: one container. */
+static struct json *job_template(const char *name, const char *image, struct json *command_line, const char *restart)
+{
+    struct json *container = json_build("{s:s, s:s}", "name", name, "image", image);
+    if (command_line != NULL)
+        json_set(container, "command", command_line);
+    json_set(container, "resources", json_new_object());
+    return json_build("{s:{}, s:{s:[o], s:s}}", "metadata", "spec", "containers", container, "restartPolicy", restart);
+}
+
+/* create job --from=cronjob/NAME: what the CronJob would make now. */
+static int job_from_cronjob(struct generate *generate, const char *name, const char *from, struct json **ret, struct err *err)
+{
+    CLEANUP(strv_done) struct strv args = {0};
+    CLEANUP(items_done) struct items items = {0};
+    CLEANUP(failures_done) struct failures failures = {0};
+    const struct selection selection = {0};
+    strv_add(&args, from);
+    if (items_from_args(generate->cli, &selection, &args, &items, err) < 0)
+        return err->code;
+    if (!streq(items.list[0].resource->kind, "CronJob"))
+        return err_set(err, ERR_INVALID, "unknown object type *unstructured.Unstructured");
+    CLEANUP(json_free) struct json *cronjob = NULL;
+    if (item_get(generate->cli, &items.list[0], NULL, &cronjob, err) < 0)
+        return err->code;
+    const struct json *template = json_get(cronjob, "spec", "jobTemplate", NULL);
+    struct json *metadata = generate_metadata(generate, name, true);
+    const struct json *labels = json_get(template, "metadata", "labels", NULL);
+    if (labels != NULL)
+        json_set(metadata, "labels", json_keep(labels));
+    const struct json *own = json_get(template, "metadata", "annotations", NULL);
+    struct json *annotations = own != NULL ? json_clone(own) : json_new_object();
+    json_set_str(annotations, "cronjob.kubernetes.io/instantiate", "manual");
+    json_set(metadata, "annotations", annotations);
+    json_set(metadata, "ownerReferences",
+             json_build("[{s:s, s:s, s:s, s:s, s:b}]", "apiVersion", "batch/v1", "kind", "CronJob", "name",
+                        json_str(cronjob, "metadata", "name", NULL), "uid", json_str(cronjob, "metadata", "uid", NULL),
+                        "controller", 1));
+    *ret = json_build("{s:s, s:s, s:o, s:O, s:{}}", "kind", "Job", "apiVersion", "batch/v1", "metadata", metadata, "spec",
+                      json_get(template, "spec", NULL), "status");
+    return 0;
+}
+
+int command_create_job(struct cli *cli, int argc, char **argv)
+{
+    struct generate generate = GENERATE_INIT(cli);
+    const char *image = NULL, *from = NULL;
+    const struct opt options[] = {
+        GENERATE_OPTIONS(&generate),
+        {.name = "from", .type = OPT_STRING, .value = &from, .argument = "", .help = "The cronjob to make a job of: cronjob/NAME."},
+        {.name = "image", .type = OPT_STRING, .value = &image, .argument = "", .help = "Image to run."},
+        {0},
+    };
+    const struct cli_command command = {.words = "create job",
+                                        .usage = "NAME --image=image [--from=cronjob/name] -- [COMMAND] [args...] [options]",
+                                        .about = "Create a job with the specified name.", .options = options};
+    CLEANUP(strv_done) struct strv args = {0};
+    int code = 0, dash = -1;
+    if (!cli_parse(cli, &command, argc, argv, &args, &dash, &code))
+        return code;
+    const char *name = generate_name(&generate, command.words, &args, dash);
+    if (name == NULL)
+        return 1;
+    CLEANUP(json_free) struct json *command_line = generate_command(&args, dash);
+    if ((image == NULL) == (from == NULL))
+        return cli_error("either --image or --from must be specified");
+    if (command_line != NULL && from != NULL)
+        return cli_error("cannot specify --from and command");
+    struct json *job = NULL;
+    CLEANUP(err_clear) struct err err = {0};
+    if (from != NULL && job_from_cronjob(&generate, name, from, &job, &err) < 0)
+        return cli_fail(cli, &err);
+    if (from == NULL)
+        job = json_build("{s:s, s:s, s:o, s:{s:o}, s:{}}", "kind", "Job", "apiVersion", "batch/v1", "metadata",
+                         generate_metadata(&generate, name, true), "spec", "template",
+                         job_template(name, image, take(&command_line), "Never"), "status");
+    return generate_finish(&generate, job, "job");
+}
+
+int command_create_cronjob(struct cli *cli, int argc, char **argv)
+{
+    struct generate generate = GENERATE_INIT(cli);
+    const char *image = NULL, *schedule = NULL, *restart = "OnFailure";
+    const struct opt options[] = {
+        GENERATE_OPTIONS(&generate),
+        {.name = "image", .type = OPT_STRING, .value = &image, .argument = "", .help = "Image to run."},
+        {.name = "restart", .type = OPT_STRING, .value = &restart, .argument = "OnFailure", .help = "The pods' restart policy: OnFailure or Never."},
+        {.name = "schedule", .type = OPT_STRING, .value = &schedule, .argument = "", .help = "When to run, in cron format."},
+        {0},
+    };
+    const struct cli_command command = {.words = "create cronjob",
+                                        .usage = "NAME --image=image --schedule='0/5 * * * ?' -- [COMMAND] [args...] [flags] [options]",
+                                        .about = "Create a cron job with the specified name.", .options = options};
+    CLEANUP(strv_done) struct strv args = {0};
+    int code = 0, dash = -1;
+    if (!cli_parse(cli, &command, argc, argv, &args, &dash, &code))
+        return code;
+    if (image == NULL || schedule == NULL)
+        return cli_error("required flag(s) %s not set", image != NULL   ? "\"schedule\""
+                                                        : schedule != NULL ? "\"image\""
+                                                                           : "\"image\", \"schedule\"");
+    const char *name = generate_name(&generate, command.words, &args, dash);
+    if (name == NULL)
+        return 1;
+    struct json *job = json_build("{s:{s:s}, s:{s:o}}", "metadata", "name", name, "spec", "template",
+                                  job_template(name, image, generate_command(&args, dash), restart));
+    return generate_finish(&generate, json_build("{s:s, s:s, s:o, s:{s:s, s:o}, s:{}}", "kind", "CronJob", "apiVersion", "batch/v1",
+                                                 "metadata", generate_metadata(&generate, name, true), "spec", "schedule",
+                                                 schedule, "jobTemplate", job, "status"),
+                           "cronjob");
+}

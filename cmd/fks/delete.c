@@ -1,0 +1,299 @@
+/*
+ * delete.c: `delete`: asks the server to delete what was named, selected or is in files, and waits until it is gone.
+ */
+#include "items.h"
+
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "watch.h"
+#include "write.h"
+
+#define WAIT_FOREVER_MS (INT64_C(168) * 3600 * 1000) /* kubectl's "for ever" */
+
+struct delete {
+    struct cli *cli;
+    struct selection selection;
+    struct write_options write;
+    const char *output, *cascade, *raw;
+    int64_t grace_period, timeout_ms;
+    bool force, now, wait, ignore_not_found, ignore_seen, interactive;
+};
+
+/* What was deleted, to wait for. */
+struct deleted {
+    struct item item;
+    char *uid; /* an object with another uid is a new one of the same name */
+};
+
+static int check_options(struct delete *delete, struct err *err)
+{
+    struct selection *selection = &delete->selection;
+    if (selection->all || selection->label_selector != NULL || selection->field_selector != NULL)
+        delete->ignore_not_found = delete->ignore_seen ? delete->ignore_not_found : true;
+    if (delete->now) {
+        if (delete->grace_period != -1)
+            return err_set(err, ERR_USAGE, "--now and --grace-period cannot be specified together");
+        delete->grace_period = 1;
+    }
+    if (delete->grace_period == 0 && !delete->force)
+        delete->grace_period = 1; /* 0 is dangerous, so it takes --force as well */
+    if (delete->force && delete->grace_period < 0)
+        delete->grace_period = 0;
+    if (write_options_check(&delete->write, err) < 0)
+        return err->code;
+    if (strempty(delete->output)[0] != '\0' && !streq(delete->output, "name"))
+        return err_set(err, ERR_USAGE, "unexpected -o output mode: %s. We only support '-o name'", delete->output);
+    if (selection->all && (selection->label_selector != NULL || selection->field_selector != NULL))
+        return err_set(err, ERR_USAGE, "setting 'all' parameter but found a non empty selector. ");
+    if (delete->force && delete->grace_period > 0)
+        return err_set(err, ERR_USAGE, "--force and --grace-period greater than 0 cannot be specified together");
+    if (delete->force)
+        fputs("Warning: Immediate deletion does not wait for confirmation that the running resource has been terminated. The "
+              "resource may continue to run on the cluster indefinitely.\n",
+              stderr);
+    return 0;
+}
+
+static int propagation(const char *cascade, const char **ret, struct err *err)
+{
+    static const struct {
+        const char *given, *policy;
+    } policies[] = {{"background", "Background"}, {"true", "Background"}, {"foreground", "Foreground"},
+                    {"orphan", "Orphan"},         {"false", "Orphan"}};
+    for (size_t i = 0; i < countof(policies); i++) {
+        if (streq(policies[i].given, cascade)) {
+            *ret = policies[i].policy;
+            return 0;
+        }
+    }
+    return err_set(err, ERR_USAGE, "invalid cascade value (%s). Must be \"background\", \"foreground\", or \"orphan\"", cascade);
+}
+
+static void print_deleted(const struct delete *delete, const struct item *item)
+{
+    CLEANUP(buf_done) struct buf kind = {0};
+    resource_print_kind(item->resource, &kind);
+    if (streq(delete->output, "name")) {
+        printf("%s/%s\n", buf_text(&kind), item->name);
+        return;
+    }
+    printf("%s \"%s\" %s", buf_text(&kind), item->name, delete->grace_period == 0 ? "force deleted" : "deleted");
+    if (item->resource->namespaced)
+        printf(" from %s namespace", strempty(item->namespace));
+    puts(streq(delete->write.dry_run, "client")   ? " (dry run)"
+         : streq(delete->write.dry_run, "server") ? " (server dry run)"
+                                                  : "");
+}
+
+static int delete_one(const struct delete *delete, const struct item *item, const char *policy, char **ret_uid,
+                      struct err *err)
+{
+    if (strempty(item->name)[0] == '\0') {
+        err_set(err, ERR_INVALID, "resource name may not be empty");
+        write_blame_source("deleting", item->source, err);
+        return err->code;
+    }
+    if (write_is_client_dry_run(&delete->write)) {
+        print_deleted(delete, item);
+        return 0;
+    }
+    CLEANUP(json_free) struct json *body = json_build("{s:s, s:s, s:s}", "kind", "DeleteOptions", "apiVersion", "v1",
+                                                      "propagationPolicy", policy);
+    if (delete->grace_period >= 0)
+        json_set_int(body, "gracePeriodSeconds", delete->grace_period);
+    if (write_is_dry_run(&delete->write))
+        json_set(body, "dryRun", json_build("[s]", "All"));
+    CLEANUP(xfree) char *path = item_path(item, NULL);
+    const struct kube_request request = {.method = "DELETE", .path = path, .body = body};
+    CLEANUP(json_free) struct json *answer = NULL;
+    if (cli_do(delete->cli, &request, &answer, err) < 0) {
+        write_blame_source("deleting", item->source, err);
+        return err->code;
+    }
+    print_deleted(delete, item);
+    const char *uid = json_str(answer, "details", "uid", NULL);
+    *ret_uid = xstrdup(uid != NULL ? uid : json_str(answer, "metadata", "uid", NULL));
+    return 0;
+}
+
+/* --- waiting */
+
+static bool on_event(const char *type, const struct json *object, void *data)
+{
+    const struct deleted *deleted = data;
+    const char *uid = json_str(object, "metadata", "uid", NULL);
+    bool gone = streq(type, "DELETED") || (deleted->uid != NULL && uid != NULL && !streq(uid, deleted->uid));
+    return !gone;
+}
+
+/* Until the object is gone or another one has its name. A server that ends the watch is asked again. */
+static int wait_gone(const struct delete *delete, const struct deleted *deleted, int64_t deadline_ms, struct err *err)
+{
+    for (;;) {
+        CLEANUP(json_free) struct json *object = NULL;
+        CLEANUP(xfree) char *path = item_path(&deleted->item, NULL);
+        const struct kube_request request = {.path = path};
+        if (cli_do(delete->cli, &request, &object, err) < 0) {
+            if (err->code != ERR_NOT_FOUND)
+                return err->code;
+            err_clear(err);
+            return 0;
+        }
+        if (deleted->uid != NULL && !streq(json_str(object, "metadata", "uid", NULL), deleted->uid))
+            return 0;
+        int64_t left = deadline_ms - clock_monotonic_ms();
+        CLEANUP(xfree) char *collection = item_collection_path(&deleted->item);
+        const struct watch_request watch = {.path = collection, .name = deleted->item.name, .timeout_ms = left,
+                                            .resource_version = json_str(object, "metadata", "resourceVersion", NULL)};
+        bool ended_by_server = false;
+        int code = left > 0 ? watch_run(delete->cli, &watch, on_event, (void *)(uintptr_t)deleted, &ended_by_server, err) : ERR_TIMEOUT;
+        if (code == 0 && !ended_by_server)
+            return 0;
+        if (code == ERR_TIMEOUT) {
+            err_clear(err);
+            return err_set(err, ERR_TIMEOUT, "timed out waiting for the condition on %s/%s", deleted->item.resource->plural,
+                           deleted->item.name);
+        }
+        if (code == ERR_GONE || code == ERR_IO)
+            err_clear(err);
+        else if (code < 0)
+            return code;
+    }
+}
+
+static void wait_all(const struct delete *delete, const struct deleted *list, size_t n, struct failures *failures)
+{
+    int64_t timeout = delete->timeout_ms != 0 ? delete->timeout_ms : WAIT_FOREVER_MS;
+    int64_t deadline = clock_monotonic_ms() + timeout;
+    for (size_t i = 0; i < n; i++) {
+        struct err failure = {0};
+        int code = wait_gone(delete, &list[i], deadline, &failure);
+        if (code == ERR_FORBIDDEN || failure.http_status == 405) /* who may delete need not be allowed to look */
+            err_clear(&failure);
+        else if (code < 0)
+            failures_add(failures, &failure);
+    }
+}
+
+/* --- the command */
+
+static bool is_confirmed(const struct items *items)
+{
+    printf("You are about to delete the following %zu resource(s):\n", items->n);
+    for (size_t i = 0; i < items->n; i++) {
+        CLEANUP(buf_done) struct buf name = {0};
+        item_print_name(&items->list[i], &name);
+        puts(buf_text(&name));
+    }
+    fputs("Do you want to continue? (y/N): ", stdout);
+    (void)fflush(stdout);
+    char answer[16] = "";
+    return fgets(answer, sizeof(answer), stdin) != NULL && str_is_nocase((struct str){answer, strcspn(answer, "\r\n")}, "y");
+}
+
+static int delete_items(struct delete *delete, struct items *items, const char *policy, struct failures *failures)
+{
+    struct deleted *list = xcalloc(items->n + 1, sizeof(*list));
+    size_t n = 0, found = 0;
+    bool warn_cluster_scope = delete->cli->namespace != NULL && !delete->selection.all_namespaces;
+    for (size_t i = 0; i < items->n; i++) {
+        struct item *item = &items->list[i];
+        struct err failure = {0};
+        CLEANUP(xfree) char *uid = NULL;
+        found++;
+        if (warn_cluster_scope && !item->resource->namespaced) {
+            fputs("Warning: deleting cluster-scoped resources, not scoped to the provided namespace\n", stderr);
+            warn_cluster_scope = false;
+        }
+        if (delete_one(delete, item, policy, &uid, &failure) < 0) {
+            if (delete->ignore_not_found && failure.code == ERR_NOT_FOUND)
+                err_clear(&failure);
+            else
+                failures_add(failures, &failure);
+            continue;
+        }
+        list[n++] = (struct deleted){.item = *item, .uid = take(&uid)};
+    }
+    (void)fflush(stdout);
+    if (failures->n == 0 && found == 0)
+        puts("No resources found");
+    if (failures->n == 0 && delete->wait && !write_is_dry_run(&delete->write))
+        wait_all(delete, list, n, failures);
+    for (size_t i = 0; i < n; i++)
+        free(list[i].uid);
+    free(list);
+    return cli_fail_all(delete->cli, failures);
+}
+
+static int run_delete(struct delete *delete, const struct strv *args)
+{
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(items_done) struct items items = {0};
+    CLEANUP(failures_done) struct failures failures = {0};
+    const char *policy = NULL;
+    if (check_options(delete, &err) < 0 || propagation(delete->cascade, &policy, &err) < 0)
+        return cli_fail(delete->cli, &err);
+    if (delete->raw != NULL) {
+        const struct kube_request request = {.method = "DELETE", .path = delete->raw};
+        CLEANUP(json_free) struct json *answer = NULL;
+        if (cli_do(delete->cli, &request, &answer, &err) < 0)
+            return cli_fail(delete->cli, &err);
+        CLEANUP(buf_done) struct buf text = {0};
+        json_print(answer, &text);
+        fputs(buf_text(&text), stdout);
+        return 0;
+    }
+    if (items_resolve(delete->cli, &delete->selection, args, false, &items, &failures, &err) < 0)
+        return cli_fail(delete->cli, &err);
+    if (delete->interactive && failures.n == 0) {
+        if (items.n == 0) {
+            puts("No resources found");
+            return 0;
+        }
+        if (!is_confirmed(&items)) {
+            puts("deletion is cancelled");
+            return 0;
+        }
+    }
+    return delete_items(delete, &items, policy, &failures);
+}
+
+int command_delete(struct cli *cli, int argc, char **argv)
+{
+    struct delete delete = {.cli = cli, .grace_period = -1, .wait = true, .cascade = "background", .selection = {.chunk_size = 500}};
+    const struct opt options[] = {
+        SELECTION_FILE_OPTIONS(&delete.selection),
+        SELECTION_LABEL_OPTION(&delete.selection),
+        SELECTION_FIELD_OPTION(&delete.selection),
+        SELECTION_NAMESPACES_OPTION(&delete.selection),
+        WRITE_DRY_RUN_OPTION(&delete.write),
+        {.name = "all", .type = OPT_BOOL, .value = &delete.selection.all, .help = "Delete all resources of the types, in the namespace."},
+        {.name = "cascade", .type = OPT_STRING, .value = &delete.cascade, .argument = "background", .bare_value = "background", .help = "background, orphan or foreground: what becomes of the objects owned by the deleted one."},
+        {.name = "force", .type = OPT_BOOL, .value = &delete.force, .help = "Remove from the API at once, without waiting for a graceful end."},
+        {.name = "grace-period", .type = OPT_INT, .value = &delete.grace_period, .argument = "-1", .help = "Seconds given to end gracefully; negative: the object's own."},
+        {.name = "ignore-not-found", .type = OPT_BOOL, .value = &delete.ignore_not_found, .seen = &delete.ignore_seen, .help = "What is not there counts as deleted."},
+        {.name = "interactive", .letter = 'i', .type = OPT_BOOL, .value = &delete.interactive, .help = "Ask before deleting."},
+        {.name = "now", .type = OPT_BOOL, .value = &delete.now, .help = "Grace period of one second."},
+        {.name = "output", .letter = 'o', .type = OPT_STRING, .value = &delete.output, .argument = "", .help = "name: shorter output (resource/name)."},
+        {.name = "raw", .type = OPT_STRING, .value = &delete.raw, .argument = "", .help = "A path to send DELETE to as it is."},
+        {.name = "timeout", .type = OPT_DURATION, .value = &delete.timeout_ms, .argument = "0s", .help = "How long to wait until the objects are gone; 0: for ever."},
+        {.name = "wait", .type = OPT_BOOL, .value = &delete.wait, .help = "Wait until the objects are gone."},
+        {0},
+    };
+    const struct cli_command command = {
+        .words = "delete",
+        .usage = "([-f FILENAME] | [-k DIRECTORY] | TYPE [(NAME | -l label | --all)]) [options]",
+        .about = "Delete resources by file names, stdin, resources and names, or by resources and label selector.",
+        .examples = "  # Delete what a file describes\n  fks delete -f ./pod.yaml\n\n  # Delete pods and services with a label\n"
+                    "  fks delete pods,services -l app=web\n",
+        .options = options,
+    };
+    CLEANUP(strv_done) struct strv args = {0};
+    int code = 0;
+    if (cli_parse(cli, &command, argc, argv, &args, NULL, &code))
+        code = run_delete(&delete, &args);
+    selection_done(&delete.selection);
+    return code;
+}

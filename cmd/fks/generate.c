@@ -1,0 +1,79 @@
+/*
+ * generate.c: the common end of all generators: dry run, annotation, POST, result line.
+ */
+#include "generate.h"
+
+#include "base/mem.h"
+
+const char *generate_name(const struct generate *generate, const char *words, const struct strv *args, int dash)
+{
+    size_t n = dash >= 0 ? (size_t)dash : args->n;
+    if (n == 1)
+        return args->items[0];
+    cli_error("exactly one NAME is required, got %zu\nSee '%s %s -h' for help and examples", n, generate->cli->program, words);
+    return NULL;
+}
+
+struct json *generate_metadata(const struct generate *generate, const char *name, bool namespaced)
+{
+    struct json *metadata = json_build("{s:s}", "name", name);
+    if (namespaced && generate->cli->namespace != NULL)
+        json_set_str(metadata, "namespace", generate->cli->namespace);
+    return metadata;
+}
+
+struct json *generate_command(const struct strv *args, int dash)
+{
+    if (dash < 0 || (size_t)dash >= args->n)
+        return NULL;
+    struct json *command = json_new_array();
+    for (size_t i = (size_t)dash; i < args->n; i++)
+        json_push(command, json_new_string(args->items[i]));
+    return command;
+}
+
+static int send(struct generate *generate, struct json *object, struct json **ret, struct err *err)
+{
+    if (cli_connect(generate->cli, err) < 0)
+        return err->code;
+    const struct kube_resource *resource = NULL;
+    if (kube_discovery_find_kind(generate->cli->discovery, json_str(object, "apiVersion", NULL),
+                                 json_str(object, "kind", NULL), &resource, err) < 0)
+        return err->code;
+    const char *own = json_str(object, "metadata", "namespace", NULL);
+    const char *namespace = own != NULL ? own : cli_namespace(generate->cli);
+    const struct item item = {.resource = resource, .object = object,
+                              .namespace = resource->namespaced ? (char *)(uintptr_t)namespace : NULL};
+    return write_create(generate->cli, &generate->write, &item, ret, err);
+}
+
+/* As write_set_last_applied, but the object is one built here, whose members keep their order and lack empty ones. */
+static void annotate_for_apply(struct json *object)
+{
+    CLEANUP(buf_done) struct buf text = {0};
+    json_print(object, &text);
+    buf_add_char(&text, '\n');
+    json_set_str(json_edit(object, "metadata", "annotations", NULL), LAST_APPLIED_ANNOTATION, buf_text(&text));
+}
+
+int generate_finish(struct generate *generate, struct json *object, const char *what)
+{
+    CLEANUP(json_free) struct json *mine = object, *created = NULL;
+    CLEANUP(output_done) struct output output = {0};
+    CLEANUP(err_clear) struct err err = {0};
+    if (write_options_check(&generate->write, &err) < 0 || output_parse(&generate->output_options, &output, &err) < 0)
+        return cli_fail(generate->cli, &err);
+    if (generate->save_config)
+        annotate_for_apply(mine);
+    if (write_is_client_dry_run(&generate->write)) {
+        output.keep_order = true;
+        created = json_keep(mine);
+    } else if (send(generate, mine, &created, &err) < 0) {
+        if (what == NULL || err.http_status == 0)
+            return cli_fail(generate->cli, &err);
+        return cli_error("failed to create %s: %s", what, err_text(&err));
+    }
+    if (output_result(&output, created, "created", generate->write.dry_run, &err) < 0)
+        return cli_fail(generate->cli, &err);
+    return 0;
+}

@@ -1,0 +1,311 @@
+/*
+ * main.c: the front door of fks: which command the words on the line mean, and the options that every command takes. The
+ * commands are rows of commands.h; the longest row whose words match is run. Options may stand before the words.
+ */
+#include <signal.h>
+
+#include "base/compiler.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+#include "cli.h"
+
+struct command {
+    const char *words;
+    command_run *run;
+    const char *help; /* NULL: not listed */
+};
+static const struct command commands[] = {
+#define COMMAND(words, function, help) {words, function, help},
+#include "commands.h"
+#undef COMMAND
+};
+
+#define WORDS_MAX 3 /* words of the longest command, plus one */
+
+/* "kubectl" for kubectl and kubectl-fks's user-visible name stays fks. */
+static const char *program_name(const char *argv0)
+{
+    const char *slash = strrchr(argv0, '/');
+    const char *base = slash != NULL ? slash + 1 : argv0;
+    return streq(base, "kubectl") ? "kubectl" : "fks";
+}
+
+/* The global option that an argument names, or NULL. */
+static const struct opt *find_global(const struct opt *options, const char *argument)
+{
+    for (const struct opt *option = options; option->name != NULL; option++) {
+        if (argument[1] == '-' ? streq(option->name, argument + 2) : option->letter != 0 && argument[1] == option->letter)
+            return option;
+    }
+    return NULL;
+}
+
+/* True when the next argument is this option's value. "-nx", "-n=x" and "--x=y" carry their own. */
+static bool takes_next(const struct opt *option, const char *argument)
+{
+    bool has_own_value = argument[1] == '-' ? false : argument[2] != '\0';
+    return option != NULL && option->type != OPT_BOOL && option->bare_value == NULL && !has_own_value;
+}
+
+/*
+ * The places in argv of the leading words, at most WORDS_MAX. Before the first word an unknown option ends the search;
+ * after it, an option that is no global one does, since only the command knows whether it takes a value.
+ */
+static size_t find_words(const struct opt *options, int argc, char **argv, int places[WORDS_MAX])
+{
+    size_t n = 0;
+    for (int i = 1; i < argc && n < WORDS_MAX; i++) {
+        const char *argument = argv[i];
+        if (argument[0] != '-' || argument[1] == '\0') {
+            places[n++] = i;
+            continue;
+        }
+        if (streq(argument, "--"))
+            break;
+        if (strchr(argument, '=') != NULL)
+            continue;
+        const struct opt *option = find_global(options, argument);
+        if (option == NULL)
+            break;
+        if (takes_next(option, argument))
+            i++;
+    }
+    return n;
+}
+
+/* How many words of the command the line begins with; 0 unless all match. */
+static size_t match_words(const char *words, char **argv, const int *places, size_t n_places)
+{
+    CLEANUP(strv_done) struct strv parts = {0};
+    strv_split(&parts, words, ' ');
+    if (parts.n > n_places)
+        return 0;
+    for (size_t i = 0; i < parts.n; i++) {
+        if (!streq(parts.items[i], argv[places[i]]))
+            return 0;
+    }
+    return parts.n;
+}
+
+/* Edit distance, ASCII case ignored. */
+static size_t distance(const char *a, const char *b)
+{
+    size_t la = strlen(a), lb = strlen(b);
+    size_t *row = xcalloc(lb + 1, sizeof(*row));
+    for (size_t j = 0; j <= lb; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= la; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= lb; j++) {
+            size_t above = row[j];
+            size_t change = diagonal + ((a[i - 1] | 0x20) != (b[j - 1] | 0x20) ? 1 : 0);
+            size_t least = above < row[j - 1] ? above : row[j - 1];
+            row[j] = change < least + 1 ? change : least + 1;
+            diagonal = above;
+        }
+    }
+    size_t result = row[lb];
+    free(row);
+    return result;
+}
+
+/* The first words of all listed commands, each once. */
+static void top_level_words(struct strv *out)
+{
+    for (size_t i = 0; i < countof(commands); i++) {
+        CLEANUP(xfree) char *word = xstrndup(commands[i].words, strcspn(commands[i].words, " "));
+        if (commands[i].help != NULL && !strv_has(out, word))
+            strv_add(out, word);
+    }
+}
+
+static int unknown_command(const char *program, const char *word)
+{
+    /* Words people type for another, as kubectl suggests them. */
+    static const struct {
+        const char *typed, *meant;
+    } habits[] = {{"list", "get"}, {"ls", "get"}, {"ps", "get"}, {"rm", "delete"}, {"remove", "delete"}};
+    CLEANUP(strv_done) struct strv words = {0}, meant = {0};
+    top_level_words(&words);
+    for (size_t i = 0; i < words.n; i++) {
+        bool close = distance(word, words.items[i]) <= 2 || strncasecmp(words.items[i], word, strlen(word)) == 0;
+        for (size_t j = 0; j < countof(habits); j++)
+            close = close || (streq(habits[j].typed, word) && streq(habits[j].meant, words.items[i]));
+        if (close)
+            strv_add(&meant, words.items[i]);
+    }
+    strv_sort(&meant);
+    fprintf(stderr, "error: unknown command \"%s\" for \"%s\"\n", word, program);
+    if (meant.n > 0)
+        fputs("\nDid you mean this?\n", stderr);
+    for (size_t i = 0; i < meant.n; i++)
+        fprintf(stderr, "\t%s\n", meant.items[i]);
+    return 1;
+}
+
+static void print_commands(const char *program, const char *under)
+{
+    size_t under_len = strlen(under);
+    printf("%s\n\n", under_len > 0 ? "Available Commands:" : "fks gives any Kubernetes cluster what EKS on Fargate gives EKS, "
+                                     "and speaks kubectl.\n\nAvailable Commands:");
+    for (size_t i = 0; i < countof(commands); i++) {
+        const char *words = commands[i].words;
+        if (commands[i].help == NULL || (under_len > 0 && (strncmp(words, under, under_len) != 0 || words[under_len] != ' ')))
+            continue;
+        printf("  %-24s %s\n", under_len > 0 ? words + under_len + 1 : words, commands[i].help);
+    }
+    printf("\nUsage:\n  %s %s%s\n\nUse \"%s %s%s<command> --help\" for more information about a given command.\n"
+           "Use \"%s options\" for a list of global command-line options (applies to all commands).\n",
+           program, under, under_len > 0 ? " SUBCOMMAND [options]" : "[flags] [options]", program, under,
+           under_len > 0 ? " " : "", program);
+}
+
+/* No row matches. A word that only begins rows ("config") lists what may follow. */
+static int no_command(const struct cli *cli, int argc, char **argv, const int *places, size_t n)
+{
+    if (n == 0) {
+        struct opt_tables tables = {.tables = {cli->global_options}};
+        CLEANUP(strv_done) struct strv args = {0};
+        CLEANUP(err_clear) struct err err = {0};
+        int dash = -1;
+        if (opt_parse(&tables, argc - 1, argv + 1, false, &args, &dash, &err) < 0)
+            return cli_error("%s\nSee '%s --help' for usage.", err_text(&err), cli->program);
+        print_commands(cli->program, "");
+        return 0;
+    }
+    const char *word = argv[places[0]];
+    if (streq(word, "options")) {
+        CLEANUP(buf_done) struct buf text = {0};
+        opt_help(cli->global_options, &text);
+        printf("The following options can be passed to any command:\n\n%s", buf_text(&text));
+        return 0;
+    }
+    if (streq(word, "help")) {
+        print_commands(cli->program, n > 1 ? argv[places[1]] : "");
+        return 0;
+    }
+    size_t len = strlen(word);
+    for (size_t i = 0; i < countof(commands); i++) {
+        if (strncmp(commands[i].words, word, len) != 0 || commands[i].words[len] != ' ')
+            continue;
+        if (n > 1)
+            return cli_error("unknown command \"%s\"\nSee '%s %s -h' for help and examples", argv[places[1]], cli->program,
+                             word);
+        print_commands(cli->program, word);
+        return argc > 2 ? 0 : 1;
+    }
+    return unknown_command(cli->program, word);
+}
+
+/* Runs a command on argv without its words but for the last, which becomes argv[0]; options before the words stay. */
+static int run_command(struct cli *cli, const struct command *command, int argc, char **argv, const int *places, size_t n)
+{
+    char **rest = xcalloc((size_t)argc + 1, sizeof(*rest));
+    int n_rest = 0;
+    rest[n_rest++] = argv[places[n - 1]];
+    for (int i = 1; i < argc; i++) {
+        bool is_word = false;
+        for (size_t j = 0; j < n; j++)
+            is_word = is_word || places[j] == i;
+        if (!is_word)
+            rest[n_rest++] = argv[i];
+    }
+    int code = command->run(cli, n_rest, rest);
+    free(rest);
+    return code;
+}
+
+/* "fks help get" is "fks get --help". */
+static int help_command(struct cli *cli, int argc, char **argv)
+{
+    char **turned = xcalloc((size_t)argc + 1, sizeof(*turned));
+    int n = 0;
+    bool dropped = false;
+    for (int i = 0; i < argc; i++) {
+        if (!dropped && i > 0 && streq(argv[i], "help"))
+            dropped = true;
+        else
+            turned[n++] = argv[i];
+    }
+    turned[n++] = xstrdup("--help");
+    int places[WORDS_MAX];
+    size_t n_words = find_words(cli->global_options, n, turned, places);
+    const struct command *best = NULL;
+    size_t best_words = 0;
+    for (size_t i = 0; i < countof(commands); i++) {
+        size_t matched = match_words(commands[i].words, turned, places, n_words);
+        if (matched > best_words) {
+            best = &commands[i];
+            best_words = matched;
+        }
+    }
+    int code = best != NULL ? run_command(cli, best, n, turned, places, best_words)
+                            : no_command(cli, argc, argv, places, n_words > 0 ? 0 : n_words);
+    free(turned);
+    return code;
+}
+
+static int dispatch(struct cli *cli, int argc, char **argv)
+{
+    int places[WORDS_MAX];
+    size_t n_words = find_words(cli->global_options, argc, argv, places);
+    if (n_words > 1 && streq(argv[places[0]], "help"))
+        return help_command(cli, argc, argv);
+    const struct command *best = NULL;
+    size_t best_words = 0;
+    for (size_t i = 0; i < countof(commands); i++) {
+        size_t matched = match_words(commands[i].words, argv, places, n_words);
+        if (matched > best_words) {
+            best = &commands[i];
+            best_words = matched;
+        }
+    }
+    return best != NULL ? run_command(cli, best, argc, argv, places, best_words)
+                        : no_command(cli, argc, argv, places, n_words);
+}
+
+int main(int argc, char **argv)
+{
+    struct cli cli = {.program = program_name(argv[0])};
+    struct kube_overrides *o = &cli.overrides;
+    const struct opt options[] = {
+        {.name = "as", .type = OPT_STRING, .value = &o->as, .argument = "", .help = "Username to impersonate for the operation."},
+        {.name = "as-group", .type = OPT_ARRAY, .value = &o->as_groups, .argument = "[]", .help = "Group to impersonate; may be repeated."},
+        {.name = "as-uid", .type = OPT_STRING, .value = &o->as_uid, .argument = "", .help = "UID to impersonate for the operation."},
+        {.name = "cache-dir", .type = OPT_STRING, .value = &cli.cache_dir, .argument = "", .help = "Folder of the discovery cache."},
+        {.name = "certificate-authority", .type = OPT_STRING, .value = &o->certificate_authority, .argument = "", .help = "File with the certificates to trust."},
+        {.name = "client-certificate", .type = OPT_STRING, .value = &o->client_certificate, .argument = "", .help = "File with the client certificate."},
+        {.name = "client-key", .type = OPT_STRING, .value = &o->client_key, .argument = "", .help = "File with the client key."},
+        {.name = "cluster", .type = OPT_STRING, .value = &o->cluster, .argument = "", .help = "The kubeconfig cluster to use."},
+        {.name = "context", .type = OPT_STRING, .value = &o->context, .argument = "", .help = "The kubeconfig context to use."},
+        {.name = "help", .letter = 'h', .type = OPT_BOOL, .value = &cli.help, .help = NULL},
+        {.name = "insecure-skip-tls-verify", .type = OPT_BOOL, .value = &o->insecure_skip_tls_verify, .help = "Do not check the server's certificate: insecure."},
+        {.name = "kubeconfig", .type = OPT_STRING, .value = &o->kubeconfig, .argument = "", .help = "The kubeconfig file to use."},
+        {.name = "match-server-version", .type = OPT_BOOL, .value = &cli.match_server_version, .help = "Require the server's version to be this client's."},
+        {.name = "namespace", .letter = 'n', .type = OPT_STRING, .value = &cli.namespace, .argument = "", .help = "The namespace to work in."},
+        {.name = "request-timeout", .type = OPT_STRING, .value = &cli.request_timeout, .argument = "0", .help = "How long one request may take (1s, 2m, 3h); 0: no limit."},
+        {.name = "server", .letter = 's', .type = OPT_STRING, .value = &o->server, .argument = "", .help = "Address and port of the API server."},
+        {.name = "tls-server-name", .type = OPT_STRING, .value = &o->tls_server_name, .argument = "", .help = "The name to expect in the server's certificate."},
+        {.name = "token", .type = OPT_STRING, .value = &o->token, .argument = "", .help = "Bearer token for the API server."},
+        {.name = "user", .type = OPT_STRING, .value = &o->user, .argument = "", .help = "The kubeconfig user to use."},
+        {.name = "v", .letter = 'v', .type = OPT_INT, .value = &cli.verbosity, .argument = "0", .help = "How much to tell about what is going on."},
+        {.name = "warnings-as-errors", .type = OPT_BOOL, .value = &cli.warnings_as_errors, .help = "Exit with 1 when the server sent a warning."},
+        {0},
+    };
+    cli.global_options = options;
+
+    (void)signal(SIGPIPE, SIG_IGN); /* the exec stream and a closed stdout are errors of a write, not of the process */
+    int code = dispatch(&cli, argc, argv);
+    if (code == 0 && cli.warnings_as_errors && cli.n_warnings > 0)
+        code = cli_error("%zu warning%s received", cli.n_warnings, cli.n_warnings == 1 ? "" : "s");
+    if (fflush(stdout) != 0 && code == 0)
+        code = 1;
+    kube_discovery_free(cli.discovery);
+    kube_client_free(cli.client);
+    kube_config_done(&cli.config);
+    strv_done(&o->as_groups);
+    free(cli.invalid_text);
+    return code;
+}

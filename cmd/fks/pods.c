@@ -1,0 +1,192 @@
+/*
+ * pods.c: pods behind other objects, and the containers of a pod.
+ */
+#include "pods.h"
+
+#include "base/mem.h"
+#include "print/gotext.h"
+
+#define DEFAULT_CONTAINER_ANNOTATION "kubectl.kubernetes.io/default-container"
+
+int pods_read_object(struct cli *cli, const char *argument, struct json **ret, struct err *err)
+{
+    CLEANUP(strv_done) struct strv args = {0};
+    CLEANUP(items_done) struct items items = {0};
+    const struct selection selection = {0};
+    if (strchr(argument, '/') == NULL)
+        strv_add(&args, "pods");
+    strv_add(&args, argument);
+    if (items_from_args(cli, &selection, &args, &items, err) < 0)
+        return err->code;
+    return item_get(cli, &items.list[0], NULL, ret, err);
+}
+
+static void add_requirement(struct buf *out, const char *format, const char *a, const char *b)
+{
+    buf_add_str(out, out->len > 0 ? "," : "");
+    buf_printf(out, "%s%s%s", a, format, b);
+}
+
+static void add_labels(const struct json *labels, struct buf *out)
+{
+    CLEANUP(strv_done) struct strv keys = {0};
+    gotext_keys(labels, &keys);
+    for (size_t i = 0; i < keys.n; i++)
+        add_requirement(out, "=", keys.items[i], strempty(json_string_value(json_member(labels, keys.items[i]))));
+}
+
+void pods_selector_text(const struct json *selector, struct buf *out)
+{
+    const struct json *labels = json_get(selector, "matchLabels", NULL), *expression, *value;
+    const struct json *expressions = json_get(selector, "matchExpressions", NULL);
+    if (labels == NULL && expressions == NULL) {
+        add_labels(selector, out);
+        return;
+    }
+    add_labels(labels, out);
+    json_each(expression, expressions)
+    {
+        const char *key = json_str_or("", expression, "key", NULL), *operator= json_str_or("", expression, "operator", NULL);
+        if (streq(operator, "Exists"))
+            add_requirement(out, "", key, "");
+        else if (streq(operator, "DoesNotExist"))
+            add_requirement(out, "", "!", key);
+        else {
+            CLEANUP(buf_done) struct buf values = {0};
+            json_each(value, json_get(expression, "values", NULL))
+                buf_printf(&values, "%s%s", value_index > 0 ? "," : "", strempty(json_string_value(value)));
+            buf_printf(out, "%s%s %s (%s)", out->len > 0 ? "," : "", key, streq(operator, "In") ? "in" : "notin",
+                       buf_text(&values));
+        }
+    }
+}
+
+static bool is_ready(const struct json *pod)
+{
+    const struct json *condition;
+    json_each(condition, json_get(pod, "status", "conditions", NULL))
+    {
+        if (streq(json_str(condition, "type", NULL), "Ready"))
+            return streq(json_str(condition, "status", NULL), "True");
+    }
+    return false;
+}
+
+static int pod_rank(const struct json *pod)
+{
+    const char *phase = json_str_or("", pod, "status", "phase", NULL);
+    int rank = json_str(pod, "spec", "nodeName", NULL) != NULL ? 8 : 0;
+    rank += streq(phase, "Running") ? 4 : streq(phase, "Unknown") ? 2 : 0;
+    return rank + (is_ready(pod) ? 1 : 0);
+}
+
+/* Better first; of equals the one that has been there longer. */
+static bool is_better(const struct json *a, const struct json *b)
+{
+    int ra = pod_rank(a), rb = pod_rank(b);
+    if (ra != rb)
+        return ra > rb;
+    return strcmp(json_str_or("", a, "metadata", "creationTimestamp", NULL),
+                  json_str_or("", b, "metadata", "creationTimestamp", NULL)) < 0;
+}
+
+static struct json *sorted(const struct json *pods)
+{
+    struct json *result = json_new_array();
+    size_t n = json_len(pods);
+    bool *taken = xcalloc(n + 1, sizeof(*taken));
+    for (size_t i = 0; i < n; i++) {
+        size_t best = n;
+        for (size_t j = 0; j < n; j++) {
+            if (!taken[j] && (best == n || is_better(json_at(pods, j), json_at(pods, best))))
+                best = j;
+        }
+        taken[best] = true;
+        json_push(result, json_keep(json_at(pods, best)));
+    }
+    free(taken);
+    return result;
+}
+
+int pods_of_object(struct cli *cli, const struct json *object, const char *verb, struct json **ret_array, struct err *err)
+{
+    static const char *const kinds[] = {"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job", "ReplicationController",
+                                        "Service"};
+    const char *kind = json_str_or("", object, "kind", NULL);
+    if (streq(kind, "Pod")) {
+        *ret_array = json_build("[O]", object);
+        return 0;
+    }
+    bool known = false;
+    for (size_t i = 0; i < countof(kinds); i++)
+        known = known || streq(kinds[i], kind);
+    const struct json *selector = json_get(object, "spec", "selector", NULL);
+    if (!known)
+        return err_set(err, ERR_UNSUPPORTED, "cannot %s *v1.%s: selector for *v1.%s not implemented", verb, kind, kind);
+    if (json_len(selector) == 0)
+        return err_set(err, ERR_INVALID, "cannot %s *v1.%s: invalid %s '%s': no selector", verb, kind, kind,
+                       json_str_or("", object, "metadata", "name", NULL));
+    CLEANUP(buf_done) struct buf text = {0}, path = {0};
+    pods_selector_text(selector, &text);
+    CLEANUP(xfree) char *collection = kube_path("", "v1", json_str(object, "metadata", "namespace", NULL), "pods", NULL, NULL);
+    buf_add_str(&path, collection);
+    kube_path_query(&path, "labelSelector", buf_text(&text));
+    const struct kube_request request = {.path = buf_text(&path)};
+    CLEANUP(json_free) struct json *list = NULL;
+    if (cli_do(cli, &request, &list, err) < 0)
+        return err->code;
+    if (json_len(json_get(list, "items", NULL)) == 0)
+        return err_set(err, ERR_NOT_FOUND, "no pods match the selector '%s' of %s '%s'", buf_text(&text), kind,
+                       json_str_or("", object, "metadata", "name", NULL));
+    *ret_array = sorted(json_get(list, "items", NULL));
+    return 0;
+}
+
+const char *pods_find_container(const struct json *pod, const char *name)
+{
+    static const char *const lists[] = {"containers", "initContainers", "ephemeralContainers"};
+    for (size_t i = 0; i < countof(lists); i++) {
+        const struct json *container;
+        json_each(container, json_get(pod, "spec", lists[i], NULL))
+        {
+            if (streq(json_str(container, "name", NULL), name))
+                return lists[i];
+        }
+    }
+    return NULL;
+}
+
+void pods_container_names(const struct json *pod, struct buf *out)
+{
+    static const struct {
+        const char *list, *suffix;
+    } lists[] = {{"containers", ""}, {"ephemeralContainers", " (ephem)"}, {"initContainers", " (init)"}};
+    for (size_t i = 0; i < countof(lists); i++) {
+        const struct json *container;
+        json_each(container, json_get(pod, "spec", lists[i].list, NULL))
+            buf_printf(out, "%s%s%s", out->len > 0 ? ", " : "", json_str_or("", container, "name", NULL), lists[i].suffix);
+    }
+}
+
+int pods_choose_container(const struct json *pod, const char *name, bool quiet, const char **ret, struct err *err)
+{
+    const char *pod_name = json_str_or("", pod, "metadata", "name", NULL);
+    const struct json *containers = json_get(pod, "spec", "containers", NULL);
+    CLEANUP(buf_done) struct buf all = {0};
+    pods_container_names(pod, &all);
+    if (json_len(containers) == 0)
+        return err_set(err, ERR_INVALID, "pod %s/%s does not have any containers",
+                       json_str_or("", pod, "metadata", "namespace", NULL), pod_name);
+    if (strempty(name)[0] == '\0')
+        name = json_str(pod, "metadata", "annotations", DEFAULT_CONTAINER_ANNOTATION, NULL);
+    if (strempty(name)[0] != '\0') {
+        if (pods_find_container(pod, name) == NULL)
+            return err_set(err, ERR_NOT_FOUND, "container %s is not valid for pod %s out of: %s", name, pod_name, buf_text(&all));
+        *ret = name;
+        return 0;
+    }
+    *ret = json_str_or("", json_at(containers, 0), "name", NULL);
+    if (!quiet && strchr(buf_text(&all), ',') != NULL)
+        fprintf(stderr, "Defaulted container \"%s\" out of: %s\n", *ret, buf_text(&all));
+    return 0;
+}

@@ -1,0 +1,18 @@
+/*
+ * gotext.h: JSON values as Go prints them, for templates and paths: fmt.Sprint ("map[a:1 b:[x y]]"), encoding/json without
+ * indentation (keys sorted, <>& escaped), and %#v for the dumps in error messages.
+ */
+#pragma once
+
+#include "base/str.h"
+#include "data/json.h"
+
+/* fmt.Sprint; at the top a missing value is for the caller to name. */
+void gotext_print(const struct json *value, struct buf *out);
+void gotext_json(const struct json *value, struct buf *out);
+/* fmt %#v of the decoded value. */
+void gotext_syntax(const struct json *value, struct buf *out);
+/* A Go string literal. */
+void gotext_quote(const char *text, struct buf *out);
+/* The keys of an object, sorted. */
+void gotext_keys(const struct json *object, struct strv *out);

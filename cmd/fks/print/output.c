@@ -1,0 +1,272 @@
+/*
+ * output.c: from the words of -o to a form, and printing objects in it. Several objects one after another are separated
+ * as kubectl does it: YAML by "---", everything else by a newline.
+ */
+#include "print/output.h"
+
+#include <ctype.h>
+
+#include "base/file.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "data/yaml.h"
+
+#include "print/columns.h"
+#include "print/jsonpath.h"
+#include "print/template.h"
+
+/* --- the -o option */
+
+struct format {
+    const char *name;
+    enum output_kind kind;
+    bool is_file; /* the expression is in a file */
+};
+static const struct format formats[] = {
+    {"json", OUTPUT_JSON, false},
+    {"yaml", OUTPUT_YAML, false},
+    {"name", OUTPUT_NAME, false},
+    {"jsonpath", OUTPUT_JSONPATH, false},
+    {"jsonpath-file", OUTPUT_JSONPATH, true},
+    {"jsonpath-as-json", OUTPUT_JSONPATH_JSON, false},
+    {"go-template", OUTPUT_TEMPLATE, false},
+    {"go-template-file", OUTPUT_TEMPLATE, true},
+    {"template", OUTPUT_TEMPLATE, false},
+    {"templatefile", OUTPUT_TEMPLATE, true},
+    {"custom-columns", OUTPUT_COLUMNS, false},
+    {"custom-columns-file", OUTPUT_COLUMNS, true},
+    {"wide", OUTPUT_WIDE, false},
+};
+
+static int unknown_format(const struct output_options *options, struct err *err)
+{
+    return err_set(err, ERR_USAGE, "unable to match a printer suitable for the output format \"%s\", allowed formats are: %s",
+                   options->format,
+                   options->is_get ? "custom-columns,custom-columns-file,go-template,go-template-file,json,jsonpath,"
+                                     "jsonpath-as-json,jsonpath-file,kyaml,name,template,templatefile,wide,yaml"
+                                   : "go-template,go-template-file,json,jsonpath,jsonpath-as-json,jsonpath-file,kyaml,name,"
+                                     "template,templatefile,yaml");
+}
+
+static const struct format *find_format(struct str name, bool is_get)
+{
+    for (size_t i = 0; i < countof(formats); i++) {
+        bool only_get = formats[i].kind == OUTPUT_COLUMNS || formats[i].kind == OUTPUT_WIDE;
+        if (str_is(name, formats[i].name) && (is_get || !only_get))
+            return &formats[i];
+    }
+    return NULL;
+}
+
+static int read_expression(const char *path, struct output *ret, struct err *err)
+{
+    CLEANUP(buf_done) struct buf text = {0};
+    if (file_read(path, LIMIT_FILE, &text, err) < 0)
+        return err_wrap(err, "error reading template");
+    ret->expression = buf_take(&text);
+    return 0;
+}
+
+int output_parse(const struct output_options *options, struct output *ret, struct err *err)
+{
+    ret->show_managed_fields = options->show_managed_fields;
+    ret->hide_missing = options->hide_missing;
+    const char *text = strempty(options->format);
+    if (text[0] == '\0') {
+        if (strempty(options->template)[0] != '\0') {
+            ret->kind = OUTPUT_TEMPLATE;
+            ret->expression = xstrdup(options->template);
+        }
+        return 0;
+    }
+    struct str name, expression;
+    bool has_expression = str_cut(str_of(text), '=', &name, &expression);
+    const struct format *format = find_format(name, options->is_get);
+    if (streq(text, "kyaml"))
+        return err_set(err, ERR_UNSUPPORTED, "the output format \"kyaml\" is not available; use yaml");
+    bool plain = format != NULL && (format->kind == OUTPUT_JSON || format->kind == OUTPUT_YAML ||
+                                    format->kind == OUTPUT_NAME || format->kind == OUTPUT_WIDE);
+    if (format == NULL || (plain && has_expression))
+        return unknown_format(options, err);
+    ret->kind = format->kind;
+    if (plain)
+        return 0;
+    CLEANUP(xfree) char *given = has_expression ? xstrndup(expression.p, expression.len) : xstrdup(options->template);
+    if (strempty(given)[0] == '\0') {
+        if (ret->kind == OUTPUT_COLUMNS)
+            return err_set(err, ERR_USAGE, "custom-columns format specified but no custom columns given");
+        return err_set(err, ERR_USAGE, "template format specified but no template given");
+    }
+    if (format->is_file)
+        return read_expression(given, ret, err);
+    ret->expression = take(&given);
+    return 0;
+}
+
+void output_done(struct output *output)
+{
+    free(output->expression);
+    *output = (struct output){0};
+}
+
+bool output_is_object(const struct output *output)
+{
+    return output->kind != OUTPUT_HUMAN && output->kind != OUTPUT_WIDE && output->kind != OUTPUT_NAME;
+}
+
+/* --- objects */
+
+static void drop_managed_fields(struct json *object)
+{
+    struct json *metadata = json_edit_member(object, "metadata");
+    if (json_is_object(metadata))
+        json_del(metadata, "managedFields");
+    struct json *items = json_edit_member(object, "items");
+    for (size_t i = 0; i < json_len(items) && json_is_array(items); i++) {
+        metadata = json_edit_member(json_edit_at(items, i), "metadata");
+        if (json_is_object(metadata))
+            json_del(metadata, "managedFields");
+    }
+}
+
+void output_object_name(const struct json *object, struct buf *out)
+{
+    for (const char *c = json_str_or("<unknown>", object, "kind", NULL); *c != '\0'; c++)
+        buf_add_char(out, (char)tolower((unsigned char)*c));
+    const char *version = json_str_or("", object, "apiVersion", NULL);
+    const char *slash = strchr(version, '/');
+    if (slash != NULL)
+        buf_printf(out, ".%.*s", (int)(slash - version), version);
+    buf_printf(out, "/%s", json_str_or("<unknown>", object, "metadata", "name", NULL));
+}
+
+static void print_names(const struct json *object, struct buf *out)
+{
+    const struct json *items = json_get(object, "items", NULL), *item;
+    if (ends_with(json_str_or("", object, "kind", NULL), "List") && json_is_array(items)) {
+        json_each(item, items) print_names(item, out);
+        return;
+    }
+    output_object_name(object, out);
+    buf_add_char(out, '\n');
+}
+
+static void print_json(const struct output *output, const struct json *object, struct buf *out)
+{
+    if (output->keep_order)
+        output_json_ordered(object, out);
+    else
+        json_print_pretty(object, out);
+    buf_add_char(out, '\n');
+}
+
+int output_print(struct output *output, const struct json *object, struct err *err)
+{
+    CLEANUP(buf_done) struct buf text = {0};
+    CLEANUP(json_free) struct json *trimmed = NULL;
+    if ((output->kind == OUTPUT_JSON || output->kind == OUTPUT_YAML) && !output->show_managed_fields) {
+        trimmed = json_clone(object);
+        drop_managed_fields(trimmed);
+        object = trimmed;
+    }
+    int code = 0;
+    switch (output->kind) {
+    case OUTPUT_JSON:
+        print_json(output, object, &text);
+        break;
+    case OUTPUT_YAML:
+        if (output->n_printed > 0)
+            buf_add_str(&text, "---\n");
+        yaml_print(object, &text);
+        break;
+    case OUTPUT_NAME:
+        print_names(object, &text);
+        break;
+    case OUTPUT_JSONPATH:
+    case OUTPUT_JSONPATH_JSON:
+        code = jsonpath_print(output->expression, object, output->hide_missing, output->kind == OUTPUT_JSONPATH_JSON, &text,
+                              err);
+        break;
+    case OUTPUT_TEMPLATE:
+        code = template_print(output->expression, object, output->hide_missing, &text, err);
+        break;
+    case OUTPUT_COLUMNS:
+        code = columns_print(output->expression, object, output->no_headers || output->n_printed > 0, &text, err);
+        break;
+    case OUTPUT_HUMAN:
+    case OUTPUT_WIDE:
+        return err_set(err, ERR_INTERNAL, "an object has no table of its own");
+    }
+    output->n_printed++;
+    fwrite(buf_text(&text), 1, text.len, stdout);
+    return code;
+}
+
+int output_result(struct output *output, const struct json *object, const char *verb, const char *dry_run, struct err *err)
+{
+    if (output->kind != OUTPUT_HUMAN && output->kind != OUTPUT_WIDE)
+        return output_print(output, object, err);
+    CLEANUP(buf_done) struct buf line = {0};
+    output_object_name(object, &line);
+    printf("%s %s%s\n", buf_text(&line), verb,
+           streq(dry_run, "client")   ? " (dry run)"
+           : streq(dry_run, "server") ? " (server dry run)"
+                                      : "");
+    return 0;
+}
+
+/* --- JSON in the objects' own order */
+
+static void print_string(const char *text, struct buf *out)
+{
+    CLEANUP(json_free) struct json *string = json_new_string(text);
+    CLEANUP(buf_done) struct buf quoted = {0};
+    json_print_pretty(string, &quoted);
+    buf_add(out, quoted.data, quoted.len);
+}
+
+static void print_indent(size_t depth, struct buf *out)
+{
+    buf_add_char(out, '\n');
+    for (size_t i = 0; i < depth; i++)
+        buf_add_str(out, "    ");
+}
+
+static void print_ordered(const struct json *json, size_t depth, struct buf *out)
+{
+    bool is_array = json_is_array(json);
+    if ((!is_array && !json_is_object(json)) || json_len(json) == 0) {
+        json_print_pretty(json, out);
+        return;
+    }
+    buf_add_char(out, is_array ? '[' : '{');
+    bool first = true;
+    const struct json *value;
+    if (is_array) {
+        json_each(value, json)
+        {
+            buf_add_str(out, first ? "" : ",");
+            print_indent(depth + 1, out);
+            print_ordered(value, depth + 1, out);
+            first = false;
+        }
+    } else {
+        void *position = NULL;
+        const char *key;
+        while (json_next(json, &position, &key, &value)) {
+            buf_add_str(out, first ? "" : ",");
+            print_indent(depth + 1, out);
+            print_string(key, out);
+            buf_add_str(out, ": ");
+            print_ordered(value, depth + 1, out);
+            first = false;
+        }
+    }
+    print_indent(depth, out);
+    buf_add_char(out, is_array ? ']' : '}');
+}
+
+void output_json_ordered(const struct json *json, struct buf *out)
+{
+    print_ordered(json, 0, out);
+}

@@ -1,0 +1,273 @@
+/*
+ * stream.c: moves bytes between our terminal or pipes and a container. One poll loop: stdin, the WebSocket, window size.
+ * https://kubernetes.io/docs/reference/kubernetes-api (v5.channel.k8s.io: a message 255, N closes channel N).
+ */
+#include "stream.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/codec.h"
+#include "base/file.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "net/ws.h"
+
+enum channel { CHANNEL_STDIN, CHANNEL_STDOUT, CHANNEL_STDERR, CHANNEL_STATUS, CHANNEL_RESIZE, CHANNEL_CLOSE = 255 };
+
+#define CHUNK 16384
+
+struct session {
+    struct ws *ws;
+    bool stdin_open, tty, can_close; /* can_close: the protocol has a message for the end of stdin */
+    int signals;                     /* signalfd of SIGWINCH, or -1 */
+    struct json *status;             /* what came on the status channel */
+    struct err *err;
+};
+
+bool stream_wants_tty(bool use_stdin, bool tty, bool quiet)
+{
+    if (!use_stdin || !tty)
+        return false;
+    if (isatty(STDIN_FILENO))
+        return true;
+    if (!quiet)
+        fputs("Unable to use a TTY - input is not a terminal or the right kind of file\n", stderr);
+    return false;
+}
+
+/* --- dialling */
+
+struct headers {
+    struct http_header list[32];
+    size_t n;
+    struct strv texts; /* owns the values */
+};
+
+static void add_header(struct headers *headers, const char *name, char *value)
+{
+    strv_take(&headers->texts, value);
+    if (headers->n < countof(headers->list))
+        headers->list[headers->n++] = (struct http_header){name, value};
+}
+
+static int identity_headers(const struct kube_config *config, struct headers *headers, struct err *err)
+{
+    if (config->token != NULL) {
+        add_header(headers, "Authorization", xasprintf("Bearer %s", config->token));
+    } else if (config->token_file != NULL) {
+        CLEANUP(buf_done) struct buf token = {0};
+        if (file_read(config->token_file, KIB(64), &token, err) < 0)
+            return err->code;
+        struct str trimmed = {buf_text(&token), strcspn(buf_text(&token), "\r\n")};
+        add_header(headers, "Authorization", xasprintf("Bearer %.*s", (int)trimmed.len, trimmed.p));
+    } else if (config->username != NULL) {
+        CLEANUP(buf_done) struct buf encoded = {0};
+        CLEANUP(xfree) char *pair = xasprintf("%s:%s", config->username, strempty(config->password));
+        base64_encode(pair, strlen(pair), &encoded);
+        add_header(headers, "Authorization", xasprintf("Basic %s", buf_text(&encoded)));
+    }
+    if (config->as != NULL)
+        add_header(headers, "Impersonate-User", xstrdup(config->as));
+    if (config->as_uid != NULL)
+        add_header(headers, "Impersonate-Uid", xstrdup(config->as_uid));
+    for (size_t i = 0; i < config->as_groups.n; i++)
+        add_header(headers, "Impersonate-Group", xstrdup(config->as_groups.items[i]));
+    return 0;
+}
+
+static int connect_stream(struct cli *cli, const char *path, struct ws **ret, struct err *err)
+{
+    static const char *const protocols[] = {"v5.channel.k8s.io", "v4.channel.k8s.io", NULL};
+    const struct kube_config *config = &cli->config;
+    CLEANUP(xfree) char *url = xasprintf("%s%s", config->server, path);
+    struct headers headers = {0};
+    CLEANUP(buf_done) struct buf refusal = {0};
+    int code = identity_headers(config, &headers, err);
+    if (code == 0) {
+        const struct ws_options options = {
+            .url = url,
+            .tls = {.ca_pem = config->ca_pem, .cert_pem = config->cert_pem, .key_pem = config->key_pem,
+                    .server_name = config->tls_server_name, .insecure = config->insecure},
+            .headers = headers.list,
+            .n_headers = headers.n,
+            .protocols = protocols,
+        };
+        code = ws_connect(&options, ret, &refusal, err);
+    }
+    strv_done(&headers.texts);
+    if (code == 0)
+        return 0;
+    CLEANUP(json_free) struct json *status = NULL;
+    struct err no_status = {0};
+    if (err->http_status > 0 && json_parse(buf_text(&refusal), refusal.len, &status, &no_status) == 0) {
+        int http_status = err->http_status;
+        err_clear(err);
+        code = kube_status_error(status, http_status, err);
+    }
+    err_clear(&no_status);
+    return code;
+}
+
+/* --- the session */
+
+static int send_channel(struct session *session, unsigned char channel, const void *data, size_t len)
+{
+    unsigned char *message = xmalloc(len + 1);
+    message[0] = channel;
+    if (len > 0)
+        memcpy(message + 1, data, len);
+    int code = ws_send(session->ws, message, len + 1, session->err);
+    free(message);
+    return code;
+}
+
+static int send_size(struct session *session)
+{
+    struct winsize size;
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 && ioctl(STDIN_FILENO, TIOCGWINSZ, &size) < 0)
+        return 0;
+    CLEANUP(xfree) char *text = xasprintf("{\"Width\":%d,\"Height\":%d}", size.ws_col, size.ws_row);
+    return send_channel(session, CHANNEL_RESIZE, text, strlen(text));
+}
+
+static int forward_stdin(struct session *session)
+{
+    char bytes[CHUNK];
+    ssize_t n = read(STDIN_FILENO, bytes, sizeof(bytes));
+    if (n < 0 && (errno == EINTR || errno == EAGAIN))
+        return 0;
+    if (n > 0)
+        return send_channel(session, CHANNEL_STDIN, bytes, (size_t)n);
+    session->stdin_open = false;
+    const unsigned char which = CHANNEL_STDIN;
+    return session->can_close ? send_channel(session, CHANNEL_CLOSE, &which, 1) : 0;
+}
+
+static int handle_message(struct session *session, const struct buf *message)
+{
+    if (message->len == 0)
+        return 0;
+    unsigned char channel = (unsigned char)message->data[0];
+    const char *data = message->data + 1;
+    size_t len = message->len - 1;
+    if ((channel == CHANNEL_STDOUT || channel == CHANNEL_STDERR) && len > 0)
+        return fd_write_all(channel == CHANNEL_STDOUT ? STDOUT_FILENO : STDERR_FILENO, data, len, session->err);
+    if (channel == CHANNEL_STATUS && len > 0) {
+        json_free(session->status);
+        session->status = NULL;
+        return json_parse(data, len, &session->status, session->err);
+    }
+    return 0;
+}
+
+/* Everything that has arrived. 1: the peer closed. */
+static int receive_all(struct session *session)
+{
+    for (;;) {
+        CLEANUP(buf_done) struct buf message = {0};
+        int got = ws_receive(session->ws, &message, session->err);
+        if (got == 1 && handle_message(session, &message) < 0)
+            return session->err->code;
+        if (got == 2)
+            return 1;
+        if (got <= 0)
+            return got;
+    }
+}
+
+static int run_session(struct session *session)
+{
+    if (session->tty && send_size(session) < 0)
+        return session->err->code;
+    int ended = receive_all(session);
+    while (ended == 0) {
+        struct pollfd sources[3] = {
+            {.fd = ws_fd(session->ws), .events = POLLIN},
+            {.fd = session->stdin_open ? STDIN_FILENO : -1, .events = POLLIN},
+            {.fd = session->signals, .events = POLLIN},
+        };
+        if (poll(sources, 3, -1) < 0 && errno != EINTR)
+            return err_errno(session->err, errno, "poll");
+        if (sources[2].revents != 0) {
+            struct signalfd_siginfo info;
+            if (read(session->signals, &info, sizeof(info)) > 0 && send_size(session) < 0)
+                return session->err->code;
+        }
+        if (sources[1].revents != 0 && forward_stdin(session) < 0)
+            return session->err->code;
+        if (sources[0].revents != 0)
+            ended = receive_all(session);
+    }
+    return ended < 0 ? ended : 0;
+}
+
+/* The remote program's exit code from the Status on the status channel. */
+static int read_status(const struct json *status, int *ret_exit_code, struct err *err)
+{
+    *ret_exit_code = 0;
+    if (status == NULL || streq(json_str(status, "status", NULL), "Success"))
+        return 0;
+    if (streq(json_str(status, "reason", NULL), "NonZeroExitCode")) {
+        const struct json *cause;
+        json_each(cause, json_get(status, "details", "causes", NULL))
+        {
+            int64_t code = 0;
+            struct err no_number = {0};
+            if (streq(json_str(cause, "reason", NULL), "ExitCode") &&
+                parse_int(json_str_or("", cause, "message", NULL), 0, 255, &code, &no_number) == 0) {
+                *ret_exit_code = (int)code;
+                return 0;
+            }
+            err_clear(&no_number);
+        }
+    }
+    return err_set(err, ERR_INTERNAL, "%s", json_str_or("the remote side failed without a reason", status, "message", NULL));
+}
+
+static void use_raw_terminal(struct termios *saved, sigset_t *saved_signals, int *ret_signals)
+{
+    struct termios raw;
+    if (tcgetattr(STDIN_FILENO, saved) < 0)
+        return;
+    raw = *saved;
+    cfmakeraw(&raw);
+    (void)tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGWINCH);
+    (void)sigprocmask(SIG_BLOCK, &set, saved_signals);
+    *ret_signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+int stream_run(struct cli *cli, const struct stream_options *options, int *ret_exit_code, struct err *err)
+{
+    CLEANUP(ws_free) struct ws *ws = NULL;
+    if (cli_connect(cli, err) < 0 || connect_stream(cli, options->path, &ws, err) < 0)
+        return err->code;
+    struct session session = {.ws = ws, .stdin_open = options->use_stdin, .tty = options->tty, .signals = -1, .err = err,
+                              .can_close = streq(ws_protocol(ws), "v5.channel.k8s.io")};
+    struct termios saved;
+    sigset_t saved_signals;
+    (void)fflush(stdout);
+    sigemptyset(&saved_signals);
+    if (options->tty)
+        use_raw_terminal(&saved, &saved_signals, &session.signals);
+    int code = run_session(&session);
+    if (options->tty) {
+        (void)tcsetattr(STDIN_FILENO, TCSADRAIN, &saved);
+        (void)sigprocmask(SIG_SETMASK, &saved_signals, NULL);
+        if (session.signals >= 0)
+            (void)fd_close(session.signals);
+    }
+    ws_close(ws);
+    if (code == 0)
+        code = read_status(session.status, ret_exit_code, err);
+    json_free(session.status);
+    return code;
+}

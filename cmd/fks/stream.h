@@ -1,0 +1,23 @@
+/*
+ * stream.h: an interactive stream to a container (exec, attach) over WebSocket, subprotocol v5.channel.k8s.io: the first
+ * byte of each message is the channel.
+ */
+#pragma once
+
+#include "cli.h"
+
+struct stream_options {
+    const char *path; /* with query */
+    bool use_stdin, tty;
+    bool quiet;
+};
+/*
+ * Joins the container's streams to ours until the remote side ends. *ret_exit_code is the remote program's. tty: our
+ * terminal is raw meanwhile and its size is passed on. ERR_* for anything but the program's own exit code.
+ */
+int stream_run(struct cli *cli, const struct stream_options *options, int *ret_exit_code, struct err *err) MUST_CHECK;
+/*
+ * What -i and -t come to: a terminal is only used when stdin is one; says so on stderr otherwise. Returns whether to ask
+ * for a terminal.
+ */
+bool stream_wants_tty(bool use_stdin, bool tty, bool quiet);

@@ -1,0 +1,278 @@
+/*
+ * discovery.c: finds the resource that a word or a manifest means. First the compiled-in table, which costs nothing; then
+ * the list cached on disk; then, once per process, the server. So a new CRD is found at once, and a stale cache costs one
+ * request on the first miss.
+ */
+#include "kube/discovery.h"
+
+#include <strings.h>
+
+#include "base/mem.h"
+#include "kube/discovery_internal.h"
+
+struct kube_discovery {
+    struct kube_client *client;
+    char *cache_path;
+    struct discovery_list built_in, server;
+    bool has_server;  /* server is filled */
+    bool asked;       /* by this process: asking again would tell nothing new */
+    struct discovery_list outdated; /* earlier server list: pointers into it may have been handed out */
+    struct kube_resource *preferred; /* shallow copies of server's items, one version each */
+    size_t n_preferred;
+};
+
+/* --- lists */
+
+static void fill_built_in(struct discovery_list *list)
+{
+    list->items = xcalloc(discovery_table_len, sizeof(list->items[0]));
+    list->cap = discovery_table_len;
+    for (size_t i = 0; i < discovery_table_len; i++) {
+        const struct discovery_row *row = &discovery_table[i];
+        struct kube_resource *resource = &list->items[list->n++];
+        resource->group = xstrdup(row->group);
+        resource->version = xstrdup(row->version);
+        resource->plural = xstrdup(row->plural);
+        resource->singular = xstrdup(row->kind);
+        for (char *c = resource->singular; *c != '\0'; c++)
+            *c = *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c;
+        resource->kind = xstrdup(row->kind);
+        resource->namespaced = row->namespaced;
+        strv_split(&resource->short_names, row->short_names, ',');
+        strv_split(&resource->categories, row->categories, ',');
+        strv_split(&resource->verbs, row->verbs, ',');
+    }
+}
+
+struct kube_discovery *kube_discovery_new(struct kube_client *client, const char *cache_dir)
+{
+    struct kube_discovery *discovery = NEW(struct kube_discovery);
+    discovery->client = client;
+    discovery->cache_path = discovery_cache_path(cache_dir, kube_client_config(client)->server);
+    fill_built_in(&discovery->built_in);
+    return discovery;
+}
+
+struct kube_discovery *kube_discovery_free(struct kube_discovery *discovery)
+{
+    if (discovery == NULL)
+        return NULL;
+    discovery_list_done(&discovery->built_in);
+    discovery_list_done(&discovery->server);
+    discovery_list_done(&discovery->outdated);
+    free(discovery->preferred);
+    free(discovery->cache_path);
+    free(discovery);
+    return NULL;
+}
+
+static int ask_server(struct kube_discovery *discovery, struct err *err)
+{
+    struct discovery_list list = {0};
+    if (discovery_fetch(discovery->client, &list, err) < 0)
+        return (int)err->code;
+    discovery_list_done(&discovery->outdated);
+    discovery->outdated = discovery->server;
+    discovery->server = list;
+    discovery->has_server = discovery->asked = true;
+    discovery_cache_save(discovery->cache_path, &discovery->server);
+    return 0;
+}
+
+static int need_server(struct kube_discovery *discovery, struct err *err)
+{
+    if (discovery->has_server)
+        return 0;
+    discovery->has_server = discovery_cache_load(discovery->cache_path, &discovery->server);
+    return discovery->has_server ? 0 : ask_server(discovery, err);
+}
+
+/* --- words */
+
+enum group_match { GROUP_ANY, GROUP_EXACT, GROUP_PREFIX };
+
+struct word { /* "deploy.v1.apps" in its two readings */
+    char *name;
+    const char *version; /* NULL: any */
+    const char *group;   /* NULL: any */
+};
+
+static bool in_group(const struct kube_resource *resource, const struct word *word, enum group_match match)
+{
+    switch (match) {
+    case GROUP_EXACT:
+        return strcasecmp(resource->group, word->group) == 0;
+    case GROUP_PREFIX:
+        return strncasecmp(resource->group, word->group, strlen(word->group)) == 0;
+    default:
+        return true;
+    }
+}
+
+static bool is_short_name(const struct kube_resource *resource, const char *name)
+{
+    for (size_t i = 0; i < resource->short_names.n; i++)
+        if (strcasecmp(resource->short_names.items[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* Full names before short ones, exact groups before prefixes of one ("deploy.app"), as client-go's mapper. */
+static const struct kube_resource *find_word(const struct discovery_list *list, const struct word *word)
+{
+    enum group_match match = word->group != NULL ? GROUP_EXACT : GROUP_ANY;
+    for (;;) {
+        for (int by_short = 0; by_short < 2; by_short++) {
+            for (size_t i = 0; i < list->n; i++) {
+                const struct kube_resource *resource = &list->items[i];
+                bool named = by_short ? is_short_name(resource, word->name)
+                                      : strcasecmp(resource->plural, word->name) == 0 ||
+                                            strcasecmp(resource->singular, word->name) == 0 ||
+                                            strcasecmp(resource->kind, word->name) == 0;
+                if (named && in_group(resource, word, match) &&
+                    (word->version == NULL || strcasecmp(resource->version, word->version) == 0))
+                    return resource;
+            }
+        }
+        if (match != GROUP_EXACT || word->group[0] == '\0')
+            return NULL;
+        match = GROUP_PREFIX;
+    }
+}
+
+static const struct kube_resource *find_text(const struct discovery_list *list, const char *text)
+{
+    size_t len = strcspn(text, ".");
+    CLEANUP(xfree) char *name = xstrndup(text, len);
+    if (text[len] == '\0')
+        return find_word(list, &(struct word){.name = name});
+    const char *rest = text + len + 1, *dot = strchr(rest, '.');
+    if (dot != NULL) {
+        CLEANUP(xfree) char *version = xstrndup(rest, (size_t)(dot - rest));
+        const struct kube_resource *found =
+            find_word(list, &(struct word){.name = name, .version = version, .group = dot + 1});
+        if (found != NULL)
+            return found;
+    }
+    return find_word(list, &(struct word){.name = name, .group = rest});
+}
+
+static const struct kube_resource *find_kind(const struct discovery_list *list, const char *group, const char *version,
+                                             const char *kind)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        const struct kube_resource *resource = &list->items[i];
+        if (streq(resource->kind, kind) && streq(resource->group, group) && streq(resource->version, version))
+            return resource;
+    }
+    return NULL;
+}
+
+int kube_discovery_find(struct kube_discovery *discovery, const char *text, const struct kube_resource **ret,
+                        struct err *err)
+{
+    const struct kube_resource *found = find_text(&discovery->built_in, text);
+    if (found == NULL) {
+        if (need_server(discovery, err) < 0)
+            return (int)err->code;
+        found = find_text(&discovery->server, text);
+    }
+    if (found == NULL && !discovery->asked) {
+        if (ask_server(discovery, err) < 0)
+            return (int)err->code;
+        found = find_text(&discovery->server, text);
+    }
+    if (found == NULL)
+        return err_set(err, ERR_NOT_FOUND, "the server doesn't have a resource type \"%.*s\"", (int)strcspn(text, "."),
+                       text);
+    *ret = found;
+    return 0;
+}
+
+int kube_discovery_find_kind(struct kube_discovery *discovery, const char *api_version, const char *kind,
+                             const struct kube_resource **ret, struct err *err)
+{
+    const char *slash = strchr(api_version, '/'), *version = slash != NULL ? slash + 1 : api_version;
+    CLEANUP(xfree) char *group = slash != NULL ? xstrndup(api_version, (size_t)(slash - api_version)) : xstrdup("");
+    const struct kube_resource *found = find_kind(&discovery->built_in, group, version, kind);
+    if (found == NULL) {
+        if (need_server(discovery, err) < 0)
+            return (int)err->code;
+        found = find_kind(&discovery->server, group, version, kind);
+    }
+    if (found == NULL && !discovery->asked) {
+        if (ask_server(discovery, err) < 0)
+            return (int)err->code;
+        found = find_kind(&discovery->server, group, version, kind);
+    }
+    if (found == NULL)
+        return err_set(err, ERR_NOT_FOUND, "no matches for kind \"%s\" in version \"%s\"", kind, api_version);
+    *ret = found;
+    return 0;
+}
+
+/* --- everything, and categories */
+
+/* One row a resource: the first version that has it is the group's preferred one. */
+static void fill_preferred(struct kube_discovery *discovery)
+{
+    const struct discovery_list *list = &discovery->server;
+    discovery->preferred = xrealloc(discovery->preferred, list->n + 1, sizeof(list->items[0]));
+    discovery->n_preferred = 0;
+    for (size_t i = 0; i < list->n; i++) {
+        bool earlier = false;
+        for (size_t j = 0; j < i && !earlier; j++)
+            earlier = streq(list->items[j].plural, list->items[i].plural) &&
+                      streq(list->items[j].group, list->items[i].group);
+        if (!earlier)
+            discovery->preferred[discovery->n_preferred++] = list->items[i];
+    }
+}
+
+int kube_discovery_all(struct kube_discovery *discovery, const struct kube_resource **ret, size_t *ret_n,
+                       struct err *err)
+{
+    if (!discovery->asked && ask_server(discovery, err) < 0)
+        return (int)err->code;
+    fill_preferred(discovery);
+    *ret = discovery->preferred;
+    *ret_n = discovery->n_preferred;
+    return 0;
+}
+
+static size_t collect(const struct discovery_list *list, const char *category, const struct kube_resource **members)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < list->n; i++) {
+        const struct kube_resource *resource = &list->items[i];
+        bool is_member = strv_has(&resource->categories, category);
+        for (size_t j = 0; j < n && is_member; j++) /* another version of it */
+            is_member = !streq(members[j]->plural, resource->plural) || !streq(members[j]->group, resource->group);
+        if (is_member)
+            members[n++] = resource;
+    }
+    return n;
+}
+
+int kube_discovery_category(struct kube_discovery *discovery, const char *category, const struct kube_resource ***ret,
+                            size_t *ret_n, struct err *err)
+{
+    *ret = NULL;
+    *ret_n = 0;
+    if (find_text(&discovery->built_in, category) != NULL)
+        return 0;
+    if (need_server(discovery, err) < 0)
+        return (int)err->code;
+    CLEANUP(xfree) const struct kube_resource **members = xcalloc(discovery->server.n + 1, sizeof(void *));
+    size_t n = collect(&discovery->server, category, members);
+    if (n == 0 && !discovery->asked && find_text(&discovery->server, category) == NULL) {
+        if (ask_server(discovery, err) < 0)
+            return (int)err->code;
+        members = xrealloc(members, discovery->server.n + 1, sizeof(void *));
+        n = collect(&discovery->server, category, members);
+    }
+    if (n > 0)
+        *ret = take(&members);
+    *ret_n = n;
+    return 0;
+}

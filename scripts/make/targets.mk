@@ -1,0 +1,50 @@
+# What a person types besides `make`: packages, control plane, tests, quickstart, install.
+
+# The cache that `fks create cluster` looks into; FKS_ASSETS or FKS_HOME move it.
+assets_version := $(shell awk '$$1 == "k8s.io/kubernetes" && $$2 ~ /^v/ { print $$2; exit }' scripts/assets/kubernetes/go.mod)
+assets_dir = $(or $(FKS_ASSETS),$(or $(FKS_HOME),$(HOME)/.fks)/assets/$(assets_version))
+
+help:
+	@echo 'make                 the four programs into bin/'
+	@echo 'make quickstart      packages, programs, control plane, a cluster, a web server on Fargate nodes'
+	@echo 'make test            every test; test-unit, test-integration, test-e2e for a part'
+	@echo 'make packages        the Debian packages that building and running need'
+	@echo 'make assets images   the control plane programs and the images, into $(assets_dir)'
+	@echo 'make fuzz            every fuzz target for FUZZ_SECONDS=60'
+	@echo 'make bench           timings beside a peer, as ratios'
+	@echo 'make lint format     checks of style and layers; clang-format'
+	@echo 'make install         into PREFIX=/usr/local, DESTDIR='
+	@echo 'options: SAN=address,undefined  WERROR=1  V=1'
+
+packages:
+	@scripts/install-packages build
+assets: all
+	@scripts/assets/fks-assets $(assets_dir)
+images:
+	@scripts/images/make-images $(assets_dir)
+
+quickstart:
+	@scripts/quickstart
+
+test:
+	@scripts/test unit integration e2e
+test-unit:
+	@scripts/test unit
+test-integration:
+	@scripts/test integration
+test-e2e:
+	@scripts/test e2e
+
+lint:
+	@scripts/lint
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h')
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/fks/scripts
+	install -m 755 $(programs:%=$(bindir)/%) $(DESTDIR)$(PREFIX)/bin
+	ln -sf fks $(DESTDIR)$(PREFIX)/bin/kubectl-fks
+	cp -r scripts/assets scripts/images $(DESTDIR)$(PREFIX)/share/fks/scripts
+	ln -sf ../share/fks/scripts/assets/fks-assets $(DESTDIR)$(PREFIX)/bin/fks-assets
+
+.PHONY: help packages assets images quickstart test test-unit test-integration test-e2e lint format install

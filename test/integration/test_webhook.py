@@ -1,0 +1,295 @@
+"""fks-webhook behind a real API server, set up by our own manifests."""
+
+import base64
+import json
+import signal
+import ssl
+import urllib.error
+import urllib.request
+
+import pytest
+
+from cluster import ApiError, free_port, until
+from fakes import HOST_LABEL, HOSTS, LEASES, PODS, PROFILES, Host, pod, profile
+
+PROFILE_LABEL = "eks.amazonaws.com/fargate-profile"
+CONFIGURATIONS = "/apis/admissionregistration.k8s.io/v1/{}webhookconfigurations"
+NAMESPACES = ("plain", "team-a", "team-b", "team-42")
+
+
+class Webhook:
+    def __init__(self, plane, program):
+        self.plane, self.program = plane, program
+        self.port = free_port()
+        self.child = None
+
+    def start(self, kubeconfig=None):
+        pki = self.plane.pki.path
+        self.child = self.plane.processes.start("fks-webhook", [
+            self.program, "--kubeconfig", kubeconfig or self.plane.kubeconfig("webhook"), "--tls-cert",
+            pki("webhook.crt"), "--tls-key", pki("webhook.key"), "--listen", f"127.0.0.1:{self.port}"])
+
+    def stop(self, number=signal.SIGTERM):
+        return self.plane.processes.stop(self.child, number)
+
+    def status(self, path):
+        """HTTP status of a GET, 0 when nobody answers."""
+        context = ssl.create_default_context(cafile=str(self.plane.pki.path("ca.crt")))
+        try:
+            return urllib.request.urlopen(f"https://127.0.0.1:{self.port}{path}", context=context, timeout=5).status
+        except urllib.error.HTTPError as error:
+            return error.code
+        except OSError:
+            return 0
+
+    def configurations(self):
+        """Our manifest with the two fields set that `fks create cluster` sets."""
+        bundle = base64.b64encode(self.plane.pki.path("ca.crt").read_bytes()).decode()
+        for item in self.plane.manifest("webhook/webhook.yaml"):
+            for entry in item["webhooks"]:
+                path = entry["clientConfig"]["url"].rsplit("/", 1)[1]
+                entry["clientConfig"] = {"url": f"https://127.0.0.1:{self.port}/{path}", "caBundle": bundle}
+            yield item
+
+    def register(self):
+        for item in self.configurations():
+            kind = "mutating" if item["kind"].startswith("Mutating") else "validating"
+            self.plane.admin.post(CONFIGURATIONS.format(kind), item)
+
+    def unregister(self):
+        for kind in ("mutating", "validating"):
+            for item in self.plane.admin.get(CONFIGURATIONS.format(kind))["items"]:
+                self.plane.admin.delete(f"{CONFIGURATIONS.format(kind)}/{item['metadata']['name']}")
+
+
+@pytest.fixture(scope="module")
+def api(plane):
+    admin = plane.admin
+    for name in NAMESPACES:
+        admin.post("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    for name in NAMESPACES:
+        until(lambda: admin.find(f"/api/v1/namespaces/{name}/serviceaccounts/default"), 30)
+    admin.post("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", {
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "developers"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "developers"}]})
+    return admin
+
+
+@pytest.fixture(scope="module")
+def plain_pod(api):
+    """What the API server makes of an ordinary pod while no webhook is registered."""
+    return settled(api, "plain")
+
+
+@pytest.fixture(scope="module")
+def webhook(plane, api, plain_pod, binary):
+    webhook = Webhook(plane, binary("fks-webhook"))
+    webhook.start()
+    try:
+        until(lambda: webhook.status("/readyz") == 200, 30, "fks-webhook is ready")
+        webhook.register()
+        # the API server reads its configuration with a delay
+        api.post(PROFILES, profile("probe", {"namespace": "team-a"}))
+        until(lambda: PROFILE_LABEL in dry_run(api, "team-a")["metadata"].get("labels", {}), 30)
+        until(lambda: refused(api, PROFILES, profile("eks-probe", {"namespace": "a"})), 30)
+        api.delete(f"{PROFILES}/probe")
+        yield webhook
+    finally:
+        webhook.unregister()
+        webhook.stop()
+
+
+@pytest.fixture(autouse=True)
+def clean(api):
+    yield
+    for namespace in NAMESPACES:
+        for item in api.get(PODS.format(namespace))["items"]:
+            api.delete(f"{PODS.format(namespace)}/{item['metadata']['name']}")
+    for path in (PROFILES, HOSTS, LEASES):
+        for item in api.get(path)["items"]:
+            api.delete(f"{path}/{item['metadata']['name']}")
+
+
+def example(name="web", **rest):
+    """A pod with little of everything; without the service account token, whose volume has a random name."""
+    return pod(name, {"cpu": "100m"}, automountServiceAccountToken=False, nodeSelector={"disk": "ssd"}, **rest)
+
+
+def settled(api, namespace, **rest):
+    """Creates the example, takes it away again, and gives it without what differs from pod to pod."""
+    made = api.post(PODS.format(namespace), example(**rest))
+    api.delete(f"{PODS.format(namespace)}/web")
+    return comparable(made)
+
+
+def comparable(made):
+    made = json.loads(json.dumps(made))
+    for key in ("uid", "creationTimestamp", "resourceVersion", "managedFields", "namespace"):
+        made["metadata"].pop(key, None)
+    return made
+
+
+def dry_run(api, namespace, body=None):
+    return api.post(PODS.format(namespace) + "?dryRun=All", body or example())
+
+
+def refused(api, path, body):
+    """Whether a dry run is refused by the webhook."""
+    try:
+        api.post(path + "?dryRun=All", body)
+    except ApiError as error:
+        return "admission webhook" in error.message
+    return False
+
+
+def make_profile(api, name, *selectors, **spec):
+    """A profile that the webhook knows: every change is waited for."""
+    made = api.post(PROFILES, profile(name, *selectors, **spec))
+    return made
+
+
+def taken_by(api, namespace, labels=None, annotations=None):
+    made = dry_run(api, namespace, example(labels=labels, annotations=annotations))
+    return made["metadata"].get("labels", {}).get(PROFILE_LABEL)
+
+
+def differences(before, after, path=""):
+    """Paths whose values differ."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        found = []
+        for key in sorted(before.keys() | after.keys()):
+            found += differences(before.get(key), after.get(key), f"{path}/{key}")
+        return found
+    return [] if before == after else [(path, before, after)]
+
+
+def test_matched_pod_gets_exactly_these_fields(api, webhook, plain_pod):
+    make_profile(api, "fp", {"namespace": "team-a"})
+    until(lambda: taken_by(api, "team-a") == "fp")
+    made = settled(api, "team-a")
+    assert differences(plain_pod, made) == [
+        ("/metadata/labels", None, {PROFILE_LABEL: "fp"}),
+        ("/spec/priority", 0, 2000001000),
+        ("/spec/priorityClassName", None, "system-node-critical"),
+        ("/spec/schedulerName", "default-scheduler", "fargate-scheduler"),
+    ]
+
+
+def test_unmatched_pod_is_the_same_with_and_without_the_webhook(api, webhook, plain_pod):
+    make_profile(api, "fp", {"namespace": "team-a"})
+    until(lambda: taken_by(api, "team-a") == "fp")
+    assert json.dumps(settled(api, "plain"), sort_keys=True) == json.dumps(plain_pod, sort_keys=True)
+
+
+@pytest.mark.parametrize("pattern,namespaces", [
+    ("team-*", {"team-a", "team-b", "team-42"}),
+    ("team-?", {"team-a", "team-b"}),
+    ("*-4?", {"team-42"}),
+    ("*", set(NAMESPACES)),
+    ("team", set()),
+])
+def test_wildcards_in_namespaces(api, webhook, pattern, namespaces):
+    # a second profile that always matches tells when the webhook has both
+    make_profile(api, "aa", {"namespace": pattern, "labels": {"app": "w?b*"}})
+    make_profile(api, "zz", {"namespace": "*", "labels": {"probe": "yes"}})
+    until(lambda: taken_by(api, "plain", {"probe": "yes"}) == "zz")
+    assert {name for name in NAMESPACES if taken_by(api, name, {"app": "web-1"}) == "aa"} == namespaces
+    assert taken_by(api, "team-a", {"app": "wb"}) is None
+
+
+def test_label_and_priority_choose_among_profiles(api, webhook):
+    make_profile(api, "first", {"namespace": "team-a"})
+    make_profile(api, "second", {"namespace": "team-a"})
+    until(lambda: taken_by(api, "team-a") == "first" and taken_by(api, "team-a", {PROFILE_LABEL: "second"}) == "second")
+    make_profile(api, "third", {"namespace": "team-a"}, priority=10)
+    until(lambda: taken_by(api, "team-a") == "third")
+    # edited in place
+    api.patch(f"{PROFILES}/third", {"spec": {"priority": -10}})
+    until(lambda: taken_by(api, "team-a") == "first")
+
+
+def test_annotation_opts_out(api, webhook):
+    make_profile(api, "fp", {"namespace": "team-a"})
+    until(lambda: taken_by(api, "team-a") == "fp")
+    assert taken_by(api, "team-a", annotations={"eks.amazonaws.com/compute-type": "ec2"}) is None
+
+
+def test_invalid_profile_is_refused_with_all_reasons(api, webhook):
+    bad = profile("eks-mine", {"namespace": "Not_A_Namespace"}, {"namespace": "a", "labels": {"-key": "v"}},
+                  {"namespace": "b"}, {"namespace": "b"})
+    with pytest.raises(ApiError) as error:
+        api.post(PROFILES, bad)
+    assert "profiles.fks.dev" in error.value.message
+    for word in ("eks-", "Not_A_Namespace", "-key"):
+        assert word in error.value.message
+    # an update is checked as well
+    make_profile(api, "good", {"namespace": "team-a"})
+    with pytest.raises(ApiError) as error:
+        api.patch(f"{PROFILES}/good", {"spec": {"selectors": [{"namespace": "UPPER"}]}})
+    assert "UPPER" in error.value.message
+
+
+def test_only_fks_may_set_its_keys_on_pods(plane, api, webhook):
+    jane, scheduler = plane.as_user("user"), plane.as_user("scheduler")
+    path = PODS.format("plain")
+    for where in ("labels", "annotations"):
+        with pytest.raises(ApiError) as error:
+            jane.post(path, example(**{where: {"fks.dev/host": "a"}}))
+        assert "pods.fks.dev" in error.value.message and "fks.dev/host" in error.value.message
+    jane.post(path, example())
+    with pytest.raises(ApiError):
+        jane.patch(f"{path}/web", {"metadata": {"labels": {HOST_LABEL: "a"}}})
+    scheduler.patch(f"{path}/web", {"metadata": {"labels": {HOST_LABEL: "a"}}})
+    for value in ("b", None):
+        with pytest.raises(ApiError) as error:
+            jane.patch(f"{path}/web", {"metadata": {"labels": {HOST_LABEL: value}}})
+        assert "pods.fks.dev" in error.value.message
+    # what leaves our keys alone is nobody's business
+    jane.patch(f"{path}/web", {"metadata": {"labels": {"mine": "yes"}, "annotations": {"note": "x"}}})
+
+
+def test_not_ready_before_the_first_list(plane, webhook):
+    other = Webhook(plane, webhook.program)
+    config = json.loads(plane.kubeconfig("webhook").read_text())
+    config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{free_port()}"
+    path = plane.folder / "nowhere.kubeconfig"
+    path.write_text(json.dumps(config))
+    other.start(path)
+    try:
+        until(lambda: other.status("/healthz") == 200, 10, "fks-webhook answers")
+        assert other.status("/readyz") == 503
+    finally:
+        assert other.stop() == 0
+
+
+def test_restart_refuses_pods_and_then_goes_on(api, webhook):
+    make_profile(api, "fp", {"namespace": "team-a"})
+    until(lambda: taken_by(api, "team-a") == "fp")
+    webhook.stop(signal.SIGKILL)
+    # refused, not let through without its profile
+    with pytest.raises(ApiError) as error:
+        dry_run(api, "team-a")
+    assert "failed calling webhook" in error.value.message
+    webhook.start()
+
+    def again():
+        try:
+            return taken_by(api, "team-a")
+        except ApiError as failed:
+            assert "failed calling webhook" in failed.message
+            return None
+
+    assert until(again, 20) == "fp"
+
+
+def test_from_a_persons_pod_to_a_reserved_host(plane, api, webhook, program):
+    """Admission, sizing and reservation together, each program with its own rights."""
+    make_profile(api, "fp", {"namespace": "team-*", "labels": {"app": "web"}})
+    Host(api, "a")
+    with program("fks-scheduler", "scheduler"):
+        until(lambda: taken_by(api, "team-b", {"app": "web"}) == "fp")
+        plane.as_user("user").post(PODS.format("team-b"), pod("web", {"cpu": "1"}, {"app": "web"}))
+        found = until(lambda: (lambda item: HOST_LABEL in item["metadata"]["labels"] and item)(
+            api.get(PODS.format("team-b") + "/web")))
+    assert found["metadata"]["annotations"]["CapacityProvisioned"] == "1vCPU 2GB"

@@ -1,0 +1,207 @@
+/* discovery.h: the compiled-in table, a fake server's aggregated discovery, and the cache on disk. */
+#include "kube/discovery.h"
+
+#include <unistd.h>
+
+#include "base/file.h"
+#include "fake_api.h"
+
+#define CRD(plural, kind, short_name)                                                                                  \
+    "{\"resource\":\"" plural "\",\"responseKind\":{\"kind\":\"" kind "\"},\"scope\":\"Cluster\","                     \
+    "\"singularResource\":\"x" plural "\",\"verbs\":[\"get\",\"list\"],\"shortNames\":[\"" short_name "\"],"           \
+    "\"categories\":[\"all\",\"fargate\"]}"
+#define DISCOVERY(items) "{\"kind\":\"APIGroupDiscoveryList\",\"items\":[" items "]}"
+
+struct content {
+    char folder[40];
+    bool has_hosts; /* the second kind exists by now */
+};
+
+static void on_request(struct server_request *request, void *data)
+{
+    struct fake_api *api = data;
+    struct content *content = api->data;
+    api->requests++;
+    if (server_request_is(request, "GET", "/api"))
+        server_respond_text(request, 200, DISCOVERY("{\"metadata\":{},\"versions\":[{\"version\":\"v1\",\"resources\":[]}]}"));
+    else
+        server_respond_text(request, 200,
+                            DISCOVERY("{\"metadata\":{\"name\":\"fks.dev\"},\"versions\":[{\"version\":\"v1\","
+                                      "\"resources\":[%s]},{\"version\":\"v1beta1\",\"resources\":[%s]}]}"),
+                            content->has_hosts ? CRD("fargateprofiles", "FargateProfile", "fp") ","
+                                                 CRD("fargatehosts", "FargateHost", "fh")
+                                               : CRD("fargateprofiles", "FargateProfile", "fp"),
+                            CRD("fargateprofiles", "FargateProfile", "fp"));
+}
+
+static int setup(void **state)
+{
+    struct fake_api *api = fake_api_new(on_request);
+    struct content *content = NEW(struct content);
+    memcpy(content->folder, "/tmp/fks-discovery-XXXXXX", 26);
+    assert_non_null(mkdtemp(content->folder));
+    api->data = content;
+    *state = api;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fake_api *api = *state;
+    struct content *content = api->data;
+    CLEANUP(err_clear) struct err err = {0};
+    assert_int_equal(dir_remove(content->folder, &err), 0);
+    free(content);
+    fake_api_free(api);
+    return 0;
+}
+
+static struct kube_discovery *discover(struct fake_api *api)
+{
+    return kube_discovery_new(api->client, ((struct content *)api->data)->folder);
+}
+
+static void test_find__built_in(void **state)
+{
+    static const struct {
+        const char *text, *group, *version, *plural;
+        bool namespaced;
+    } cases[] = {
+        {"po", "", "v1", "pods", true},
+        {"Pod", "", "v1", "pods", true},
+        {"PODS", "", "v1", "pods", true},
+        {"no", "", "v1", "nodes", false},
+        {"endpoints", "", "v1", "endpoints", true},
+        {"pods.v1.", "", "v1", "pods", true},
+        {"deploy.v1.apps", "apps", "v1", "deployments", true},
+        {"deployment.apps", "apps", "v1", "deployments", true},
+        {"deploy.app", "apps", "v1", "deployments", true},
+        {"ev", "", "v1", "events", true},
+        {"events.events.k8s.io", "events.k8s.io", "v1", "events", true},
+        {"hpa", "autoscaling", "v2", "horizontalpodautoscalers", true},
+        {"hpa.v1.autoscaling", "autoscaling", "v1", "horizontalpodautoscalers", true},
+        {"crd", "apiextensions.k8s.io", "v1", "customresourcedefinitions", false},
+        {"clusterrole", "rbac.authorization.k8s.io", "v1", "clusterroles", false},
+    };
+    struct fake_api *api = *state;
+    CLEANUP(kube_discovery_free) struct kube_discovery *discovery = discover(api);
+    for (size_t i = 0; i < countof(cases); i++) {
+        struct err err = {0};
+        const struct kube_resource *resource = NULL;
+        assert_int_equal(kube_discovery_find(discovery, cases[i].text, &resource, &err), 0);
+        assert_string_equal(resource->plural, cases[i].plural);
+        assert_string_equal(resource->group, cases[i].group);
+        assert_string_equal(resource->version, cases[i].version);
+        assert_int_equal(resource->namespaced, cases[i].namespaced);
+    }
+    assert_int_equal(api->requests, 0);
+}
+
+static void test_find__asks_once_and_caches(void **state)
+{
+    struct fake_api *api = *state;
+    struct err err = {0};
+    const struct kube_resource *resource = NULL;
+    struct kube_discovery *first = discover(api);
+    assert_int_equal(kube_discovery_find(first, "fp", &resource, &err), 0);
+    assert_string_equal(resource->kind, "FargateProfile");
+    assert_string_equal(resource->version, "v1");
+    assert_false(resource->namespaced);
+    assert_true(strv_has(&resource->verbs, "list"));
+    assert_int_equal(api->requests, 2);
+    kube_discovery_free(first);
+
+    CLEANUP(kube_discovery_free) struct kube_discovery *second = discover(api);
+    assert_int_equal(kube_discovery_find(second, "fargateprofiles.v1beta1.fks.dev", &resource, &err), 0);
+    assert_string_equal(resource->version, "v1beta1");
+    assert_string_equal(resource->singular, "xfargateprofiles");
+    assert_int_equal(api->requests, 2);
+}
+
+static void test_find__miss_refreshes_once(void **state)
+{
+    struct fake_api *api = *state;
+    CLEANUP(err_clear) struct err err = {0};
+    const struct kube_resource *resource = NULL;
+    kube_discovery_free(discover(api));
+    struct kube_discovery *first = discover(api);
+    assert_int_equal(kube_discovery_find(first, "fp", &resource, &err), 0);
+    kube_discovery_free(first);
+    ((struct content *)api->data)->has_hosts = true;
+    CLEANUP(kube_discovery_free) struct kube_discovery *second = discover(api);
+    assert_int_equal(kube_discovery_find(second, "fh", &resource, &err), 0);
+    assert_int_equal(api->requests, 4);
+    assert_int_equal(kube_discovery_find(second, "nonsense.example.com", &resource, &err), ERR_NOT_FOUND);
+    assert_string_equal(err_text(&err), "the server doesn't have a resource type \"nonsense\"");
+    assert_int_equal(api->requests, 4);
+}
+
+static void test_find_kind(void **state)
+{
+    struct fake_api *api = *state;
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(kube_discovery_free) struct kube_discovery *discovery = discover(api);
+    const struct kube_resource *resource = NULL;
+    assert_int_equal(kube_discovery_find_kind(discovery, "apps/v1", "Deployment", &resource, &err), 0);
+    assert_int_equal(api->requests, 0);
+    assert_int_equal(kube_discovery_find_kind(discovery, "fks.dev/v1", "FargateProfile", &resource, &err), 0);
+    assert_string_equal(resource->plural, "fargateprofiles");
+    assert_int_equal(kube_discovery_find_kind(discovery, "apps/v9", "Deployment", &resource, &err), ERR_NOT_FOUND);
+    assert_string_equal(err_text(&err), "no matches for kind \"Deployment\" in version \"apps/v9\"");
+}
+
+static void test_category(void **state)
+{
+    struct fake_api *api = *state;
+    struct err err = {0};
+    CLEANUP(kube_discovery_free) struct kube_discovery *discovery = discover(api);
+    const struct kube_resource **members = NULL;
+    size_t n = 9;
+    assert_int_equal(kube_discovery_category(discovery, "pods", &members, &n, &err), 0);
+    assert_int_equal(n, 0);
+    assert_int_equal(api->requests, 0);
+    assert_int_equal(kube_discovery_category(discovery, "fargate", &members, &n, &err), 0);
+    assert_int_equal(n, 1); /* one row for two versions */
+    assert_string_equal(members[0]->version, "v1");
+    free(members);
+}
+
+static void test_all(void **state)
+{
+    struct fake_api *api = *state;
+    struct err err = {0};
+    CLEANUP(kube_discovery_free) struct kube_discovery *discovery = discover(api);
+    const struct kube_resource *all = NULL;
+    size_t n = 0;
+    assert_int_equal(kube_discovery_all(discovery, &all, &n, &err), 0);
+    assert_int_equal(n, 1);
+    assert_string_equal(all[0].plural, "fargateprofiles");
+}
+
+static void test_find__broken_cache_and_no_server(void **state)
+{
+    struct fake_api *api = *state;
+    struct content *content = api->data;
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(xfree) char *folder = path_join(content->folder, "fks", NULL);
+    CLEANUP(xfree) char *path = xasprintf("%s/127.0.0.1_%d.json", folder, api->port);
+    const struct kube_resource *resource = NULL;
+    assert_int_equal(dir_make(folder, 0700, &err), 0);
+    assert_int_equal(file_write_atomic(path, "{\"resources\":[[1]]}", 19, 0600, &err), 0);
+    api->server = server_free(api->server);
+    CLEANUP(kube_discovery_free) struct kube_discovery *discovery = discover(api);
+    assert_int_equal(kube_discovery_find(discovery, "fp", &resource, &err), ERR_REFUSED);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(test_find__built_in),       CASE(test_find__asks_once_and_caches),
+        CASE(test_find__miss_refreshes_once), CASE(test_find_kind),
+        CASE(test_category),             CASE(test_all),
+        CASE(test_find__broken_cache_and_no_server),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,34 @@
+/*
+ * admission.h: AdmissionReview (admission.k8s.io/v1) in, AdmissionReview out. Pure: bytes and a snapshot of profiles decide
+ * the answer; no I/O, nothing kept.
+ */
+#pragma once
+
+#include "fargate/match.h"
+
+#define ADMISSION_NAME_MAX 64
+
+enum admission_outcome {
+    ADMISSION_PATCHED,   /* mutate: a profile took the pod */
+    ADMISSION_UNTOUCHED, /* mutate: allowed as it is */
+    ADMISSION_ALLOWED,   /* validate */
+    ADMISSION_DENIED,    /* validate */
+};
+
+struct admission_decision { /* for metrics and logs */
+    enum admission_outcome outcome;
+    char profile[ADMISSION_NAME_MAX]; /* the profile that took the pod, or "" */
+};
+
+/*
+ * Appends the response to out. ERR_PARSE or ERR_INVALID: the bytes are no review that can be answered (HTTP 400 with the
+ * text); nothing is appended then.
+ */
+int admission_mutate(const struct fargate_profiles *profiles, const char *review, size_t len, struct buf *out,
+                     struct admission_decision *ret, struct err *err) MUST_CHECK;
+/* FargateProfiles are checked by fargate_profile_check; pods may not carry fks.dev/ keys that others than FKS wrote. */
+int admission_validate(const char *review, size_t len, struct buf *out, struct admission_decision *ret,
+                       struct err *err) MUST_CHECK;
+
+/* "patched", "untouched", "allowed", "denied": metric labels. */
+const char *admission_outcome_name(enum admission_outcome outcome);

@@ -1,7 +1,8 @@
 /*
- * admission.c: answers AdmissionReviews. /mutate hands matching pods over by a JSON patch; /validate guards FargateProfiles
- * and the labels and annotations that FKS's own programs rely on. What a review is not about is allowed untouched, so a
- * webhook configuration with wider rules than ours breaks nobody. The answer is written straight into the output buffer.
+ * admission.c: answers AdmissionReviews. /mutate hands matching pods over by a JSON patch; /validate guards
+ * FargateProfiles and the labels and annotations that FKS's own programs rely on. What a review is not about is
+ * allowed untouched, so a webhook configuration with wider rules than ours breaks nobody. The answer is written
+ * straight into the output buffer.
  */
 #include "admission.h"
 
@@ -26,7 +27,8 @@ static int read_review(const char *text, size_t len, struct json **ret_review, c
         return err_wrap(err, "the body is no AdmissionReview");
     if (!streq(json_str(review, "kind", NULL), "AdmissionReview") ||
         !streq(json_str(review, "apiVersion", NULL), REVIEW_API_VERSION))
-        return err_set(err, ERR_INVALID, "the body is no AdmissionReview of " REVIEW_API_VERSION ", but '%.64s' of '%.64s'",
+        return err_set(err, ERR_INVALID,
+                       "the body is no AdmissionReview of " REVIEW_API_VERSION ", but '%.64s' of '%.64s'",
                        json_str_or("", review, "kind", NULL), json_str_or("", review, "apiVersion", NULL));
     const struct json *request = json_get(review, "request", NULL);
     if (*json_str_or("", request, "uid", NULL) == '\0')
@@ -66,7 +68,8 @@ static void add_string(struct buf *out, const char *text)
 
 static void begin_response(struct buf *out, const struct json *request, bool allowed)
 {
-    buf_add_str(out, "{\"kind\":\"AdmissionReview\",\"apiVersion\":\"" REVIEW_API_VERSION "\",\"response\":{\"uid\":");
+    buf_add_str(out,
+                "{\"kind\":\"AdmissionReview\",\"apiVersion\":\"" REVIEW_API_VERSION "\",\"response\":{\"uid\":");
     json_print(json_get(request, "uid", NULL), out);
     buf_add_str(out, allowed ? ",\"allowed\":true" : ",\"allowed\":false");
 }
@@ -179,7 +182,8 @@ int admission_mutate(const struct fargate_profiles *profiles, const char *review
 
 /* --- /validate: profiles */
 
-static int validate_profile(const struct json *request, struct buf *out, struct admission_decision *ret, struct err *err)
+static int validate_profile(const struct json *request, struct buf *out, struct admission_decision *ret,
+                            struct err *err)
 {
     CLEANUP(strv_done) struct strv reasons = {0};
     const struct json *profile, *before = json_get(request, "oldObject", NULL);
@@ -188,7 +192,8 @@ static int validate_profile(const struct json *request, struct buf *out, struct 
     if (r < 0)
         return r;
     /* an object that became invalid by a newer rule must still be labelled, finished and deleted */
-    bool same_spec = json_is_object(before) && json_same(json_get(before, "spec", NULL), json_get(profile, "spec", NULL));
+    bool same_spec =
+        json_is_object(before) && json_same(json_get(before, "spec", NULL), json_get(profile, "spec", NULL));
     bool deleting = json_str(profile, "metadata", "deletionTimestamp", NULL) != NULL;
     if (!same_spec && !deleting)
         fargate_profile_check(profile, &reasons);
@@ -259,7 +264,8 @@ static int validate_pod(const struct json *request, struct buf *out, struct admi
     return 0;
 }
 
-int admission_validate(const char *review, size_t len, struct buf *out, struct admission_decision *ret, struct err *err)
+int admission_validate(const char *review, size_t len, struct buf *out, struct admission_decision *ret,
+                       struct err *err)
 {
     CLEANUP(json_free) struct json *tree = NULL;
     const struct json *request;

@@ -1,6 +1,6 @@
 /*
- * admission.h: AdmissionReview (admission.k8s.io/v1) in, AdmissionReview out. Pure: bytes and a snapshot of profiles decide
- * the answer; no I/O, nothing kept.
+ * admission.h: AdmissionReview (admission.k8s.io/v1) in, AdmissionReview out. Pure: bytes and a snapshot of
+ * profiles decide the answer; no I/O, nothing kept.
  */
 #pragma once
 
@@ -21,12 +21,13 @@ struct admission_decision { /* for metrics and logs */
 };
 
 /*
- * Appends the response to out. ERR_PARSE or ERR_INVALID: the bytes are no review that can be answered (HTTP 400 with the
- * text); nothing is appended then.
+ * Appends the response to out. ERR_PARSE or ERR_INVALID: the bytes are no review that can be answered (HTTP 400
+ * with the text); nothing is appended then.
  */
 int admission_mutate(const struct fargate_profiles *profiles, const char *review, size_t len, struct buf *out,
                      struct admission_decision *ret, struct err *err) MUST_CHECK;
-/* FargateProfiles are checked by fargate_profile_check; pods may not carry fks.dev/ keys that others than FKS wrote. */
+/* FargateProfiles are checked by fargate_profile_check; pods may not carry fks.dev/ keys that others than FKS
+ * wrote. */
 int admission_validate(const char *review, size_t len, struct buf *out, struct admission_decision *ret,
                        struct err *err) MUST_CHECK;
 

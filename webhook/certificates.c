@@ -1,6 +1,7 @@
 /*
- * certificates.c: serving certificates are short-lived and replaced under a running server (cert-manager, our own cluster
- * setup). The files are looked at once a second by stat, which also sees through the symbolic links of a mounted Secret.
+ * certificates.c: serving certificates are short-lived and replaced under a running server (cert-manager, our own
+ * cluster setup). The files are looked at once a second by stat, which also sees through the symbolic links of a
+ * mounted Secret.
  */
 #include "certificates.h"
 

@@ -1,6 +1,6 @@
 /*
- * certificates.h: the server's certificate, key and client CA from files, read again when they change or on demand, without
- * dropping a connection.
+ * certificates.h: the server's certificate, key and client CA from files, read again when they change or on demand,
+ * without dropping a connection.
  */
 #pragma once
 

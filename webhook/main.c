@@ -1,6 +1,6 @@
 /*
- * fks-webhook: the admission server. The API server asks it about every new pod (/mutate) and about changes to pods and
- * FargateProfiles (/validate). This file is options, wiring and signals; see routes.h, admission.h and store.h.
+ * fks-webhook: the admission server. The API server asks it about every new pod (/mutate) and about changes to pods
+ * and FargateProfiles (/validate). This file is options, wiring and signals; see routes.h, admission.h and store.h.
  */
 #include <signal.h>
 
@@ -34,15 +34,19 @@ static void usage(const struct opt *table, struct options *options)
 
     options->help = options->version = false; /* help shows the variables as defaults */
     opt_help(table, &text);
-    printf("Admission server of FKS: hands pods that match a FargateProfile to the serverless scheduler, and checks profiles.\n"
+    printf("Admission server of FKS: hands pods that match a FargateProfile to the serverless scheduler, and checks\n"
+           "profiles.\n"
            "\n"
-           "It serves HTTPS on one address: /mutate and /validate take AdmissionReviews (admission.k8s.io/v1) from the API\n"
-           "server; /healthz, /readyz and /metrics are for probes and Prometheus. Profiles come from the API server, or from a\n"
-           "file with --profiles. SIGHUP reads the certificate again (so does a change of its files); SIGTERM and SIGINT end\n"
-           "the program after the requests under way.\n"
+           "It serves HTTPS on one address: /mutate and /validate take AdmissionReviews (admission.k8s.io/v1) from the\n"
+           "API server; /healthz, /readyz and /metrics are for probes and Prometheus. Profiles come from the API\n"
+           "server, or from a file with --profiles. SIGHUP reads the certificate again (so does a change of its files);\n"
+           "SIGTERM and SIGINT end the program after the requests under way.\n"
            "\n"
-           "Usage:\n  " PROGRAM " --tls-cert FILE --tls-key FILE [options]\n\nOptions:\n%s"
-           "Example:\n  " PROGRAM " --tls-cert tls.crt --tls-key tls.key --profiles profiles.yaml --listen 127.0.0.1:8443\n",
+           "Usage:\n  " PROGRAM " --tls-cert FILE --tls-key FILE [options]\n"
+           "\n"
+           "Example:\n  " PROGRAM " --tls-cert tls.crt --tls-key tls.key --profiles profiles.yaml\n"
+           "\n"
+           "Options:\n%s",
            buf_text(&text));
 }
 
@@ -50,22 +54,47 @@ static void usage(const struct opt *table, struct options *options)
 static int parse_options(int argc, char **argv, struct options *options, struct err *err)
 {
     const struct opt table[] = {
-        {.name = "listen", .type = OPT_STRING, .value = &options->listen, .argument = "ADDRESS:PORT",
+        {.name = "listen",
+         .type = OPT_STRING,
+         .value = &options->listen,
+         .argument = "ADDRESS:PORT",
          .help = "Where to serve; an IPv6 address in brackets."},
-        {.name = "tls-cert", .type = OPT_STRING, .value = &options->tls_cert, .argument = "FILE",
+        {.name = "tls-cert",
+         .type = OPT_STRING,
+         .value = &options->tls_cert,
+         .argument = "FILE",
          .help = "PEM file of the server's certificate and its chain."},
-        {.name = "tls-key", .type = OPT_STRING, .value = &options->tls_key, .argument = "FILE",
+        {.name = "tls-key",
+         .type = OPT_STRING,
+         .value = &options->tls_key,
+         .argument = "FILE",
          .help = "PEM file of the certificate's private key."},
-        {.name = "client-ca", .type = OPT_STRING, .value = &options->client_ca, .argument = "FILE",
+        {.name = "client-ca",
+         .type = OPT_STRING,
+         .value = &options->client_ca,
+         .argument = "FILE",
          .help = "PEM file of CAs: reviews are only taken from clients that show a certificate of theirs."},
-        {.name = "kubeconfig", .type = OPT_STRING, .value = &options->kubeconfig, .argument = "FILE",
+        {.name = "kubeconfig",
+         .type = OPT_STRING,
+         .value = &options->kubeconfig,
+         .argument = "FILE",
          .help = "Connection file for watching profiles; without it, the pod's service account."},
-        {.name = "profiles", .type = OPT_STRING, .value = &options->profiles, .argument = "FILE",
+        {.name = "profiles",
+         .type = OPT_STRING,
+         .value = &options->profiles,
+         .argument = "FILE",
          .help = "YAML file of FargateProfiles to use instead of the API server's; read again when it changes."},
-        {.name = "log-level", .type = OPT_STRING, .value = &options->log_level, .argument = "LEVEL",
+        {.name = "log-level",
+         .type = OPT_STRING,
+         .value = &options->log_level,
+         .argument = "LEVEL",
          .help = "debug, info, warn or error."},
         {.name = "version", .type = OPT_BOOL, .value = &options->version, .help = "Print the version and end."},
-        {.name = "help", .letter = 'h', .type = OPT_BOOL, .value = &options->help, .help = "Print this help and end."},
+        {.name = "help",
+         .letter = 'h',
+         .type = OPT_BOOL,
+         .value = &options->help,
+         .help = "Print this help and end."},
         {.name = NULL},
     };
     const struct opt_tables tables = {.tables = {table}};
@@ -87,7 +116,8 @@ static int parse_options(int argc, char **argv, struct options *options, struct 
     if (options->tls_cert == NULL || options->tls_key == NULL)
         return err_set(err, ERR_USAGE, "--tls-cert and --tls-key are required");
     if (options->profiles != NULL && options->kubeconfig != NULL)
-        return err_set(err, ERR_USAGE, "--profiles and --kubeconfig exclude each other: where should profiles come from?");
+        return err_set(err, ERR_USAGE,
+                       "--profiles and --kubeconfig exclude each other: where should profiles come from?");
     r = log_level_parse(options->log_level, &level, err);
     if (r == 0)
         log_init(PROGRAM, level);

@@ -28,8 +28,8 @@ struct routes {
 
 static struct metric *outcome_metric(struct metrics *metrics, const char *endpoint, const char *outcome)
 {
-    return metrics_get(metrics, METRIC_COUNTER, "fks_webhook_requests_total", "Reviews by endpoint and outcome", "endpoint",
-                       endpoint, "outcome", outcome, NULL);
+    return metrics_get(metrics, METRIC_COUNTER, "fks_webhook_requests_total", "Reviews by endpoint and outcome",
+                       "endpoint", endpoint, "outcome", outcome, NULL);
 }
 
 static void endpoint_init(struct endpoint *endpoint, struct metrics *metrics, const char *name, const char *path,
@@ -89,8 +89,8 @@ static void count_pod(struct routes *routes, const char *profile)
     struct metric *metric = map_get(&routes->pods_by_profile, profile);
 
     if (metric == NULL) {
-        metric = metrics_get(routes->metrics, METRIC_COUNTER, "fks_webhook_pods_total", "Pods handed over, by profile",
-                             "profile", profile, NULL);
+        metric = metrics_get(routes->metrics, METRIC_COUNTER, "fks_webhook_pods_total",
+                             "Pods handed over, by profile", "profile", profile, NULL);
         map_set(&routes->pods_by_profile, profile, metric);
     }
     metric_add(metric, 1);
@@ -163,7 +163,8 @@ static void show_metrics(struct routes *routes, struct server_request *request)
         update_counter(routes, "fks_webhook_connections_total", "Connections accepted", stats->accepted);
         update_counter(routes, "fks_webhook_connections_refused_total", "Connections over the limit", stats->refused);
         update_counter(routes, "fks_webhook_handshakes_total", "TLS handshakes completed", stats->handshakes);
-        update_counter(routes, "fks_webhook_handshake_failures_total", "TLS handshakes failed", stats->handshakes_failed);
+        update_counter(routes, "fks_webhook_handshake_failures_total", "TLS handshakes failed",
+                       stats->handshakes_failed);
         update_counter(routes, "fks_webhook_http_requests_total", "HTTP requests on any path", stats->requests);
         update_counter(routes, "fks_webhook_bad_requests_total", "Requests that were no HTTP", stats->bad_requests);
         update_counter(routes, "fks_webhook_timeouts_total", "Connections closed for being slow", stats->timeouts);

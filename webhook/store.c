@@ -1,7 +1,7 @@
 /*
- * store.c: keeps the snapshot of profiles that admission decides by. Everything runs on one loop and a request is answered
- * within one turn, so replacing a pointer is all the locking there is. One bad profile never hurts the others: it is left
- * out, logged and counted.
+ * store.c: keeps the snapshot of profiles that admission decides by. Everything runs on one loop and a request is
+ * answered within one turn, so replacing a pointer is all the locking there is. One bad profile never hurts the
+ * others: it is left out, logged and counted.
  */
 #include "store.h"
 
@@ -41,8 +41,8 @@ static struct store *new_store(struct loop *loop, struct metrics *metrics)
                                     "Valid profiles that admission decides by", NULL);
     store->age_gauge = metrics_get(metrics, METRIC_GAUGE, "fks_webhook_profiles_age_seconds",
                                    "Seconds since the profiles were last known to be current", NULL);
-    store->invalid_gauge =
-        metrics_get(metrics, METRIC_GAUGE, "fks_webhook_profiles_invalid", "Profiles that are left out as invalid", NULL);
+    store->invalid_gauge = metrics_get(metrics, METRIC_GAUGE, "fks_webhook_profiles_invalid",
+                                       "Profiles that are left out as invalid", NULL);
     store->invalid_seen = metrics_get(metrics, METRIC_COUNTER, "fks_webhook_profile_warnings_total",
                                       "Invalid profiles that were met, each change counted", NULL);
     store->changes = metrics_get(metrics, METRIC_COUNTER, "fks_webhook_profile_snapshots_total",

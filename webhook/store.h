@@ -1,6 +1,6 @@
 /*
- * store.h: the profiles in force, as one immutable snapshot that is replaced as a whole. Fed by a watch on the API server or
- * by a file. While the source is away, the last snapshot stays in force.
+ * store.h: the profiles in force, as one immutable snapshot that is replaced as a whole. Fed by a watch on the API
+ * server or by a file. While the source is away, the last snapshot stays in force.
  */
 #pragma once
 
@@ -14,8 +14,9 @@ struct store;
 /* Watches FargateProfile objects. Never fails; client is borrowed. */
 struct store *store_new_watch(struct loop *loop, struct kube_client *client, struct metrics *metrics);
 /*
- * Reads a YAML or JSON file of FargateProfile objects (several documents, lists) and reads it again when it changes. The
- * file must be readable and well-formed at the start; later a broken file is reported and the last snapshot stays.
+ * Reads a YAML or JSON file of FargateProfile objects (several documents, lists) and reads it again when it
+ * changes. The file must be readable and well-formed at the start; later a broken file is reported and the last
+ * snapshot stays.
  */
 int store_new_file(struct loop *loop, const char *path, struct metrics *metrics, struct store **ret,
                    struct err *err) MUST_CHECK;

@@ -1,6 +1,6 @@
 /*
- * action.c: runs the handlers of probes and hooks on the loop. Results of a runtime call cannot be called off, so an exec
- * that is freed leaves a small record behind which its answer removes.
+ * action.c: runs the handlers of probes and hooks on the loop. Results of a runtime call cannot be called off, so
+ * an exec that is freed leaves a small record behind which its answer removes.
  */
 #include "action.h"
 
@@ -23,10 +23,13 @@
 struct action_clients {
     struct http_client *plain; /* http and https, certificates unverified: the pod has no name to verify */
     struct http_client *h2c;   /* gRPC */
+    struct exec_call *execs;   /* under way */
 };
 
 struct exec_call { /* outlives its action if need be */
+    struct action_clients *clients;
     struct action *action; /* NULL: freed */
+    struct exec_call *previous, *next;
 };
 
 struct action {
@@ -68,9 +71,36 @@ int action_clients_new(struct loop *loop, struct action_clients **ret, struct er
     return 0;
 }
 
+static struct exec_call *exec_call_new(struct action *action)
+{
+    struct exec_call *call = NEW(struct exec_call);
+
+    call->clients = action->agent->actions;
+    call->action = action;
+    call->next = call->clients->execs;
+    if (call->next != NULL)
+        call->next->previous = call;
+    call->clients->execs = call;
+    return call;
+}
+
+static void exec_call_free(struct exec_call *call)
+{
+    if (call->previous != NULL)
+        call->previous->next = call->next;
+    else
+        call->clients->execs = call->next;
+    if (call->next != NULL)
+        call->next->previous = call->previous;
+    free(call);
+}
+DEFINE_CLEANUP_POINTER(struct exec_call *, exec_call_free)
+
 struct action_clients *action_clients_free(struct action_clients *clients)
 {
     if (clients != NULL) {
+        while (clients->execs != NULL) /* only when the agent ends: their answers never come */
+            exec_call_free(clients->execs);
         http_client_free(clients->plain);
         http_client_free(clients->h2c);
         free(clients);
@@ -94,11 +124,11 @@ static void stop(struct action *action)
 }
 
 /* Last statement of its caller: done may free the action. */
-static void finish(struct action *action, bool success, const char *output)
+static void finish(struct action *action, enum action_result result, const char *output)
 {
     stop(action);
     action->over = true;
-    action->done(success, output, action->data);
+    action->done(result, output, action->data);
 }
 
 struct action *action_free(struct action *action)
@@ -124,9 +154,9 @@ static void on_timer(void *data)
     struct action *action = data;
 
     if (action->failure != NULL) {
-        finish(action, false, action->failure);
+        finish(action, ACTION_FAILED, action->failure);
     } else if (action->sleeping) {
-        finish(action, true, "");
+        finish(action, ACTION_SUCCEEDED, "");
     } else {
         CLEANUP(xfree) char *text = NULL;
         if (action->exec != NULL)
@@ -134,12 +164,12 @@ static void on_timer(void *data)
         else if (action->socket >= 0)
             text = xasprintf("dial tcp %s: i/o timeout", action->peer);
         else if (action->is_grpc)
-            text = xasprintf("timeout: failed to connect service \"%s\" within %llds: context deadline exceeded", action->peer,
-                             (long long)(action->timeout_ms + 999) / 1000);
+            text = xasprintf("timeout: failed to connect service \"%s\" within %llds: context deadline exceeded",
+                             action->peer, (long long)(action->timeout_ms + 999) / 1000);
         else
             text = xasprintf("Get \"%s\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)",
                              strempty(action->peer));
-        finish(action, false, text);
+        finish(action, ACTION_FAILED, text);
     }
 }
 
@@ -158,7 +188,7 @@ void action_limit(struct action *action, int64_t timeout_ms)
 static void on_exec(const char *out, size_t out_len, const char *errout, size_t errout_len, int32_t exit_code,
                     struct err *err, void *data)
 {
-    CLEANUP(xfree) struct exec_call *call = data;
+    CLEANUP(exec_call_free) struct exec_call *call = data;
     struct action *action = call->action;
     CLEANUP(buf_done) struct buf output = {0};
 
@@ -166,14 +196,14 @@ static void on_exec(const char *out, size_t out_len, const char *errout, size_t 
         return;
     action->exec = NULL;
     if (err->code != 0) {
-        finish(action, false, err_text(err));
+        finish(action, err->code == ERR_TIMEOUT ? ACTION_FAILED : ACTION_UNKNOWN, err_text(err));
         return;
     }
     buf_add(&output, out, out_len < OUTPUT_MAX ? out_len : OUTPUT_MAX);
     buf_add(&output, errout, errout_len < OUTPUT_MAX - output.len ? errout_len : OUTPUT_MAX - output.len);
     if (exit_code != 0 && output.len == 0)
         buf_printf(&output, "command exited with code %d", (int)exit_code);
-    finish(action, exit_code == 0, buf_text(&output));
+    finish(action, exit_code == 0 ? ACTION_SUCCEEDED : ACTION_FAILED, buf_text(&output));
 }
 
 static void start_exec(struct action *action, const struct json *exec, const char *container_id)
@@ -187,10 +217,9 @@ static void start_exec(struct action *action, const struct json *exec, const cha
         fail_later(action, xstrdup("the handler has no command"));
         return;
     }
-    action->exec = NEW(struct exec_call);
-    action->exec->action = action;
-    cri_exec_sync(action->agent->cri, container_id, (const char *const *)argv.items, (action->timeout_ms + 999) / 1000,
-                  on_exec, action->exec);
+    action->exec = exec_call_new(action);
+    cri_exec_sync(action->agent->cri, container_id, (const char *const *)argv.items,
+                  (action->timeout_ms + 999) / 1000, on_exec, action->exec);
 }
 
 /* --- ports */
@@ -224,13 +253,13 @@ static void on_http(struct http_response *response, struct err *err, void *data)
     action->http = NULL;
     if (err->code != 0) {
         buf_printf(&text, "Get \"%s\": %s", action->peer, err_text(err));
-        finish(action, false, buf_text(&text));
+        finish(action, ACTION_FAILED, buf_text(&text));
         return;
     }
     bool success = response->status >= 200 && response->status < 400;
     if (!success)
         buf_printf(&text, "HTTP probe failed with statuscode: %d", response->status);
-    finish(action, success, buf_text(&text));
+    finish(action, success ? ACTION_SUCCEEDED : ACTION_FAILED, buf_text(&text));
 }
 
 static void start_http(struct action *action, const struct json *get, const struct action_target *target)
@@ -254,7 +283,8 @@ static void start_http(struct action *action, const struct json *get, const stru
                              *path == '/' ? "" : "/", path);
     json_each(header, json_get(get, "httpHeaders", NULL))
         if (n < countof(headers))
-            headers[n++] = (struct http_header){json_str_or("", header, "name", NULL), json_str_or("", header, "value", NULL)};
+            headers[n++] =
+                (struct http_header){json_str_or("", header, "name", NULL), json_str_or("", header, "value", NULL)};
     struct http_request request = {
         .method = "GET",
         .url = action->peer,
@@ -290,14 +320,15 @@ static void on_grpc(struct http_response *response, struct err *err, void *data)
 
     action->http = NULL;
     if (err->code != 0)
-        buf_printf(&text, "error: this server does not implement the grpc health protocol or is away: %s", err_text(err));
-    else if (grpc_status(http_response_header(response, "grpc-status"), http_response_header(response, "grpc-message"),
-                         &status) < 0)
+        buf_printf(&text, "error: this server does not implement the grpc health protocol or is away: %s",
+                   err_text(err));
+    else if (grpc_status(http_response_header(response, "grpc-status"),
+                         http_response_header(response, "grpc-message"), &status) < 0)
         buf_printf(&text, "error: health rpc failed: %s", err_text(&status));
     else if (health_status(buf_text(&response->body), response->body.len) != 1)
         buf_printf(&text, "service unhealthy (responded with \"%s\")",
                    health_status(buf_text(&response->body), response->body.len) == 2 ? "NOT_SERVING" : "UNKNOWN");
-    finish(action, text.len == 0, buf_text(&text));
+    finish(action, text.len == 0 ? ACTION_SUCCEEDED : ACTION_FAILED, buf_text(&text));
 }
 
 static void start_grpc(struct action *action, const struct json *grpc, const struct action_target *target)
@@ -347,11 +378,11 @@ static void on_connected(struct loop_fd *source UNUSED, uint32_t events UNUSED, 
     if (getsockopt(action->socket, SOL_SOCKET, SO_ERROR, &failure, &len) < 0)
         failure = errno;
     if (failure == 0) {
-        finish(action, true, "");
+        finish(action, ACTION_SUCCEEDED, "");
         return;
     }
     CLEANUP(xfree) char *text = xasprintf("dial tcp %s: connect: %s", action->peer, strerror(failure));
-    finish(action, false, text);
+    finish(action, ACTION_FAILED, text);
 }
 
 static void start_tcp(struct action *action, const struct json *tcp, const struct action_target *target)
@@ -378,7 +409,8 @@ static void start_tcp(struct action *action, const struct json *tcp, const struc
     freeaddrinfo(found);
     if (result < 0 && failure != EINPROGRESS)
         fail_later(action, xasprintf("dial tcp %s: connect: %s", action->peer, strerror(failure)));
-    else if (loop_fd_new(action->agent->loop, action->socket, EPOLLOUT, on_connected, action, &action->socket_source, &err) < 0)
+    else if (loop_fd_new(action->agent->loop, action->socket, EPOLLOUT, on_connected, action, &action->socket_source,
+                         &err) < 0)
         fail_later(action, xstrdup(err_text(&err)));
 }
 

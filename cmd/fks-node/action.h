@@ -1,6 +1,6 @@
 /*
- * action.h: one thing that a probe or a lifecycle hook asks for: run a program in the container, GET a URL, open a TCP
- * connection, ask gRPC's health service, or wait.
+ * action.h: one thing that a probe or a lifecycle hook asks for: run a program in the container, GET a URL, open a
+ * TCP connection, ask gRPC's health service, or wait.
  */
 #pragma once
 
@@ -14,16 +14,22 @@ struct action_clients *action_clients_free(struct action_clients *clients);
 
 struct action_target { /* borrowed for the call */
     const char *container_id;
-    const char *address;            /* of the pod: where to connect unless the handler names a host */
-    const struct json *ports;       /* of the container, for ports given by name; or NULL */
+    const char *address;      /* of the pod: where to connect unless the handler names a host */
+    const struct json *ports; /* of the container, for ports given by name; or NULL */
 };
 
+enum action_result {
+    ACTION_SUCCEEDED,
+    ACTION_FAILED,
+    ACTION_UNKNOWN, /* it could not be tried: the container runtime is away. Says nothing about the container. */
+};
 /* Called once unless the action is freed before. output is borrowed: the kubelet's text about the outcome. */
-typedef void action_done(bool success, const char *output, void *data);
+typedef void action_done(enum action_result result, const char *output, void *data);
 
 /*
- * handler: a probe or hook with exec, httpGet, tcpSocket, grpc or sleep. Fails through done, never here, and never before
- * this returns. timeout_ms: after that the action failed. The result lives until action_free, also after done.
+ * handler: a probe or hook with exec, httpGet, tcpSocket, grpc or sleep. Fails through done, never here, and never
+ * before this returns. timeout_ms: after that the action failed. The result lives until action_free, also after
+ * done.
  */
 struct action *action_start(struct agent *agent, const struct json *handler, const struct action_target *target,
                             int64_t timeout_ms, action_done *done, void *data) MUST_CHECK;

@@ -24,8 +24,8 @@ struct kube_call *agent_request(struct agent *agent, const char *method, char *p
 
 struct json *agent_delete_options(int64_t grace_s, const char *uid)
 {
-    struct json *options = json_build("{s:s, s:s, s:{s:s}}", "apiVersion", "v1", "kind", "DeleteOptions",
-                                      "preconditions", "uid", uid);
+    struct json *options =
+        json_build("{s:s, s:s, s:{s:s}}", "apiVersion", "v1", "kind", "DeleteOptions", "preconditions", "uid", uid);
 
     if (grace_s >= 0)
         json_set_int(options, "gracePeriodSeconds", grace_s);
@@ -121,6 +121,21 @@ void agent_system_done(struct agent_system *system)
     free(system->architecture);
     free(system->runtime_version);
     *system = (struct agent_system){0};
+}
+
+void agent_metrics_make(struct agent *agent)
+{
+    struct metrics *metrics = metrics_new();
+
+    agent->metrics = metrics;
+    agent->m_pods =
+        metrics_get(metrics, METRIC_GAUGE, "fks_node_pods", "Pods on this host, those being removed included.", NULL);
+    agent->m_starts =
+        metrics_get(metrics, METRIC_COUNTER, "fks_node_container_starts_total", "Containers started.", NULL);
+    agent->m_start_failures = metrics_get(metrics, METRIC_COUNTER, "fks_node_container_start_failures_total",
+                                          "Containers that the runtime could not make or start.", NULL);
+    agent->m_pod_start = metrics_get(metrics, METRIC_HISTOGRAM, "fks_node_pod_start_seconds",
+                                     "From the first sight of a pod to its first container running.", NULL);
 }
 
 void agent_warn(const char *what, const char *object, const struct err *err)

@@ -1,6 +1,6 @@
 /*
- * agent.h: what every module of fks-node shares: the settings, the loop, the connections, and pointers to the parts. main.c
- * makes one; all of it lives until the program ends.
+ * agent.h: what every module of fks-node shares: the settings, the loop, the connections, and pointers to the
+ * parts. main.c makes one; all of it lives until the program ends.
  */
 #pragma once
 
@@ -46,6 +46,7 @@ struct agent {
     struct kube_client *kube;
     struct kube_events *events;
     struct metrics *metrics;
+    struct metric *m_pods, *m_starts, *m_start_failures, *m_pod_start;
     struct cri *cri;
     struct cgroups *cgroups;
     struct host_publisher *host;
@@ -68,5 +69,7 @@ struct json *agent_time_micro(int64_t wall_ns) MUST_CHECK;
 /* Reads machine id, kernel and so on. */
 void agent_system_read(struct agent_system *system);
 void agent_system_done(struct agent_system *system);
+/* Makes the registry and the series that are counted on hot paths. */
+void agent_metrics_make(struct agent *agent);
 /* A failed operation, once, at warn. */
 void agent_warn(const char *what, const char *object, const struct err *err);

@@ -1,6 +1,6 @@
 /*
- * api.c: routes of the kubelet API. A request is for the pod of the port it came in on, and for no other: whatever pod it
- * names must be that one.
+ * api.c: routes of the kubelet API. A request is for the pod of the port it came in on, and for no other: whatever
+ * pod it names must be that one.
  */
 #include "api.h"
 
@@ -10,7 +10,6 @@
 
 #include "pod.h"
 #include "pods.h"
-
 
 struct api {
     struct agent *agent;
@@ -64,7 +63,8 @@ int api_target_parse(struct str path, const char *verb, bool with_container, str
     size_t wanted = with_container ? 3 : 2;
     if (n != wanted && n != wanted + 1) /* one more: the UID, which a port implies already */
         return err_set(err, ERR_PARSE, "the path does not have %zu parts behind '%s'", wanted, verb);
-    if ((result = decode(parts[0], &target.namespace, err)) < 0 || (result = decode(parts[1], &target.pod, err)) < 0 ||
+    if ((result = decode(parts[0], &target.namespace, err)) < 0 ||
+        (result = decode(parts[1], &target.pod, err)) < 0 ||
         (with_container && (result = decode(parts[n - 1], &target.container, err)) < 0))
         return result;
     *ret = target;
@@ -162,7 +162,8 @@ static void on_request(struct server_request *request, void *data)
         server_respond_text(request, 404, "the pod of this node is gone\n");
         return;
     }
-    if (is_get && (str_is(head->path, "/pods") || str_is(head->path, "/pods/") || str_is(head->path, "/runningpods/")))
+    if (is_get &&
+        (str_is(head->path, "/pods") || str_is(head->path, "/pods/") || str_is(head->path, "/runningpods/")))
         serve_pods(request, pod);
     else if (is_get && begins(head, "/containerLogs/"))
         serve_target(request, pod, VERB_LOGS, "/containerLogs/");

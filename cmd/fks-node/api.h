@@ -1,6 +1,6 @@
 /*
- * api.h: the kubelet API, which the API server calls for logs, exec, attach and port-forward. One server for all Nodes of
- * the host, one port per Node: the port tells which pod is meant.
+ * api.h: the kubelet API, which the API server calls for logs, exec, attach and port-forward. One server for all
+ * Nodes of the host, one port per Node: the port tells which pod is meant.
  */
 #pragma once
 
@@ -28,8 +28,8 @@ struct api_target {
 void api_target_done(struct api_target *target);
 DEFINE_CLEANUP_IN_PLACE(struct api_target, api_target_done)
 /* Splits a path below a verb ("/containerLogs/"). Pure. ERR_PARSE. */
-int api_target_parse(struct str path, const char *verb, bool with_container, struct api_target *ret,
-                     struct err *err) MUST_CHECK;
+int api_target_parse(struct str path, const char *verb, bool with_container, struct api_target *ret, struct err *err)
+    MUST_CHECK;
 
 /* --- auth.c */
 /* 0 to let in, else the status to answer: 401 without certificate, 403 for anybody else. */

@@ -1,6 +1,6 @@
 /*
- * atomic_writer.c: publishes ConfigMaps, Secrets, tokens and downward API values as files. The old folder is compared file
- * by file first: an update that changes nothing must not wake the programs that watch ..data.
+ * atomic_writer.c: publishes ConfigMaps, Secrets, tokens and downward API values as files. The old folder is
+ * compared file by file first: an update that changes nothing must not wake the programs that watch ..data.
  */
 #include "atomic_writer.h"
 
@@ -188,7 +188,8 @@ static int make_folder(const char *path, int64_t gid, struct err *err)
     return 0;
 }
 
-static int write_file(const char *folder, const char *path, const struct atomic_file *file, int64_t gid, struct err *err)
+static int write_file(const char *folder, const char *path, const struct atomic_file *file, int64_t gid,
+                      struct err *err)
 {
     CLEANUP(xfree) char *full = path_join(folder, path, NULL);
     CLEANUP(fd_close) int fd = -1;

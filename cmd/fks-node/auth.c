@@ -1,6 +1,7 @@
 /*
- * auth.c: who may use the kubelet API. Exec is root in a container, so only the API server's own client certificate, and
- * those of the cluster's administrators, are let in; what users may do was decided by the API server before.
+ * auth.c: who may use the kubelet API. Exec is root in a container, so only the API server's own client
+ * certificate, and those of the cluster's administrators, are let in; what users may do was decided by the API
+ * server before.
  */
 #include "api.h"
 

@@ -11,7 +11,9 @@ struct backoff {
     int64_t until_ms; /* on the caller's clock */
 };
 
-/* The kubelet's figures for restarts and image pulls: 10 s, doubling to 5 minutes, forgotten after 10 good minutes. */
+/*
+ * The kubelet's figures for restarts and image pulls: 10 s, doubling to 5 minutes, forgotten after 10 good minutes.
+ */
 #define BACKOFF_RESTART_FIRST_MS 10000
 #define BACKOFF_RESTART_MAX_MS 300000
 #define BACKOFF_RESTART_FORGET_MS 600000

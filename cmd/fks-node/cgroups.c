@@ -1,7 +1,8 @@
 /*
- * cgroups.c: pod cgroups by writing files. On v2 there is one tree and controllers are enabled from the top down; on v1
- * every controller has a tree of its own, of which only cpu and memory are set here: runc makes the pod's cgroup in the
- * others, and removal looks through all of them. Only the cgroupfs layout: containerd must run without SystemdCgroup.
+ * cgroups.c: pod cgroups by writing files. On v2 there is one tree and controllers are enabled from the top down;
+ * on v1 every controller has a tree of its own, of which only cpu and memory are set here: runc makes the pod's
+ * cgroup in the others, and removal looks through all of them. Only the cgroupfs layout: containerd must run
+ * without SystemdCgroup.
  */
 #include "cgroups.h"
 
@@ -16,7 +17,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-#define CPU_PERIOD_US 100000 /* as the kubelet: 1m of CPU is 100 us of a period */
+#define CPU_PERIOD_US 100000  /* as the kubelet: 1m of CPU is 100 us of a period */
 #define CPU_QUOTA_MIN_US 1000 /* the kernel refuses less */
 #define DEPTH_MAX 32
 
@@ -38,7 +39,10 @@ static int write_value(const char *directory, const char *file, const char *valu
     return 0;
 }
 
-/* v2: a controller that the kernel lacks or the parent does not pass on is no reason to fail here; writing a limit is. */
+/*
+ * v2: a controller that the kernel lacks or the parent does not pass on is no reason to fail here; writing a limit
+ * is.
+ */
 static void enable_controllers(const char *directory)
 {
     static const char *const controllers[] = {"+cpu", "+memory", "+pids", "+cpuset", "+io"};
@@ -50,7 +54,10 @@ static void enable_controllers(const char *directory)
     }
 }
 
-/* v1: a new cpuset has no CPUs and takes no process until both files are filled. runc fills its own, not its parents'. */
+/*
+ * v1: a new cpuset has no CPUs and takes no process until both files are filled. runc fills its own, not its
+ * parents'.
+ */
 static void fill_cpuset(const char *parent, const char *directory)
 {
     static const char *const files[] = {"cpuset.cpus", "cpuset.mems"};

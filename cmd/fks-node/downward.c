@@ -1,6 +1,6 @@
 /*
- * downward.c: the downward API. environment.c asks for single values, volumes.c for the text of files. What only the agent
- * knows (addresses, the Node's allocatable) comes in a context, so that this stays pure.
+ * downward.c: the downward API. environment.c asks for single values, volumes.c for the text of files. What only
+ * the agent knows (addresses, the Node's allocatable) comes in a context, so that this stays pure.
  */
 #include "downward.h"
 

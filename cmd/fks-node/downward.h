@@ -25,8 +25,9 @@ struct downward_context {
 int downward_field(const struct json *pod, const char *field_path, const struct downward_context *context, char **ret,
                    struct err *err) MUST_CHECK;
 /*
- * resourceFieldRef: resource is "limits.cpu", "requests.memory", "limits.ephemeral-storage", "limits.hugepages-2Mi", ...;
- * divisor "" or NULL means 1. The quotient is rounded up. *ret is a heap string. ERR_INVALID: no such resource or divisor.
+ * resourceFieldRef: resource is "limits.cpu", "requests.memory", "limits.ephemeral-storage",
+ * "limits.hugepages-2Mi", ...; divisor "" or NULL means 1. The quotient is rounded up. *ret is a heap string.
+ * ERR_INVALID: no such resource or divisor.
  */
 int downward_resource(const struct json *container, const char *resource, const char *divisor,
                       const struct downward_context *context, char **ret, struct err *err) MUST_CHECK;

@@ -149,7 +149,10 @@ static void add_port(struct environment *environment, const char *prefix, const 
     set_printf(environment, xasprintf("%s_PORT_%" PRId64 "_%s_ADDR", prefix, number, upper), xstrdup(ip));
 }
 
-/* The variables that Docker's links had: https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables */
+/*
+ * The variables that Docker's links had:
+ * https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+ */
 static void add_service(struct environment *environment, const struct json *service)
 {
     CLEANUP(xfree) char *prefix = variable_prefix(json_str_or("", service, "metadata", "name", NULL));
@@ -175,8 +178,8 @@ static void add_service(struct environment *environment, const struct json *serv
 }
 
 /*
- * Services of the pod's namespace unless it opted out, and always the API server's own, which one of the same name in the
- * pod's namespace hides.
+ * Services of the pod's namespace unless it opted out, and always the API server's own, which one of the same name
+ * in the pod's namespace hides.
  */
 static void add_services(struct environment *environment, const struct json *pod,
                          const struct environment_context *context)

@@ -24,17 +24,19 @@ const char *environment_get(const struct environment *environment, const char *n
 /* Everything borrowed. */
 struct environment_context {
     struct downward_context downward;
-    const struct map *objects; /* "ConfigMap/NAME" and "Secret/NAME" of the pod's namespace → struct json *; absent: not found */
-    const struct json *const *services; /* any Services; those of other namespaces but default/kubernetes are passed over */
+    /* "ConfigMap/NAME" and "Secret/NAME" of the pod's namespace → struct json *; absent: not found */
+    const struct map *objects;
+    /* any Services; those of other namespaces but default/kubernetes are passed over */
+    const struct json *const *services;
     size_t n_services;
 };
 
 /*
- * container: one element of containers, initContainers or ephemeralContainers of the pod. *ret must be empty ({0}) and is
- * the caller's to environment_done.
- * ERR_NOT_FOUND with the kubelet's texts for a container waiting with reason CreateContainerConfigError: `configmap "x" not
- * found`, `secret "x" not found`, `couldn't find key k in ConfigMap ns/x`, `couldn't find key k in Secret ns/x`; ERR_INVALID
- * for a field or resource that does not exist.
+ * container: one element of containers, initContainers or ephemeralContainers of the pod. *ret must be empty ({0})
+ * and is the caller's to environment_done.
+ * ERR_NOT_FOUND with the kubelet's texts for a container waiting with reason CreateContainerConfigError: `configmap
+ * "x" not found`, `secret "x" not found`, `couldn't find key k in ConfigMap ns/x`, `couldn't find key k in Secret
+ * ns/x`; ERR_INVALID for a field or resource that does not exist.
  */
 int environment_make(const struct json *pod, const struct json *container, const struct environment_context *context,
                      struct environment *ret, struct err *err) MUST_CHECK;

@@ -1,6 +1,6 @@
 /*
- * exec.c: exec, attach and port-forward. The runtime is asked for the URL of a session, then the two connections are joined
- * byte by byte: SPDY and WebSocket are spoken by the API server and the runtime, not here.
+ * exec.c: exec, attach and port-forward. The runtime is asked for the URL of a session, then the two connections
+ * are joined byte by byte: SPDY and WebSocket are spoken by the API server and the runtime, not here.
  */
 #include "base/log.h"
 #include "base/mem.h"
@@ -110,7 +110,8 @@ static struct streams read_streams(struct str query)
 }
 
 /* The container's id if a session can begin; otherwise the request is answered. */
-static const char *usable(struct server_request *request, struct pod *pod, const char *name, const struct streams *streams)
+static const char *usable(struct server_request *request, struct pod *pod, const char *name,
+                          const struct streams *streams)
 {
     const struct pod_container *container = pod_container_get(pod, name);
 
@@ -148,8 +149,8 @@ void exec_serve(struct server_request *request, struct pod *pod, const char *con
         server_respond_text(request, 400, "the request names no command\n");
         return;
     }
-    cri_exec_url(pod->agent->cri, id, (const char *const *)command.items, streams.tty, streams.in, streams.out, streams.errout,
-                 on_url, session_new(request, pod));
+    cri_exec_url(pod->agent->cri, id, (const char *const *)command.items, streams.tty, streams.in, streams.out,
+                 streams.errout, on_url, session_new(request, pod));
 }
 
 void exec_serve_attach(struct server_request *request, struct pod *pod, const char *container)

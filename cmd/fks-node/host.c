@@ -1,6 +1,6 @@
 /*
- * host.c: asks the runtime every ten seconds how it is, renews the host's Lease, and writes the FargateHost when something
- * about it changed. spec.unschedulable is the administrators' and never touched.
+ * host.c: asks the runtime every ten seconds how it is, renews the host's Lease, and writes the FargateHost when
+ * something about it changed. spec.unschedulable is the administrators' and never touched.
  */
 #include "host.h"
 
@@ -18,12 +18,12 @@ struct host_publisher {
     struct agent *agent;
     struct loop_timer *timer;
     int pending;
-    bool failed;              /* something of this beat */
+    bool failed; /* something of this beat */
     bool lease_made;
     bool ready;
-    char *reason;             /* why not */
-    struct json *handlers;    /* of the runtime */
-    struct json *published;   /* spec that the API server has; NULL: not known */
+    char *reason;              /* why not */
+    struct json *handlers;     /* of the runtime */
+    struct json *published;    /* spec that the API server has; NULL: not known */
     char *published_condition; /* "True" or "False: why" as the API server has it */
     int64_t ready_since_ns;
 };
@@ -36,17 +36,17 @@ struct json *host_publisher_object(const struct agent_options *options, const st
 
     quantity_print_milli(options->capacity_cpu_m, &cpu);
     quantity_print_bytes(options->capacity_mem_b, &memory);
-    struct json *spec = json_build("{s:s, s:s, s:[s], s:{s:s, s:s, s:s}}", "zone", options->zone, "region", options->region,
-                                   "addresses", options->address, "capacity", "cpu", buf_text(&cpu), "memory",
-                                   buf_text(&memory), "pods", pods);
+    struct json *spec = json_build("{s:s, s:s, s:[s], s:{s:s, s:s, s:s}}", "zone", options->zone, "region",
+                                   options->region, "addresses", options->address, "capacity", "cpu", buf_text(&cpu),
+                                   "memory", buf_text(&memory), "pods", pods);
     if (options->pod_cidr != NULL)
         json_set_str(spec, "podCIDR", options->pod_cidr);
     if (handlers != NULL)
         json_set(spec, "runtimeHandlers", json_keep(handlers));
-    return json_build("{s:s, s:s, s:{s:s, s:{s:s, s:s, s:s}}, s:o}", "apiVersion", FKS_API_VERSION, "kind", "FargateHost",
-                      "metadata", "name", options->host_name, "labels", "kubernetes.io/hostname", options->host_name,
-                      "topology.kubernetes.io/zone", options->zone, "topology.kubernetes.io/region", options->region, "spec",
-                      spec);
+    return json_build("{s:s, s:s, s:{s:s, s:{s:s, s:s, s:s}}, s:o}", "apiVersion", FKS_API_VERSION, "kind",
+                      "FargateHost", "metadata", "name", options->host_name, "labels", "kubernetes.io/hostname",
+                      options->host_name, "topology.kubernetes.io/zone", options->zone,
+                      "topology.kubernetes.io/region", options->region, "spec", spec);
 }
 
 static void part_done(struct host_publisher *host, const char *what, const struct err *err)
@@ -94,9 +94,10 @@ static void publish_condition(struct host_publisher *host)
         return;
     host->pending++;
     agent_request(host->agent, "PATCH", object_path(host, "status"),
-                  json_build("{s:{s:[{s:s, s:s, s:s, s:s, s:O, s:O}]}}", "status", "conditions", "type", "Ready", "status",
-                             host->ready ? "True" : "False", "reason", host->ready ? "RuntimeReady" : "RuntimeNotReady",
-                             "message", host->ready ? "the container runtime and its network are ready" : strempty(host->reason),
+                  json_build("{s:{s:[{s:s, s:s, s:s, s:s, s:O, s:O}]}}", "status", "conditions", "type", "Ready",
+                             "status", host->ready ? "True" : "False", "reason",
+                             host->ready ? "RuntimeReady" : "RuntimeNotReady", "message",
+                             host->ready ? "the container runtime and its network are ready" : strempty(host->reason),
                              "lastHeartbeatTime", now, "lastTransitionTime", since),
                   KUBE_MERGE_PATCH, on_condition, host);
 }
@@ -185,8 +186,8 @@ static void renew(struct host_publisher *host)
         return;
     }
     agent_request(host->agent, "POST", lease_path(NULL),
-                  json_build("{s:s, s:s, s:{s:s, s:s}, s:o}", "apiVersion", "coordination.k8s.io/v1", "kind", "Lease", "metadata",
-                             "name", name, "namespace", FKS_NAMESPACE, "spec", lease_spec(host)),
+                  json_build("{s:s, s:s, s:{s:s, s:s}, s:o}", "apiVersion", "coordination.k8s.io/v1", "kind", "Lease",
+                             "metadata", "name", name, "namespace", FKS_NAMESPACE, "spec", lease_spec(host)),
                   NULL, on_lease, host);
 }
 

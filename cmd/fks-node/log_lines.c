@@ -1,6 +1,6 @@
 /*
- * log_lines.c: reads CRI log lines. Log files hold what containers print, so nothing in them is trusted: a line that is none
- * is shown as it is, never dropped and never fatal.
+ * log_lines.c: reads CRI log lines. Log files hold what containers print, so nothing in them is trusted: a line
+ * that is none is shown as it is, never dropped and never fatal.
  */
 #include "log_lines.h"
 

@@ -1,7 +1,7 @@
 /*
- * logs.c: kubectl logs: reads a container's log file, from the beginning or from one of its last lines, renders it and, with
- * follow, goes on as the file grows until the container has ended. A slow reader is waited for, so no more than a chunk is
- * ever in memory.
+ * logs.c: kubectl logs: reads a container's log file, from the beginning or from one of its last lines, renders it
+ * and, with follow, goes on as the file grows until the container has ended. A slow reader is waited for, so no
+ * more than a chunk is ever in memory.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -85,7 +85,8 @@ static bool send_lines(struct reader *reader)
 {
     CLEANUP(buf_done) struct buf out = {0};
     bool full;
-    size_t used = log_lines_render(&reader->options, &reader->state, buf_text(&reader->left), reader->left.len, &out, &full);
+    size_t used =
+        log_lines_render(&reader->options, &reader->state, buf_text(&reader->left), reader->left.len, &out, &full);
 
     buf_consume(&reader->left, used);
     if (reader->left.len > LINE_MAX_BYTES)
@@ -286,8 +287,8 @@ static int choose_attempt(const struct pod_container *container, bool previous, 
         return 0;
     }
     if (previous)
-        return err_set(err, ERR_INVALID, "previous terminated container \"%s\" in pod \"%s\" not found", container->name,
-                       container->pod->name);
+        return err_set(err, ERR_INVALID, "previous terminated container \"%s\" in pod \"%s\" not found",
+                       container->name, container->pod->name);
     return err_set(err, ERR_INVALID, "container \"%s\" in pod \"%s\" is waiting to start: %s", container->name,
                    container->pod->name,
                    container->waiting_reason != NULL ? container->waiting_reason : "ContainerCreating");
@@ -322,7 +323,11 @@ void logs_serve(struct server_request *request, struct pod *pod, const char *con
     if (read_query(server_request_head(request)->query, &query, &err) < 0 ||
         choose_attempt(pod_container_get(pod, container), query.previous, &reader->attempt, &err) < 0 ||
         open_log(reader, pod, &err) < 0 || (query.tail >= 0 && seek_tail(reader, query.tail, &err) < 0)) {
-        server_respond_text(request, err.code == ERR_NOT_FOUND ? 404 : err.code == ERR_IO ? 500 : 400, "%s\n", err_text(&err));
+        server_respond_text(request,
+                            err.code == ERR_NOT_FOUND ? 404
+                            : err.code == ERR_IO      ? 500
+                                                      : 400,
+                            "%s\n", err_text(&err));
         reader_free(reader);
         return;
     }

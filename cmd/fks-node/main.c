@@ -1,7 +1,7 @@
 /*
- * fks-node: the agent on each host that offers capacity. Gives every pod that fks-scheduler sends here a Node of its own,
- * runs it through the container runtime, and serves the kubelet API. main.c reads the options, makes the parts and
- * connects them; pods.c and pod.c are where pods begin.
+ * fks-node: the agent on each host that offers capacity. Gives every pod that fks-scheduler sends here a Node of
+ * its own, runs it through the container runtime, and serves the kubelet API. main.c reads the options, makes the
+ * parts and connects them; pods.c and pod.c are where pods begin.
  */
 #include <errno.h>
 #include <signal.h>
@@ -54,24 +54,35 @@ static struct {
 };
 
 static const struct opt options[] = {
-    {"address", 0, OPT_STRING, &flags.agent.address, "IP", "Address at which the API server reaches this host; required.", NULL, NULL},
-    {"capacity-cpu", 0, OPT_STRING, &flags.capacity_cpu, "QUANTITY", "CPU offered to pods; default: the machine's.", NULL, NULL},
-    {"capacity-memory", 0, OPT_STRING, &flags.capacity_memory, "QUANTITY", "Memory offered to pods; default: the machine's.", NULL, NULL},
+    {"address", 0, OPT_STRING, &flags.agent.address, "IP",
+     "Address at which the API server reaches this host; required.", NULL, NULL},
+    {"capacity-cpu", 0, OPT_STRING, &flags.capacity_cpu, "QUANTITY", "CPU offered to pods; default: the machine's.",
+     NULL, NULL},
+    {"capacity-memory", 0, OPT_STRING, &flags.capacity_memory, "QUANTITY",
+     "Memory offered to pods; default: the machine's.", NULL, NULL},
     {"capacity-pods", 0, OPT_INT, &flags.agent.capacity_pods, "N", "Most pods at a time.", NULL, NULL},
-    {"cgroup-root", 0, OPT_STRING, &flags.agent.cgroup_root, "NAME", "Cgroup that holds the pods' cgroups.", NULL, NULL},
-    {"client-ca", 0, OPT_STRING, &flags.client_ca, "FILE", "Authority of the kubelet API's clients; required.", NULL, NULL},
+    {"cgroup-root", 0, OPT_STRING, &flags.agent.cgroup_root, "NAME", "Cgroup that holds the pods' cgroups.", NULL,
+     NULL},
+    {"client-ca", 0, OPT_STRING, &flags.client_ca, "FILE", "Authority of the kubelet API's clients; required.", NULL,
+     NULL},
     {"cluster-dns", 0, OPT_LIST, &flags.agent.cluster_dns, "IP", "DNS servers of the cluster.", NULL, NULL},
     {"cluster-domain", 0, OPT_STRING, &flags.agent.cluster_domain, "NAME", "DNS domain of the cluster.", NULL, NULL},
-    {"container-runtime-endpoint", 0, OPT_STRING, &flags.runtime_endpoint, "URL", "Socket of the container runtime.", NULL, NULL},
+    {"container-runtime-endpoint", 0, OPT_STRING, &flags.runtime_endpoint, "URL", "Socket of the container runtime.",
+     NULL, NULL},
     {"help", 'h', OPT_BOOL, &flags.help, NULL, "Print this help.", NULL, NULL},
     {"host-name", 0, OPT_STRING, &flags.agent.host_name, "NAME", "Name of the FargateHost; required.", NULL, NULL},
-    {"kubeconfig", 0, OPT_STRING, &flags.kubeconfig, "FILE", "Way to the API server; default: in-cluster.", NULL, NULL},
+    {"kubeconfig", 0, OPT_STRING, &flags.kubeconfig, "FILE", "Way to the API server; default: in-cluster.", NULL,
+     NULL},
     {"log-level", 0, OPT_STRING, &flags.log_level, "LEVEL", "debug, info, warn or error.", NULL, NULL},
-    {"metrics-listen", 0, OPT_STRING, &flags.metrics_listen, "HOST:PORT", "Serve /metrics and /healthz there, without TLS.", NULL, NULL},
-    {"pod-cidr", 0, OPT_STRING, &flags.agent.pod_cidr, "CIDR", "Range that the pods' addresses come from, for information.", NULL, NULL},
+    {"metrics-listen", 0, OPT_STRING, &flags.metrics_listen, "HOST:PORT",
+     "Serve /metrics and /healthz there, without TLS.", NULL, NULL},
+    {"pod-cidr", 0, OPT_STRING, &flags.agent.pod_cidr, "CIDR",
+     "Range that the pods' addresses come from, for information.", NULL, NULL},
     {"pod-log-dir", 0, OPT_STRING, &flags.agent.log_dir, "DIR", "Folder of the containers' logs.", NULL, NULL},
-    {"region", 0, OPT_STRING, &flags.agent.region, "NAME", "Region of this host; part of the Nodes' names.", NULL, NULL},
-    {"resolv-conf", 0, OPT_STRING, &flags.agent.resolv_conf, "FILE", "The host's DNS settings, for pods that use them.", NULL, NULL},
+    {"region", 0, OPT_STRING, &flags.agent.region, "NAME", "Region of this host; part of the Nodes' names.", NULL,
+     NULL},
+    {"resolv-conf", 0, OPT_STRING, &flags.agent.resolv_conf, "FILE",
+     "The host's DNS settings, for pods that use them.", NULL, NULL},
     {"state-dir", 0, OPT_STRING, &flags.agent.state_dir, "DIR", "Folder of the pods' volumes.", NULL, NULL},
     {"tls-cert", 0, OPT_STRING, &flags.tls_cert, "FILE", "Certificate of the kubelet API; required.", NULL, NULL},
     {"tls-key", 0, OPT_STRING, &flags.tls_key, "FILE", "Key of that certificate; required.", NULL, NULL},
@@ -84,7 +95,8 @@ static void print_help(void)
 {
     CLEANUP(buf_done) struct buf text = {0};
 
-    buf_add_str(&text, "Usage: fks-node [options]\n\nRuns the pods of one host, each on a Node of its own.\n\nOptions:\n");
+    buf_add_str(&text,
+                "Usage: fks-node [options]\n\nRuns the pods of one host, each on a Node of its own.\n\nOptions:\n");
     opt_help(options, &text);
     (void)fputs(buf_text(&text), stdout);
 }
@@ -107,7 +119,8 @@ static int read_capacity(struct err *err)
         return err_errno(err, errno, "reading the machine's memory");
     flags.agent.capacity_cpu_m = sysconf(_SC_NPROCESSORS_ONLN) * 1000;
     flags.agent.capacity_mem_b = (int64_t)machine.totalram * machine.mem_unit;
-    if (flags.capacity_cpu != NULL && (result = quantity_parse_milli(flags.capacity_cpu, &flags.agent.capacity_cpu_m, err)) < 0)
+    if (flags.capacity_cpu != NULL &&
+        (result = quantity_parse_milli(flags.capacity_cpu, &flags.agent.capacity_cpu_m, err)) < 0)
         return err_wrap(err, "--capacity-cpu");
     if (flags.capacity_memory != NULL &&
         (result = quantity_parse_units(flags.capacity_memory, &flags.agent.capacity_mem_b, err)) < 0)
@@ -124,7 +137,8 @@ static int check_flags(struct err *err)
     if ((result = require(flags.agent.host_name, "host-name", err)) < 0 ||
         (result = require(flags.agent.address, "address", err)) < 0 ||
         (result = require(flags.client_ca, "client-ca", err)) < 0 ||
-        (result = require(flags.tls_cert, "tls-cert", err)) < 0 || (result = require(flags.tls_key, "tls-key", err)) < 0)
+        (result = require(flags.tls_cert, "tls-cert", err)) < 0 ||
+        (result = require(flags.tls_key, "tls-key", err)) < 0)
         return result;
     if (!starts_with(flags.runtime_endpoint, "unix://"))
         return err_set(err, ERR_USAGE, "--container-runtime-endpoint '%s' does not begin with 'unix://'",
@@ -139,7 +153,8 @@ static int make_connections(struct agent *agent, struct err *err)
 {
     CLEANUP(kube_config_done) struct kube_config config = {0};
     struct kube_overrides overrides = {.kubeconfig = flags.kubeconfig};
-    int result = flags.kubeconfig != NULL ? kube_config_load(&overrides, &config, err) : kube_config_in_cluster(&config, err);
+    int result =
+        flags.kubeconfig != NULL ? kube_config_load(&overrides, &config, err) : kube_config_in_cluster(&config, err);
 
     if (result < 0 ||
         (result = kube_client_new(agent->loop, &config, "fks-node/" FKS_PROGRAM_VERSION, &agent->kube, err)) < 0 ||
@@ -240,10 +255,12 @@ static int run(struct agent *agent, struct err *err)
     int result;
 
     agent->options = flags.agent;
-    agent->metrics = metrics_new();
-    if ((result = loop_new(&agent->loop, err)) < 0 || (result = loop_signal(agent->loop, SIGTERM, on_end, agent, err)) < 0 ||
-        (result = loop_signal(agent->loop, SIGINT, on_end, agent, err)) < 0 || (result = make_host_parts(agent, err)) < 0 ||
-        (result = make_connections(agent, err)) < 0 || (result = make_api(agent, err)) < 0)
+    agent_metrics_make(agent);
+    if ((result = loop_new(&agent->loop, err)) < 0 ||
+        (result = loop_signal(agent->loop, SIGTERM, on_end, agent, err)) < 0 ||
+        (result = loop_signal(agent->loop, SIGINT, on_end, agent, err)) < 0 ||
+        (result = make_host_parts(agent, err)) < 0 || (result = make_connections(agent, err)) < 0 ||
+        (result = make_api(agent, err)) < 0)
         return result;
     start_parts(agent);
     log_info("running", "host", agent->options.host_name, "address", agent->options.address, "runtime",

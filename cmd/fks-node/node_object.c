@@ -1,6 +1,6 @@
 /*
- * node_object.c: the Node as the API server gets it. It is Ready from its first moment: the sandbox runs already, so there
- * is nothing to wait for.
+ * node_object.c: the Node as the API server gets it. It is Ready from its first moment: the sandbox runs already,
+ * so there is nothing to wait for.
  */
 #include "base/clock.h"
 #include "base/mem.h"
@@ -36,7 +36,8 @@ struct json *node_conditions(int64_t wall_ns)
     clock_rfc3339(wall_ns, now);
     json_push(conditions, condition("MemoryPressure", "False", "KubeletHasSufficientMemory",
                                     "kubelet has sufficient memory available", now));
-    json_push(conditions, condition("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure", now));
+    json_push(conditions,
+              condition("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure", now));
     json_push(conditions, condition("PIDPressure", "False", "KubeletHasSufficientPID",
                                     "kubelet has sufficient PID available", now));
     json_push(conditions, condition("Ready", "True", "KubeletReady", "kubelet is posting ready status", now));
@@ -85,11 +86,11 @@ static struct json *node_info(const struct agent *agent)
 {
     const struct agent_system *system = &agent->system;
 
-    return json_build("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "machineID", system->machine_id, "systemUUID",
-                      system->system_uuid, "bootID", system->boot_id, "kernelVersion", system->kernel, "osImage",
-                      system->os_image, "containerRuntimeVersion", system->runtime_version, "kubeletVersion",
-                      AGENT_KUBELET_VERSION, "kubeProxyVersion", "", "operatingSystem", "linux", "architecture",
-                      system->architecture);
+    return json_build("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "machineID", system->machine_id,
+                      "systemUUID", system->system_uuid, "bootID", system->boot_id, "kernelVersion", system->kernel,
+                      "osImage", system->os_image, "containerRuntimeVersion", system->runtime_version,
+                      "kubeletVersion", AGENT_KUBELET_VERSION, "kubeProxyVersion", "", "operatingSystem", "linux",
+                      "architecture", system->architecture);
 }
 
 struct json *node_object(const struct agent *agent, const struct pod *pod, const char *name, int port)
@@ -101,11 +102,11 @@ struct json *node_object(const struct agent *agent, const struct pod *pod, const
     return json_build(
         "{s:s, s:s, s:{s:s, s:o, s:{s:s, s:s, s:s, s:s}}, s:{s:s, s:[{s:s, s:s, s:s}]},"
         " s:{s:o, s:o, s:o, s:[{s:s, s:s}], s:o, s:{s:{s:i}}}}",
-        "apiVersion", "v1", "kind", "Node", "metadata", "name", name, "labels", node_labels(agent, name), "annotations",
-        FKS_POD_UID_ANNOTATION, pod->uid, FKS_POD_ANNOTATION, title, "node.alpha.kubernetes.io/ttl", "0",
-        "volumes.kubernetes.io/controller-managed-attach-detach", "true", "spec", "providerID", provider, "taints", "key",
-        FARGATE_COMPUTE_TYPE, "value", FARGATE_COMPUTE_FARGATE, "effect", "NoSchedule", "status", "capacity",
-        json_keep(resources), "allocatable", resources, "conditions", node_conditions(clock_wall_ns()), "addresses", "type",
-        "InternalIP", "address", agent->options.address, "nodeInfo", node_info(agent), "daemonEndpoints",
-        "kubeletEndpoint", "Port", port);
+        "apiVersion", "v1", "kind", "Node", "metadata", "name", name, "labels", node_labels(agent, name),
+        "annotations", FKS_POD_UID_ANNOTATION, pod->uid, FKS_POD_ANNOTATION, title, "node.alpha.kubernetes.io/ttl",
+        "0", "volumes.kubernetes.io/controller-managed-attach-detach", "true", "spec", "providerID", provider,
+        "taints", "key", FARGATE_COMPUTE_TYPE, "value", FARGATE_COMPUTE_FARGATE, "effect", "NoSchedule", "status",
+        "capacity", json_keep(resources), "allocatable", resources, "conditions", node_conditions(clock_wall_ns()),
+        "addresses", "type", "InternalIP", "address", agent->options.address, "nodeInfo", node_info(agent),
+        "daemonEndpoints", "kubeletEndpoint", "Port", port);
 }

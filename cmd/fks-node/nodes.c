@@ -1,7 +1,7 @@
 /*
- * nodes.c: one Node and one Lease per pod. A watch of the Nodes that carry this host's label tells which ones there are,
- * so that after a restart Nodes are adopted, and those of pods that are gone lead back to pods.c, which makes sure of the
- * pod's end and removes what it left.
+ * nodes.c: one Node and one Lease per pod. A watch of the Nodes that carry this host's label tells which ones there
+ * are, so that after a restart Nodes are adopted, and those of pods that are gone lead back to pods.c, which makes
+ * sure of the pod's end and removes what it left.
  */
 #include "nodes.h"
 
@@ -16,7 +16,7 @@
 #include "pod.h"
 #include "pods.h"
 
-#define LEASE_RENEW_MS 18000        /* the node controller waits 40 s and more */
+#define LEASE_RENEW_MS 18000 /* the node controller waits 40 s and more */
 #define LEASE_JITTER_MS 4000
 #define LEASE_DURATION_S 40
 #define ORPHANS_EVERY_MS 20000
@@ -25,8 +25,8 @@
 #define SUFFIX_DIGITS 6
 
 enum node_state {
-    NODE_NEW,      /* not known to the API server */
-    NODE_BUSY,     /* POST, or GET after a conflict, is under way */
+    NODE_NEW,  /* not known to the API server */
+    NODE_BUSY, /* POST, or GET after a conflict, is under way */
     NODE_UP,
     NODE_REMOVING, /* DELETEs are under way */
     NODE_REMOVED,
@@ -36,13 +36,13 @@ struct node {
     struct agent *agent;
     struct pod *pod;
     char *name;
-    char *uid;     /* of the Node object; NULL until known */
-    char *suffix;  /* in the name, after a conflict; or NULL */
+    char *uid;    /* of the Node object; NULL until known */
+    char *suffix; /* in the name, after a conflict; or NULL */
     enum node_state state;
     struct server_listener *listener;
     struct loop_timer *lease_timer;
     bool lease_busy, lease_made;
-    bool repairing;     /* a status patch is under way */
+    bool repairing; /* a status patch is under way */
     int n_deletes;
     bool delete_failed;
     struct backoff retry;
@@ -127,11 +127,12 @@ static void lease_renew(void *data)
         return;
     }
     struct json *lease = json_build("{s:s, s:s, s:{s:s, s:s, s:[{s:s, s:s, s:s, s:s}]}, s:o}", "apiVersion",
-                                    "coordination.k8s.io/v1", "kind", "Lease", "metadata", "name", node->name, "namespace",
-                                    "kube-node-lease", "ownerReferences", "apiVersion", "v1", "kind", "Node", "name",
-                                    node->name, "uid", strempty(node->uid), "spec", lease_spec(node));
-    agent_request(node->agent, "POST", kube_path("coordination.k8s.io", "v1", "kube-node-lease", "leases", NULL, NULL),
-                  lease, NULL, on_lease, node);
+                                    "coordination.k8s.io/v1", "kind", "Lease", "metadata", "name", node->name,
+                                    "namespace", "kube-node-lease", "ownerReferences", "apiVersion", "v1", "kind",
+                                    "Node", "name", node->name, "uid", strempty(node->uid), "spec", lease_spec(node));
+    agent_request(node->agent, "POST",
+                  kube_path("coordination.k8s.io", "v1", "kube-node-lease", "leases", NULL, NULL), lease, NULL,
+                  on_lease, node);
 }
 
 /* --- creation */
@@ -232,7 +233,10 @@ static bool node_is_for(const struct json *object, const char *uid)
     return streq(json_string_value(json_member(annotations, FKS_POD_UID_ANNOTATION)), uid);
 }
 
-/* The name is taken: by ourselves (the answer to an earlier POST was lost), or by the Node of a pod that had the address. */
+/*
+ * The name is taken: by ourselves (the answer to an earlier POST was lost), or by the Node of a pod that had the
+ * address.
+ */
 static void on_conflicting(struct json **answer, struct err *err, void *data)
 {
     struct node *node = data;
@@ -251,8 +255,8 @@ static void on_conflicting(struct json **answer, struct err *err, void *data)
         free(node->suffix);
         node->suffix = xstrdup(digits);
         free(node->name);
-        node->name = node_name_for(pod->address != NULL ? pod->address : "unknown", node->suffix,
-                                   node->agent->options.region);
+        node->name =
+            node_name_for(pod->address != NULL ? pod->address : "unknown", node->suffix, node->agent->options.region);
         node->state = NODE_NEW;
     }
     pod_call_done(pod);
@@ -290,7 +294,8 @@ static void node_adopt(struct pod *pod, const struct json *object)
     struct node *node = node_new(pod, json_str(object, "metadata", "name", NULL));
 
     pod->node = node;
-    if (node_listen(node, (int)json_int_or(0, object, "status", "daemonEndpoints", "kubeletEndpoint", "Port", NULL))) {
+    if (node_listen(node,
+                    (int)json_int_or(0, object, "status", "daemonEndpoints", "kubeletEndpoint", "Port", NULL))) {
         node_up(node, object);
         node_repair(node, object);
     }
@@ -307,8 +312,8 @@ bool nodes_ensure(struct pod *pod)
         if (bound == NULL && pod->address == NULL)
             return false;
         /* A bound pod keeps its Node's name, even when its sandbox was made anew and has another address. */
-        CLEANUP(xfree) char *name = bound != NULL ? xstrdup(bound)
-                                                  : node_name_for(pod->address, NULL, pod->agent->options.region);
+        CLEANUP(xfree) char *name =
+            bound != NULL ? xstrdup(bound) : node_name_for(pod->address, NULL, pod->agent->options.region);
         pod->node = node_new(pod, name);
     }
     struct node *node = pod->node;
@@ -334,7 +339,8 @@ bool nodes_ensure(struct pod *pod)
     node->state = NODE_BUSY;
     pod_call_begin(pod);
     agent_request(node->agent, "POST", kube_path("", "v1", NULL, "nodes", NULL, NULL),
-                  node_object(node->agent, pod, node->name, server_listener_port(node->listener)), NULL, on_created, node);
+                  node_object(node->agent, pod, node->name, server_listener_port(node->listener)), NULL, on_created,
+                  node);
     return false;
 }
 
@@ -370,8 +376,9 @@ static void node_delete(struct node *node)
     pod_call_begin(pod);
     agent_request(node->agent, "DELETE", kube_path("", "v1", NULL, "nodes", node->name, NULL),
                   node->uid != NULL ? agent_delete_options(-1, node->uid) : NULL, NULL, on_deleted, node);
-    agent_request(node->agent, "DELETE", kube_path("coordination.k8s.io", "v1", "kube-node-lease", "leases", node->name, NULL),
-                  NULL, NULL, on_deleted, node);
+    agent_request(node->agent, "DELETE",
+                  kube_path("coordination.k8s.io", "v1", "kube-node-lease", "leases", node->name, NULL), NULL, NULL,
+                  on_deleted, node);
 }
 
 bool nodes_remove(struct pod *pod)

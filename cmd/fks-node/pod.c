@@ -156,8 +156,8 @@ void pod_event(struct pod *pod, const char *type, const char *reason, const char
     buf_vprintf(&text, format, args);
     va_end(args);
     const char *node = pod_node_name(pod);
-    kube_event(pod->agent->events, pod->object, node != NULL ? node : pod->agent->options.host_name, type, reason, "%s",
-               buf_text(&text));
+    kube_event(pod->agent->events, pod->object, node != NULL ? node : pod->agent->options.host_name, type, reason,
+               "%s", buf_text(&text));
 }
 
 bool pod_is_deleted(const struct pod *pod)
@@ -286,7 +286,8 @@ void pod_set_object(struct pod *pod, const struct json *object)
         json_len(json_get(object, "spec", "ephemeralContainers", NULL)))
         pod->needs_known = false;
     read_size(pod);
-    if (old == NULL || !json_same(json_get(old, "metadata", "labels", NULL), json_get(object, "metadata", "labels", NULL)) ||
+    if (old == NULL ||
+        !json_same(json_get(old, "metadata", "labels", NULL), json_get(object, "metadata", "labels", NULL)) ||
         !json_same(json_get(old, "metadata", "annotations", NULL), json_get(object, "metadata", "annotations", NULL)))
         pod->refresh_ms = 0; /* downwardAPI volumes show them */
     json_free(old);
@@ -323,8 +324,8 @@ static void ask(struct pod *pod)
     }
     pod->asking = true;
     pod_call_begin(pod);
-    agent_request(pod->agent, "GET", kube_path("", "v1", pod->namespace, "pods", pod->name, NULL), NULL, NULL, on_asked,
-                  pod);
+    agent_request(pod->agent, "GET", kube_path("", "v1", pod->namespace, "pods", pod->name, NULL), NULL, NULL,
+                  on_asked, pod);
 }
 
 void pod_missing(struct pod *pod)
@@ -392,8 +393,8 @@ static void pod_sync(void *data)
         return;
     if (is_foreign(pod)) {
         if (!pod->stopped_being_ours)
-            log_warn("the pod was bound to a Node that is not its own; it is left to that one", "pod", pod_title(pod), "node",
-                     json_str(pod->object, "spec", "nodeName", NULL));
+            log_warn("the pod was bound to a Node that is not its own; it is left to that one", "pod", pod_title(pod),
+                     "node", json_str(pod->object, "spec", "nodeName", NULL));
         pod->stopped_being_ours = true;
         pod_remains_sync(pod);
         return;

@@ -1,9 +1,10 @@
 /*
  * pod.h: one pod and the state machine that runs it.
  *
- * pod_sync compares what is wanted (the API object) with what is (records of the runtime's answers) and starts whatever
- * comes next; every completion, every change of the object and every look at the runtime leads to pod_sync again. Nothing
- * is remembered that could not be found out anew, so the agent may be killed at any moment. The steps live in
+ * pod_sync compares what is wanted (the API object) with what is (records of the runtime's answers) and starts
+ * whatever comes next; every completion, every change of the object and every look at the runtime leads to pod_sync
+ * again. Nothing is remembered that could not be found out anew, so the agent may be killed at any moment. The
+ * steps live in
  *     pod.c             what is wanted, life and end of the struct
  *     pod_sandbox.c     cgroup, sandbox, address
  *     pod_images.c      images of the containers
@@ -28,6 +29,7 @@ struct node;
 struct pod;
 struct probes;
 struct action;
+struct fetch;
 
 enum pod_container_kind { POD_CONTAINER_MAIN, POD_CONTAINER_INIT, POD_CONTAINER_SIDECAR, POD_CONTAINER_EPHEMERAL };
 
@@ -35,7 +37,7 @@ enum pod_image_state {
     POD_IMAGE_UNKNOWN, /* not looked for since the last start */
     POD_IMAGE_BUSY,    /* a call is under way */
     POD_IMAGE_READY,
-    POD_IMAGE_FAILED,  /* waiting_reason says why; tried again when the back-off is over */
+    POD_IMAGE_FAILED, /* waiting_reason says why; tried again when the back-off is over */
 };
 
 enum pod_kill_state {
@@ -50,21 +52,23 @@ struct pod_container {
     enum pod_container_kind kind;
     const struct json *spec; /* in pod->object; NULL while the object is not known */
 
-    struct cri_container *current; /* latest attempt; NULL: none was ever made */
-    struct cri_container *last;    /* the one before, or NULL */
+    struct cri_container *current;        /* latest attempt; NULL: none was ever made */
+    struct cri_container *last;           /* the one before, or NULL */
+    bool current_known, last_known;       /* by ContainerStatus; a list tells neither exit code nor times */
     char *current_message, *last_message; /* termination messages; NULL until ended */
-    int64_t current_ms;            /* loop time of the latest knowledge about current */
-    bool seen;                     /* scratch of pods_observe_containers */
-    int n_queries;                 /* ContainerStatus calls under way */
-    bool current_message_read;     /* the end of current was dealt with */
-    bool removing;                 /* an attempt older than last is being removed */
+    int64_t current_ms;                   /* loop time of the latest knowledge about current */
+    bool seen;                            /* scratch of pods_observe_containers */
+    int n_queries;                        /* ContainerStatus calls under way */
+    bool current_message_read;            /* the end of current was dealt with */
+    bool removing;                        /* an attempt older than last is being removed */
 
-    bool busy;                     /* create or start is under way */
-    bool started_here;             /* current was started by this process, not adopted */
-    bool probing;                  /* hook and probes of current were begun */
-    bool post_start_pending;       /* the hook runs: not ready yet */
-    struct backoff failure;        /* of making or starting it */
-    uint32_t next_attempt;         /* of the one that is being made */
+    bool busy;               /* create or start is under way */
+    bool started_here;       /* current was started by this process, not adopted */
+    bool start_failed;       /* the runtime told this process that current cannot be started */
+    bool probing;            /* hook and probes of current were begun */
+    bool post_start_pending; /* the hook runs: not ready yet */
+    struct backoff failure;  /* of making or starting it */
+    uint32_t next_attempt;   /* of the one that is being made */
     struct action *post_start;
     struct backoff restart;
     char *waiting_reason, *waiting_message;
@@ -72,18 +76,18 @@ struct pod_container {
     enum pod_image_state image_state;
     struct backoff image_backoff;
     struct cri_image *image;
-    size_t pull_secret;            /* which credential is tried */
-    int64_t pull_ms;               /* loop time at which the pull began */
+    size_t pull_secret; /* which credential is tried */
+    int64_t pull_ms;    /* loop time at which the pull began */
 
-    struct probes *probes;         /* NULL: none running */
+    struct probes *probes; /* NULL: none running */
     bool startup_done, ready;
 
     enum pod_kill_state kill;
     struct action *pre_stop;
-    int64_t stop_deadline_ms;      /* loop time at which the runtime was told to kill */
-    int n_stops;                   /* StopContainer calls under way */
-    bool stop_failed;              /* the latest failed: try again */
-    int64_t kill_deadline_ms;      /* loop time at which hook and grace are over */
+    int64_t stop_deadline_ms; /* loop time at which the runtime was told to kill */
+    int n_stops;              /* StopContainer calls under way */
+    bool stop_failed;         /* the latest failed: try again */
+    int64_t kill_deadline_ms; /* loop time at which hook and grace are over */
 };
 
 struct pod {
@@ -105,20 +109,20 @@ struct pod {
     bool stopped_being_ours;  /* bound to somebody else's Node */
 
     /* sandbox */
-    char *cgroup;                /* path for the runtime */
+    char *cgroup; /* path for the runtime */
     bool cgroup_made, cpu_limited;
     struct cri_sandbox *sandbox; /* latest attempt, or NULL */
     struct strv old_sandboxes;   /* ids of earlier attempts */
     int64_t sandbox_ms;          /* loop time of the latest knowledge */
     bool sandbox_busy, address_busy, old_busy;
     bool hosts_written;
-    char *address;               /* of the current sandbox, or NULL */
+    char *address; /* of the current sandbox, or NULL */
     struct podspec_sandbox *sandbox_spec;
-    char *runtime_handler;       /* NULL: not looked up yet; "": the default */
+    char *runtime_handler; /* NULL: not looked up yet; "": the default */
     bool handler_busy;
 
     /* node */
-    struct node *node;           /* owned by nodes.c; NULL: none */
+    struct node *node; /* owned by nodes.c; NULL: none */
 
     /* containers: pointers stay valid for the pod's life */
     struct pod_container **containers;
@@ -127,30 +131,31 @@ struct pod {
     /* volumes */
     struct volumes_needs needs;
     bool needs_known;
-    struct map objects;          /* "ConfigMap/x" → struct json * */
-    struct map tokens;           /* → char * */
-    struct map token_due;        /* token key → int64_t *: loop time of its renewal */
-    int n_fetches, n_token_calls; /* under way */
+    struct map objects;           /* "ConfigMap/x" → struct json * */
+    struct map tokens;            /* → char * */
+    struct map token_due;         /* token key → int64_t *: loop time of its renewal */
+    struct fetch *fetches;        /* under way, private to pod_volumes.c */
+    int n_fetches, n_token_calls; /* how many of them are for objects and for tokens */
     bool fetched, tokens_fetched, volumes_ready;
-    bool fetch_failed;           /* one of those under way */
-    bool volumes_changed;        /* something was fetched that is not on disk yet */
+    bool fetch_failed;    /* one of those under way */
+    bool volumes_changed; /* something was fetched that is not on disk yet */
     struct backoff fetch_backoff;
-    int64_t refresh_ms;          /* loop time of the next refresh; 0: as soon as possible */
+    int64_t refresh_ms; /* loop time of the next refresh; 0: as soon as possible */
 
     /* status */
     bool patching;
     struct backoff patch_backoff;
-    const char *failed_reason;   /* static: the agent ended the pod; or NULL */
+    const char *failed_reason; /* static: the agent ended the pod; or NULL */
     char *failed_message;
 
     /* end */
-    bool ending;                 /* containers are being stopped for good */
-    int64_t end_ms;              /* loop time at which the grace period is over; 0: not ending */
-    int64_t end_grace_s;         /* the grace period that led to it */
-    bool seen_deleted;           /* the object was being deleted when it was first seen */
+    bool ending;         /* containers are being stopped for good */
+    int64_t end_ms;      /* loop time at which the grace period is over; 0: not ending */
+    int64_t end_grace_s; /* the grace period that led to it */
+    bool seen_deleted;   /* the object was being deleted when it was first seen */
     bool sandbox_stopped;
-    bool deleting;               /* DELETE with grace 0 is under way */
-    int64_t delete_again_ms;     /* loop time: finalizers may keep the object after a DELETE */
+    bool deleting;           /* DELETE with grace 0 is under way */
+    int64_t delete_again_ms; /* loop time: finalizers may keep the object after a DELETE */
     bool volumes_down, cgroup_down, node_down;
 };
 
@@ -229,8 +234,8 @@ void pod_container_kill(struct pod_container *container, int64_t grace_s, const 
 void pod_container_kill_sync(struct pod_container *container);
 int64_t pod_grace_s(const struct pod *pod);
 /*
- * Seconds left of a grace period: all of grace_s for a fresh deletion, what is left until the deletion timestamp (never less
- * than a second, never more than grace_s) for one that was under way before the agent started. Pure.
+ * Seconds left of a grace period: all of grace_s for a fresh deletion, what is left until the deletion timestamp
+ * (never less than a second, never more than grace_s) for one that was under way before the agent started. Pure.
  */
 int64_t pod_grace_left(int64_t grace_s, int64_t deletion_wall_s, int64_t now_wall_s, bool was_under_way);
 

@@ -1,7 +1,7 @@
 /*
- * pod_containers.c: which container comes next, and its way from nothing to running: image, variables, mounts, create,
- * start, hook, probes. Init containers one after the other, sidecars among them from their place on, the others together.
- * What the runtime knows already is taken as it is, so nothing is started twice.
+ * pod_containers.c: which container comes next, and its way from nothing to running: image, variables, mounts,
+ * create, start, hook, probes. Init containers one after the other, sidecars among them from their place on, the
+ * others together. What the runtime knows already is taken as it is, so nothing is started twice.
  */
 #include "base/clock.h"
 #include "base/file.h"
@@ -16,7 +16,7 @@
 #include "relist.h"
 
 #define FAILURE_FIRST_MS 2000
-#define FAILURE_MAX_MS 30000
+#define FAILURE_MAX_MS 10000
 #define POST_START_MAX_MS 3600000 /* a hook may take long; a probe would have killed the container by then */
 
 void pod_container_wait(struct pod_container *container, const char *reason, const char *message)
@@ -38,6 +38,12 @@ static bool is_over(const struct pod_container *container)
 
 static bool restarts(const struct pod_container *container)
 {
+    /*
+     * A start that an earlier agent's death broke off is no run of the container: it does not count, whatever the
+     * policy.
+     */
+    if (!container->start_failed && !container->started_here && streq(container->current->reason, "StartError"))
+        return true;
     return podspec_restarts(container->pod->object, container->spec, container->kind != POD_CONTAINER_MAIN,
                             container->current->exit_code);
 }
@@ -103,6 +109,7 @@ static void on_running(const struct cri_container *items, size_t n, struct err *
     container->busy = false;
     if (err->code == 0 && n == 1 && streq(items[0].id, container->current->id)) {
         record_container_update(&container->current, &items[0]);
+        container->current_known = true;
         container->current_ms = pod_now(pod);
         if (items[0].state == CRI_EXITED)
             pod_container_query(container, items[0].id); /* pod_records.c deals with ends */
@@ -120,6 +127,7 @@ static void on_started(struct err *err, void *data)
 
     if (err->code == 0) {
         container->started_here = true;
+        metric_add(pod->agent->m_starts, 1);
         pod_container_wait(container, NULL, NULL);
         backoff_reset(&container->failure);
         pod_retry_over(pod);
@@ -128,6 +136,8 @@ static void on_started(struct err *err, void *data)
         pod_retry_later(pod, "starting a container", err);
     } else {
         pod_event(pod, "Warning", "Failed", "Error: %s", err_text(err));
+        container->start_failed = true;
+        metric_add(pod->agent->m_start_failures, 1);
         pod_container_wait(container, "RunContainerError", err_text(err));
         backoff_fail(&container->failure, pod_now(pod), FAILURE_FIRST_MS, FAILURE_MAX_MS);
     }
@@ -154,8 +164,10 @@ static void on_created(const char *id, struct err *err, void *data)
     if (err->code != 0) {
         if (is_away(err))
             pod_retry_later(pod, "making a container", err);
-        else
+        else {
+            metric_add(pod->agent->m_start_failures, 1);
             failed(container, "CreateContainerError", err);
+        }
         pod_call_done(pod);
         return;
     }
@@ -171,9 +183,11 @@ static void on_created(const char *id, struct err *err, void *data)
     free(container->last_message);
     container->last = take(&container->current);
     container->last_message = take(&container->current_message);
+    container->last_known = container->current_known;
     container->current = record_container(&made);
+    container->current_known = true;
     container->current_ms = pod_now(pod);
-    container->current_message_read = false;
+    container->current_message_read = container->started_here = container->start_failed = false;
     container->image_state = POD_IMAGE_UNKNOWN; /* looked at again before the next start */
     pod_event(pod, "Normal", "Created", "Container created");
     if (!pod_is_deleted(pod) && !pod->gone && pod->failed_reason == NULL)
@@ -224,7 +238,8 @@ static int make_environment(struct pod_container *container, struct environment 
 
 static int make_log_folder(const struct pod_container *container, struct err *err)
 {
-    CLEANUP(xfree) char *folder = path_join(container->pod->sandbox_spec->config.log_directory, container->name, NULL);
+    CLEANUP(xfree) char *folder =
+        path_join(container->pod->sandbox_spec->config.log_directory, container->name, NULL);
 
     return dir_make(folder, 0755, err);
 }
@@ -270,31 +285,46 @@ static int create(struct pod_container *container, struct err *err)
     container->busy = true;
     relist_hurry(pod->agent->relist);
     pod_call_begin(pod);
-    cri_create_container(pod->agent->cri, pod->sandbox->id, &made->config, &pod->sandbox_spec->config, on_created, container);
+    cri_create_container(pod->agent->cri, pod->sandbox->id, &made->config, &pod->sandbox_spec->config, on_created,
+                         container);
     return 0;
 }
 
 /* --- one container */
+
+/* A restart of the agent forgets the back-off; the number of attempts tells how far it had come. */
+static void recall_backoff(struct pod_container *container)
+{
+    const struct cri_container *current = container->current;
+    int64_t ran_ms = (current->finished_ns - current->started_ns) / 1000000;
+
+    if (container->started_here || container->restart.wait_ms > 0 || ran_ms > BACKOFF_RESTART_FORGET_MS)
+        return;
+    for (uint32_t i = 0; i < current->attempt && container->restart.wait_ms < BACKOFF_RESTART_MAX_MS; i++)
+        backoff_fail(&container->restart, pod_now(container->pod), BACKOFF_RESTART_FIRST_MS, BACKOFF_RESTART_MAX_MS);
+}
 
 /* Restarts wait: not at all the first time, then 10 s after the end, 20 s, ... */
 static bool is_crash_looping(struct pod_container *container)
 {
     struct pod *pod = container->pod;
     int64_t since_ms = (clock_wall_ns() - container->current->finished_ns) / 1000000;
-    int64_t left_ms = container->restart.wait_ms - since_ms;
     char delay[BACKOFF_TEXT_MAX];
 
+    recall_backoff(container);
+    int64_t left_ms = container->restart.wait_ms - since_ms;
     if (left_ms <= 0)
         return false;
     if (left_ms > container->restart.wait_ms) /* the clock was set back */
         left_ms = container->restart.wait_ms;
     if (!streq(container->waiting_reason, "CrashLoopBackOff")) {
         backoff_text(container->restart.wait_ms, delay);
-        CLEANUP(xfree) char *message = xasprintf("back-off %s restarting failed container=%s pod=%s_%s(%s)", delay,
-                                                 container->name, pod->name, pod->namespace, pod->uid);
+        CLEANUP(xfree) char *message =
+            xasprintf("back-off %s restarting failed container=%s pod=%s_%s(%s)", delay, container->name,
+                      pod->name, pod->namespace, pod->uid);
         pod_container_wait(container, "CrashLoopBackOff", message);
-        pod_event(pod, "Warning", "BackOff", "Back-off restarting failed container %s in pod %s_%s(%s)", container->name,
-                  pod->name, pod->namespace, pod->uid);
+        pod_event(pod, "Warning", "BackOff", "Back-off restarting failed container %s in pod %s_%s(%s)",
+                  container->name, pod->name, pod->namespace, pod->uid);
     }
     pod_wake_in(pod, left_ms);
     return true;
@@ -342,13 +372,13 @@ static void step(struct pod_container *container)
 
 /* --- after the start */
 
-static void on_post_start(bool success, const char *output, void *data)
+static void on_post_start(enum action_result result, const char *output, void *data)
 {
     struct pod_container *container = data;
     CLEANUP(action_free) struct action *over UNUSED = take(&container->post_start);
 
     container->post_start_pending = false;
-    if (!success) {
+    if (result != ACTION_SUCCEEDED) {
         pod_event(container->pod, "Warning", "FailedPostStartHook", "PostStartHook failed: %s", output);
         pod_container_kill(container, pod_grace_s(container->pod), "FailedPostStartHook");
     } else {
@@ -375,20 +405,25 @@ static void attend(struct pod_container *container)
         .ports = json_get(container->spec, "ports", NULL),
     };
     container->post_start_pending = true;
-    container->post_start = action_start(container->pod->agent, hook, &target, POST_START_MAX_MS, on_post_start, container);
+    container->post_start =
+        action_start(container->pod->agent, hook, &target, POST_START_MAX_MS, on_post_start, container);
 }
 
 static void attend_all(struct pod *pod)
 {
-    bool runs = false, busy = false;
+    bool runs = false, busy = false, started_here = false;
 
     for (size_t i = 0; i < pod->n_containers; i++) {
         attend(pod->containers[i]);
+        started_here = started_here || pod->containers[i]->started_here;
         runs = runs || pod_container_runs(pod->containers[i]);
         busy = busy || pod->containers[i]->busy;
     }
-    if (runs && !busy)
-        pod_limit_cpu(pod);
+    if (!runs || busy || pod->cpu_limited)
+        return;
+    pod_limit_cpu(pod);
+    if (started_here)
+        metric_observe(pod->agent->m_pod_start, (double)(clock_wall_ns() - pod->seen_ns) / 1e9);
 }
 
 /* --- all containers */
@@ -421,9 +456,9 @@ void pod_containers_sync(struct pod *pod)
         return;
     for (size_t i = 0; i < pod->n_containers; i++) {
         struct pod_container *container = pod->containers[i];
-        if (container->spec != NULL &&
-            (container->kind == POD_CONTAINER_MAIN ||
-             (container->kind == POD_CONTAINER_EPHEMERAL && (container->current == NULL || container->current->state == CRI_CREATED))))
+        if (container->spec != NULL && (container->kind == POD_CONTAINER_MAIN ||
+                                        (container->kind == POD_CONTAINER_EPHEMERAL &&
+                                         (container->current == NULL || container->current->state == CRI_CREATED))))
             step(container);
     }
 }

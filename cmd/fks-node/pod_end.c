@@ -1,6 +1,7 @@
 /*
- * pod_end.c: the last part of a pod's way. pod_end_sync: everything stops, the final status is told, then, for a deleted
- * pod, its object is deleted for good. pod_remains_sync: the object is gone, and so is everything that was made for it.
+ * pod_end.c: the last part of a pod's way. pod_end_sync: everything stops, the final status is told, then, for a
+ * deleted pod, its object is deleted for good. pod_remains_sync: the object is gone, and so is everything that was
+ * made for it.
  */
 #include "base/clock.h"
 #include "base/file.h"
@@ -14,7 +15,7 @@
 #include "probes.h"
 #include "records.h"
 
-#define GRACE_GONE_S 2      /* of a pod that was deleted by force: nobody waits for it any more */
+#define GRACE_GONE_S 2 /* of a pod that was deleted by force: nobody waits for it any more */
 #define DELETE_AGAIN_MS 15000
 
 /* --- containers */
@@ -180,25 +181,39 @@ static bool tear_down_volumes(struct pod *pod)
     return false;
 }
 
+/* Whoever starts after a crash finds this folder, and by it what else is left (pods.c). It goes last. */
+static void mark_remains(const struct pod *pod)
+{
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(xfree) char *folder = volumes_pod_dir(pod->agent->options.state_dir, pod->uid);
+
+    if (!pod->volumes_down || pod->cgroup_down)
+        return;
+    if (dir_make(folder, 0750, &err) < 0)
+        agent_warn("marking the remains of a pod", pod_title(pod), &err);
+}
+
 static bool remove_folders(struct pod *pod)
 {
     CLEANUP(err_clear) struct err err = {0};
-    CLEANUP(xfree) char *logs = xasprintf("%s/%s_%s_%s", pod->agent->options.log_dir, pod->namespace, pod->name, pod->uid);
+    CLEANUP(xfree) char *logs =
+        xasprintf("%s/%s_%s_%s", pod->agent->options.log_dir, pod->namespace, pod->name, pod->uid);
 
-    if (!tear_down_volumes(pod))
-        return false;
     if (pod->cgroup_down)
-        return true;
+        return tear_down_volumes(pod);
     if (!pod_may_try(pod))
         return false;
     if (dir_remove(logs, &err) < 0) {
         agent_warn("removing the logs of a pod", pod_title(pod), &err);
         err_clear(&err);
     }
-    if (cgroups_remove(pod->agent->cgroups, pod->uid, &err) == 0)
-        return pod->cgroup_down = true;
-    pod_retry_later(pod, "removing the cgroup of a pod", &err);
-    return false;
+    if (cgroups_remove(pod->agent->cgroups, pod->uid, &err) < 0) {
+        pod_retry_later(pod, "removing the cgroup of a pod", &err);
+        return false;
+    }
+    pod->cgroup_down = true;
+    pod->volumes_down = false;
+    return tear_down_volumes(pod);
 }
 
 /* --- the API object */
@@ -268,7 +283,10 @@ void pod_remains_sync(struct pod *pod)
 {
     if (!pod->node_down && nodes_remove(pod))
         pod->node_down = true;
-    if (!stop_all(pod, GRACE_GONE_S) || !remove_sandboxes(pod) || !remove_folders(pod) || !pod->node_down)
+    if (!stop_all(pod, GRACE_GONE_S))
+        return;
+    mark_remains(pod);
+    if (!remove_sandboxes(pod) || !remove_folders(pod) || !pod->node_down)
         return;
     if (pod->gone && pod->n_calls == 0)
         pods_forget(pod->agent->pods, pod);

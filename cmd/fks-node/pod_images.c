@@ -1,6 +1,7 @@
 /*
- * pod_images.c: gets one container's image ready before each of its starts, by the kubelet's rules: imagePullPolicy, pull
- * secrets one after the other, back-off with its reasons and events. The runtime merges equal pulls of several pods.
+ * pod_images.c: gets one container's image ready before each of its starts, by the kubelet's rules:
+ * imagePullPolicy, pull secrets one after the other, back-off with its reasons and events. The runtime merges equal
+ * pulls of several pods.
  */
 #include "base/log.h"
 #include "base/mem.h"
@@ -23,9 +24,22 @@ static const char *policy(const struct pod_container *container)
 static void image_failed(struct pod_container *container, const char *reason, const char *message)
 {
     container->image_state = POD_IMAGE_FAILED;
-    backoff_fail(&container->image_backoff, pod_now(container->pod), BACKOFF_RESTART_FIRST_MS, BACKOFF_RESTART_MAX_MS);
+    backoff_fail(&container->image_backoff, pod_now(container->pod), BACKOFF_RESTART_FIRST_MS,
+                 BACKOFF_RESTART_MAX_MS);
     pod_container_wait(container, reason, message);
     pod_event(container->pod, "Warning", "Failed", "Error: %s", reason);
+}
+
+/* Reasons of this file, which are over when the image is there; others are not ours to take back. */
+static bool waits_for_image(const struct pod_container *container)
+{
+    static const char *const reasons[] = {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName",
+                                          "ImageInspectError"};
+
+    for (size_t i = 0; i < countof(reasons); i++)
+        if (streq(container->waiting_reason, reasons[i]))
+            return true;
+    return false;
 }
 
 static void image_ready(struct pod_container *container, const struct cri_image *image)
@@ -35,7 +49,8 @@ static void image_ready(struct pod_container *container, const struct cri_image 
     container->image_state = POD_IMAGE_READY;
     backoff_reset(&container->image_backoff);
     container->pull_secret = 0;
-    pod_container_wait(container, NULL, NULL);
+    if (waits_for_image(container))
+        pod_container_wait(container, NULL, NULL);
 }
 
 /* The runtime is away: no fault of the image. */
@@ -57,9 +72,10 @@ static void on_pulled_status(const struct cri_image *image, struct err *err, voi
     if (err->code == 0 && image != NULL) {
         int64_t took_ms = pod_now(container->pod) - container->pull_ms;
         pod_event(container->pod, "Normal", "Pulled",
-                  "Successfully pulled image \"%s\" in %lld.%03llds (%lld.%03llds including waiting). Image size: %llu bytes.",
-                  image_text(container), (long long)took_ms / 1000, (long long)took_ms % 1000, (long long)took_ms / 1000,
-                  (long long)took_ms % 1000, (unsigned long long)image->size_b);
+                  "Successfully pulled image \"%s\" in %lld.%03llds (%lld.%03llds including waiting). Image size: "
+                  "%llu bytes.",
+                  image_text(container), (long long)took_ms / 1000, (long long)took_ms % 1000,
+                  (long long)took_ms / 1000, (long long)took_ms % 1000, (unsigned long long)image->size_b);
         image_ready(container, image);
     } else if (!runtime_away(container, "looking at a pulled image", err)) {
         image_failed(container, "ErrImagePull", err->code != 0 ? err_text(err) : "the image is gone after its pull");
@@ -147,7 +163,8 @@ static void on_looked(const struct cri_image *image, struct err *err, void *data
         container->image_state = POD_IMAGE_UNKNOWN;
     } else if (image != NULL && !streq(policy(container), "Always")) {
         pod_event(pod, "Normal", "Pulled",
-                  "Container image \"%s\" already present on machine and can be accessed by the pod", image_text(container));
+                  "Container image \"%s\" already present on machine and can be accessed by the pod",
+                  image_text(container));
         image_ready(container, image);
     } else if (streq(policy(container), "Never")) {
         CLEANUP(xfree) char *message =
@@ -176,8 +193,9 @@ static void tell_backoff(struct pod_container *container)
 
     if (!streq(container->waiting_reason, "ErrImagePull"))
         return;
-    CLEANUP(xfree) char *message = xasprintf("Back-off pulling image \"%s\": ErrImagePull: %s", image_text(container),
-                                             strempty(container->waiting_message));
+    CLEANUP(xfree) char *message =
+        xasprintf("Back-off pulling image \"%s\": ErrImagePull: %s", image_text(container),
+                  strempty(container->waiting_message));
     pod_event(pod, "Normal", "BackOff", "Back-off pulling image \"%s\"", image_text(container));
     pod_event(pod, "Warning", "Failed", "Error: ImagePullBackOff");
     pod_container_wait(container, "ImagePullBackOff", message);
@@ -203,9 +221,10 @@ bool pod_image_sync(struct pod_container *container)
     if (!pod_may_try(pod) || !pod_objects_known(pod))
         return false;
     if (!pull_secrets_is_image(image_text(container))) {
-        CLEANUP(xfree) char *message = xasprintf("Failed to apply default image tag \"%s\": couldn't parse image name \"%s\": "
-                                                 "invalid reference format",
-                                                 image_text(container), image_text(container));
+        CLEANUP(xfree) char *message =
+            xasprintf("Failed to apply default image tag \"%s\": couldn't parse image name \"%s\": "
+                      "invalid reference format",
+                      image_text(container), image_text(container));
         pod_event(pod, "Warning", "InspectFailed", "%s", message);
         image_failed(container, "InvalidImageName", message);
         pod_wake(pod);

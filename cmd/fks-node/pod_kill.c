@@ -1,6 +1,6 @@
 /*
- * pod_kill.c: stops one container: preStop hook inside the grace period, then StopContainer with what is left of it. A
- * grace period that becomes shorter meanwhile is obeyed: the runtime is told again.
+ * pod_kill.c: stops one container: preStop hook inside the grace period, then StopContainer with what is left of
+ * it. A grace period that becomes shorter meanwhile is obeyed: the runtime is told again.
  */
 #include "base/clock.h"
 #include "base/log.h"
@@ -17,7 +17,8 @@ int64_t pod_grace_s(const struct pod *pod)
 {
     int64_t grace_s = json_int_or(30, pod->object, "spec", "terminationGracePeriodSeconds", NULL);
 
-    return pod_is_deleted(pod) ? json_int_or(grace_s, pod->object, "metadata", "deletionGracePeriodSeconds", NULL) : grace_s;
+    return pod_is_deleted(pod) ? json_int_or(grace_s, pod->object, "metadata", "deletionGracePeriodSeconds", NULL)
+                               : grace_s;
 }
 
 int64_t pod_grace_left(int64_t grace_s, int64_t deletion_wall_s, int64_t now_wall_s, bool was_under_way)
@@ -61,12 +62,12 @@ static void stop(struct pod_container *container)
     cri_stop_container(pod->agent->cri, container->current->id, (left_ms + 999) / 1000, on_stopped, container);
 }
 
-static void on_pre_stop(bool success, const char *output, void *data)
+static void on_pre_stop(enum action_result result, const char *output, void *data)
 {
     struct pod_container *container = data;
     CLEANUP(action_free) struct action *over UNUSED = take(&container->pre_stop);
 
-    if (!success)
+    if (result != ACTION_SUCCEEDED)
         pod_event(container->pod, "Warning", "FailedPreStopHook", "PreStopHook failed: %s", output);
     if (pod_container_runs(container))
         stop(container);

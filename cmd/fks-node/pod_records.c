@@ -1,7 +1,7 @@
 /*
- * pod_records.c: what the runtime says about a pod's containers. Lists show that something changed; ContainerStatus, asked
- * for then, tells what. Two attempts of each container are remembered, the latest and the one before, as `kubectl logs
- * --previous` and status.lastState need; older ones are removed from the runtime.
+ * pod_records.c: what the runtime says about a pod's containers. Lists show that something changed;
+ * ContainerStatus, asked for then, tells what. Two attempts of each container are remembered, the latest and the
+ * one before, as `kubectl logs --previous` and status.lastState need; older ones are removed from the runtime.
  */
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -38,7 +38,10 @@ bool pod_container_is_here(const struct pod_container *container)
 
 /* --- termination messages */
 
-/* The file is the container's to write, so it may be anything: only a regular file is read, and no more than the limit. */
+/*
+ * The file is the container's to write, so it may be anything: only a regular file is read, and no more than the
+ * limit.
+ */
 static char *read_message_file(const struct pod *pod, const char *name, uint32_t attempt)
 {
     CLEANUP(xfree) char *path = volumes_termination_path(pod->agent->options.state_dir, pod->uid, name, attempt);
@@ -57,12 +60,14 @@ static char *termination_message(const struct pod *pod, const struct cri_contain
     const char *name = cri_pairs_get(&ended->labels, PODSPEC_LABEL_CONTAINER_NAME);
     const char *policy = cri_pairs_get(&ended->annotations, PODSPEC_ANNOTATION_MESSAGE_POLICY);
     const char *path = cri_pairs_get(&ended->annotations, PODSPEC_ANNOTATION_MESSAGE_PATH);
-    char *message = name != NULL && path != NULL && *path != '\0' ? read_message_file(pod, name, ended->attempt) : NULL;
+    char *message =
+        name != NULL && path != NULL && *path != '\0' ? read_message_file(pod, name, ended->attempt) : NULL;
 
     if (message != NULL || !streq(policy, "FallbackToLogsOnError") || ended->exit_code == 0 || name == NULL)
         return message;
     CLEANUP(xfree) char *relative = podspec_log_path(name, ended->attempt);
-    CLEANUP(xfree) char *folder = xasprintf("%s/%s_%s_%s", pod->agent->options.log_dir, pod->namespace, pod->name, pod->uid);
+    CLEANUP(xfree) char *folder =
+        xasprintf("%s/%s_%s_%s", pod->agent->options.log_dir, pod->namespace, pod->name, pod->uid);
     CLEANUP(xfree) char *log = path_join(folder, relative, NULL);
     return log_lines_tail_text(log, FALLBACK_LINES, FALLBACK_BYTES);
 }
@@ -81,6 +86,7 @@ static void ended(struct pod_container *container)
     container->probes = probes_free(container->probes);
     container->post_start = action_free(container->post_start);
     container->probing = container->post_start_pending = false;
+    pod_container_wait(container, NULL, NULL); /* how it ended says more, unless it is to be started again */
     container->ready = container->startup_done = false;
     if (ran_ms > BACKOFF_RESTART_FORGET_MS)
         backoff_reset(&container->restart);
@@ -91,6 +97,7 @@ static void status_known(struct pod_container *container, const struct cri_conta
 {
     if (container->last != NULL && streq(container->last->id, item->id)) {
         record_container_update(&container->last, item);
+        container->last_known = true;
         free(container->last_message);
         container->last_message = item->state == CRI_EXITED ? termination_message(container->pod, item) : NULL;
         return;
@@ -99,6 +106,7 @@ static void status_known(struct pod_container *container, const struct cri_conta
         return;
     bool was_over = container->current->state == CRI_EXITED && container->current_message_read;
     record_container_update(&container->current, item);
+    container->current_known = true;
     container->current_ms = pod_now(container->pod);
     if (item->state == CRI_EXITED && !was_over) {
         container->current_message_read = true;
@@ -146,7 +154,8 @@ static void remove_older(struct pod_container *container, const struct cri_conta
     if (container->removing || item->state != CRI_EXITED)
         return;
     CLEANUP(xfree) char *relative = podspec_log_path(container->name, item->attempt);
-    CLEANUP(xfree) char *folder = xasprintf("%s/%s_%s_%s", pod->agent->options.log_dir, pod->namespace, pod->name, pod->uid);
+    CLEANUP(xfree) char *folder =
+        xasprintf("%s/%s_%s_%s", pod->agent->options.log_dir, pod->namespace, pod->name, pod->uid);
     CLEANUP(xfree) char *log = path_join(folder, relative, NULL);
     (void)unlink(log);
     container->removing = true;
@@ -176,6 +185,8 @@ void pod_container_observed(struct pod_container *container, const struct cri_co
         free(container->last_message);
         container->last = take(&container->current);
         container->last_message = take(&container->current_message);
+        container->last_known = container->current_known;
+        container->current_known = false;
         container->current = record_container(item);
         container->current_message_read = container->started_here = false;
         container->current_ms = asked_ms;
@@ -185,6 +196,7 @@ void pod_container_observed(struct pod_container *container, const struct cri_co
     } else if (container->last == NULL || is_newer(item, container->last)) {
         record_container_free(container->last);
         container->last = record_container(item);
+        container->last_known = false;
         pod_container_query(container, item->id);
     } else {
         remove_older(container, item);
@@ -205,7 +217,7 @@ void pod_container_vanished(struct pod_container *container)
     record->reason = xstrdup("ContainerStatusUnknown");
     free((void *)(uintptr_t)record->message);
     record->message = xstrdup("The container could not be located when the pod was terminated");
-    container->current_message_read = true;
+    container->current_message_read = container->current_known = true;
     ended(container);
     pod_wake(container->pod);
 }

@@ -1,6 +1,6 @@
 /*
- * pod_sandbox.c: the pod's cgroup, its sandbox and its address. A sandbox that died takes its containers with it: it is
- * stopped for good and another attempt made, in which pod_containers.c starts everything anew.
+ * pod_sandbox.c: the pod's cgroup, its sandbox and its address. A sandbox that died takes its containers with it:
+ * it is stopped for good and another attempt made, in which pod_containers.c starts everything anew.
  */
 #include "base/file.h"
 #include "base/log.h"
@@ -19,11 +19,19 @@ static bool make_cgroup(struct pod *pod)
 
     if (pod->cgroup_made)
         return true;
-    if (pod->size.mem_b <= 0)
+    /*
+     * The pod's folder comes first: whatever is made for it can be found again by it, and is removed when it is
+     * gone.
+     */
+    CLEANUP(xfree) char *folder = volumes_pod_dir(pod->agent->options.state_dir, pod->uid);
+    if (dir_make(folder, 0750, &err) < 0)
+        ;
+    else if (pod->size.mem_b <= 0)
         (void)err_set(&err, ERR_INVALID, "the size of the pod's machine cannot be told");
     else if (cgroups_make(pod->agent->cgroups, pod->uid, pod->size.mem_b, &err) == 0)
         return pod->cgroup_made = true;
-    pod_event(pod, "Warning", "FailedToCreatePodContainer", "unable to ensure pod container exists: %s", err_text(&err));
+    pod_event(pod, "Warning", "FailedToCreatePodContainer", "unable to ensure pod container exists: %s",
+              err_text(&err));
     pod_retry_later(pod, "making the cgroup of a pod", &err);
     return false;
 }
@@ -69,8 +77,8 @@ static bool know_handler(struct pod *pod)
     if (!pod->handler_busy) {
         pod->handler_busy = true;
         pod_call_begin(pod);
-        agent_request(pod->agent, "GET", kube_path("node.k8s.io", "v1", NULL, "runtimeclasses", class, NULL), NULL, NULL,
-                      on_runtime_class, pod);
+        agent_request(pod->agent, "GET", kube_path("node.k8s.io", "v1", NULL, "runtimeclasses", class, NULL), NULL,
+                      NULL, on_runtime_class, pod);
     }
     return false;
 }

@@ -1,6 +1,6 @@
 /*
- * pod_update.c: tells the API server what is. At most one patch of a pod is under way; what changes meanwhile goes with the
- * next one, so only the newest state is ever sent.
+ * pod_update.c: tells the API server what is. At most one patch of a pod is under way; what changes meanwhile goes
+ * with the next one, so only the newest state is ever sent.
  */
 #include "base/clock.h"
 #include "base/log.h"
@@ -50,6 +50,23 @@ static void facts_of(const struct pod *pod, bool terminal, struct podstatus_fact
     };
 }
 
+/*
+ * Half of the truth is not told: after a restart of the agent a list comes first, without exit codes; and the end of a
+ * container is dealt with (termination message) a moment after it is seen.
+ */
+static bool is_known(const struct pod *pod)
+{
+    for (size_t i = 0; i < pod->n_containers; i++) {
+        const struct pod_container *container = pod->containers[i];
+        const struct cri_container *current = container->current;
+        if ((current != NULL && !container->current_known) || (container->last != NULL && !container->last_known))
+            return false;
+        if (current != NULL && current->state == CRI_EXITED && !container->current_message_read)
+            return false;
+    }
+    return true;
+}
+
 static void on_patched(struct json **answer, struct err *err, void *data)
 {
     struct pod *pod = data;
@@ -72,7 +89,7 @@ bool pod_status_sync(struct pod *pod, bool terminal)
     CLEANUP(xfree) struct podstatus_container *containers = NULL;
     struct podstatus_facts facts;
 
-    if (pod->patching)
+    if (pod->patching || !is_known(pod))
         return false;
     int64_t wait_ms = backoff_left_ms(&pod->patch_backoff, pod_now(pod));
     if (wait_ms > 0) {

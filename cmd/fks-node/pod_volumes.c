@@ -1,6 +1,7 @@
 /*
- * pod_volumes.c: fetches what the pod's volumes, variables and pull secrets need (ConfigMaps, Secrets, tokens), hands it to
- * volumes.c, and keeps it fresh: objects once a minute, tokens before four fifths of their life are over.
+ * pod_volumes.c: fetches what the pod's volumes, variables and pull secrets need (ConfigMaps, Secrets, tokens),
+ * hands it to volumes.c, and keeps it fresh: objects once a minute, tokens before four fifths of their life are
+ * over.
  */
 #include "base/clock.h"
 #include "base/codec.h"
@@ -17,6 +18,7 @@
 struct fetch { /* one request under way */
     struct pod *pod;
     char *key;
+    struct fetch *previous, *next; /* of the pod */
 };
 
 static struct fetch *fetch_new(struct pod *pod, const char *key)
@@ -25,15 +27,30 @@ static struct fetch *fetch_new(struct pod *pod, const char *key)
 
     fetch->pod = pod;
     fetch->key = xstrdup(key);
+    fetch->next = pod->fetches;
+    if (pod->fetches != NULL)
+        pod->fetches->previous = fetch;
+    pod->fetches = fetch;
     pod_call_begin(pod);
     return fetch;
+}
+
+static void fetch_free(struct fetch *fetch)
+{
+    if (fetch->previous != NULL)
+        fetch->previous->next = fetch->next;
+    else
+        fetch->pod->fetches = fetch->next;
+    if (fetch->next != NULL)
+        fetch->next->previous = fetch->previous;
+    free(fetch->key);
+    free(fetch);
 }
 
 static void fetch_end(struct fetch *fetch)
 {
     pod_call_done(fetch->pod);
-    free(fetch->key);
-    free(fetch);
+    fetch_free(fetch);
 }
 
 static void wipe_free(char *text)
@@ -125,7 +142,8 @@ static void on_token(struct json **answer, struct err *err, void *data)
     } else {
         pod->fetch_failed = true;
         if (!pod->volumes_ready)
-            pod_event(pod, "Warning", "FailedMount", "MountVolume.SetUp failed for volume \"%.*s\" : failed to fetch token: %s",
+            pod_event(pod, "Warning", "FailedMount",
+                      "MountVolume.SetUp failed for volume \"%.*s\" : failed to fetch token: %s",
                       (int)strcspn(fetch->key, "/"), fetch->key, err_text(err));
         agent_warn("requesting a service account token", pod_title(pod), err);
     }
@@ -138,15 +156,17 @@ static void on_token(struct json **answer, struct err *err, void *data)
 static void request_token(struct pod *pod, const struct volumes_token *token)
 {
     const char *account = json_str_or("default", pod->object, "spec", "serviceAccountName", NULL);
-    struct json *spec = json_build("{s:I, s:{s:s, s:s, s:s, s:s}}", "expirationSeconds", (long long)token->expiration_s,
-                                   "boundObjectRef", "kind", "Pod", "apiVersion", "v1", "name", pod->name, "uid", pod->uid);
+    struct json *spec =
+        json_build("{s:I, s:{s:s, s:s, s:s, s:s}}", "expirationSeconds", (long long)token->expiration_s,
+                   "boundObjectRef", "kind", "Pod", "apiVersion", "v1", "name", pod->name, "uid", pod->uid);
 
     if (*token->audience != '\0')
         json_set(spec, "audiences", json_build("[s]", token->audience));
     pod->n_token_calls++;
-    agent_request(pod->agent, "POST", kube_path("", "v1", pod->namespace, "serviceaccounts", account, "token"),
-                  json_build("{s:s, s:s, s:o}", "apiVersion", "authentication.k8s.io/v1", "kind", "TokenRequest", "spec", spec),
-                  NULL, on_token, fetch_new(pod, token->key));
+    agent_request(
+        pod->agent, "POST", kube_path("", "v1", pod->namespace, "serviceaccounts", account, "token"),
+        json_build("{s:s, s:s, s:o}", "apiVersion", "authentication.k8s.io/v1", "kind", "TokenRequest", "spec", spec),
+        NULL, on_token, fetch_new(pod, token->key));
 }
 
 /* Those that are missing or due. Tokens name the pod's Node, so they wait for the binding. */
@@ -257,4 +277,6 @@ void pod_volumes_done(struct pod *pod)
         free(value);
     map_done(&pod->token_due);
     volumes_needs_done(&pod->needs);
+    while (pod->fetches != NULL) /* only when the agent ends: their answers never come */
+        fetch_free(pod->fetches);
 }

@@ -1,7 +1,8 @@
 /*
- * pods.c: who is here. Two sources are brought together by UID: the watch of the pods that the scheduler labelled for this
- * host, and what the runtime, the Nodes and the state folder show. A pod that only the latter know is kept as an entry
- * without object, and proves for itself (pod.c) that its object is gone before anything of it is touched.
+ * pods.c: who is here. Two sources are brought together by UID: the watch of the pods that the scheduler labelled
+ * for this host, and what the runtime, the Nodes and the state folder show. A pod that only the latter know is kept
+ * as an entry without object, and proves for itself (pod.c) that its object is gone before anything of it is
+ * touched.
  */
 #include "pods.h"
 
@@ -49,6 +50,7 @@ struct pod *pods_found(struct pods *pods, const char *uid, const char *namespace
         return pod;
     pod = pod_new(pods->agent, uid, namespace, name);
     (void)map_set(&pods->by_uid, uid, pod);
+    metric_set(pods->agent->m_pods, (double)pods->by_uid.n);
     pod_wake(pod);
     return pod;
 }
@@ -57,6 +59,7 @@ void pods_forget(struct pods *pods, struct pod *pod)
 {
     log_info("pod is gone", "pod", pod_title(pod), "uid", pod->uid);
     (void)map_del(&pods->by_uid, pod->uid);
+    metric_set(pods->agent->m_pods, (double)pods->by_uid.n);
     pod_free(pod);
 }
 
@@ -70,31 +73,37 @@ void pods_wake_all(struct pods *pods)
 
 /* --- leftovers on disk: only of pods that nobody knows, so nothing of theirs can be running */
 
-static void sweep_folder(struct pods *pods, const char *path, const char *prefix,
-                         void (*drop)(struct pods *pods, const char *uid))
+/* "<namespace>_<name>_<uid>" in a folder that others may use too. */
+static void drop_logs(const struct pods *pods, const char *uid)
 {
-    DIR *listing = opendir(path);
+    CLEANUP(err_clear) struct err err = {0};
+    const char *folder = pods->agent->options.log_dir;
+    CLEANUP(xfree) char *suffix = xasprintf("_%s", uid);
+    DIR *listing = opendir(folder);
     const struct dirent *entry;
 
-    if (listing == NULL)
-        return;
-    while ((entry = readdir(listing)) != NULL)
-        if (*entry->d_name != '.' && starts_with(entry->d_name, prefix) &&
-            pods_get(pods, entry->d_name + strlen(prefix)) == NULL)
-            drop(pods, entry->d_name + strlen(prefix));
-    closedir(listing);
+    while (listing != NULL && (entry = readdir(listing)) != NULL) {
+        CLEANUP(xfree) char *path = path_join(folder, entry->d_name, NULL);
+        if (*entry->d_name != '.' && ends_with(entry->d_name, suffix) && dir_remove(path, &err) < 0) {
+            agent_warn("removing the logs of a pod that is gone", uid, &err);
+            err_clear(&err);
+        }
+    }
+    if (listing != NULL)
+        closedir(listing);
 }
 
-static void drop_leftovers(struct pods *pods, const char *uid)
+static void drop_leftovers(const struct pods *pods, const char *uid)
 {
     CLEANUP(err_clear) struct err err = {0};
 
-    if (volumes_tear_down(pods->agent->options.state_dir, uid, &err) < 0) {
-        agent_warn("removing the volumes of a pod that is gone", uid, &err);
+    drop_logs(pods, uid);
+    if (cgroups_remove(pods->agent->cgroups, uid, &err) < 0) {
+        agent_warn("removing the cgroup of a pod that is gone", uid, &err);
         err_clear(&err);
     }
-    if (cgroups_remove(pods->agent->cgroups, uid, &err) < 0)
-        agent_warn("removing the cgroup of a pod that is gone", uid, &err);
+    if (volumes_tear_down(pods->agent->options.state_dir, uid, &err) < 0)
+        agent_warn("removing the volumes of a pod that is gone", uid, &err);
 }
 
 bool pods_settled(const struct pods *pods)
@@ -108,7 +117,13 @@ static void sweep_once(struct pods *pods)
         return;
     pods->swept = true;
     CLEANUP(xfree) char *folder = path_join(pods->agent->options.state_dir, "pods", NULL);
-    sweep_folder(pods, folder, "", drop_leftovers);
+    DIR *listing = opendir(folder);
+    const struct dirent *entry;
+    while (listing != NULL && (entry = readdir(listing)) != NULL)
+        if (*entry->d_name != '.' && pods_get(pods, entry->d_name) == NULL)
+            drop_leftovers(pods, entry->d_name);
+    if (listing != NULL)
+        closedir(listing);
 }
 
 /* --- the runtime */
@@ -145,12 +160,14 @@ void pods_observe_containers(struct pods *pods, const struct cri_container *item
         const char *name = cri_pairs_get(&items[i].labels, PODSPEC_LABEL_CONTAINER_NAME);
         if (uid == NULL || namespace == NULL || pod_name == NULL || name == NULL)
             continue; /* somebody else's */
-        pod_container_observed(pod_container_get(pods_found(pods, uid, namespace, pod_name), name), &items[i], asked_ms);
+        pod_container_observed(pod_container_get(pods_found(pods, uid, namespace, pod_name), name), &items[i],
+                               asked_ms);
     }
     for (size_t position = 0; pods_next(pods, &position, &pod);)
         for (size_t i = 0; i < pod->n_containers; i++) {
             struct pod_container *container = pod->containers[i];
-            if (!container->seen && container->current != NULL && !container->busy && container->current_ms < asked_ms)
+            if (!container->seen && container->current != NULL && !container->busy &&
+                container->current_ms < asked_ms)
                 pod_container_vanished(container);
         }
     sweep_once(pods);

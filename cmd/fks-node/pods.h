@@ -1,6 +1,6 @@
 /*
- * pods.h: all pods of this host, by UID: those that the API server gave us (one watch), and those that still have something
- * here (sandboxes, Nodes, folders) although their object is gone.
+ * pods.h: all pods of this host, by UID: those that the API server gave us (one watch), and those that still have
+ * something here (sandboxes, Nodes, folders) although their object is gone.
  */
 #pragma once
 
@@ -20,8 +20,8 @@ struct pod *pods_get(const struct pods *pods, const char *uid);
 /* for (size_t i = 0; pods_next(pods, &i, &pod);) */
 bool pods_next(const struct pods *pods, size_t *position, struct pod **ret);
 /*
- * Something of a pod was found here: makes an entry without an object if there is none. The pod then asks the API server
- * whether its object lives, and cleans up if not.
+ * Something of a pod was found here: makes an entry without an object if there is none. The pod then asks the API
+ * server whether its object lives, and cleans up if not.
  */
 struct pod *pods_found(struct pods *pods, const char *uid, const char *namespace, const char *name);
 /* The pod left nothing behind: frees it. */

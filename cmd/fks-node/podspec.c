@@ -198,8 +198,9 @@ static void add_pod_labels(struct podspec_memory *memory, struct podspec_pairs *
 }
 
 /* With setHostnameAsFQDN the kernel's host name is the whole name, which may have 64 characters. */
-static int sandbox_host_name(struct podspec_memory *memory, const struct json *pod, const struct podspec_context *context,
-                             struct cri_sandbox_config *config, struct err *err)
+static int sandbox_host_name(struct podspec_memory *memory, const struct json *pod,
+                             const struct podspec_context *context, struct cri_sandbox_config *config,
+                             struct err *err)
 {
     CLEANUP(xfree) char *name = NULL;
     CLEANUP(xfree) char *domain = NULL;
@@ -275,7 +276,8 @@ static const char *const *expanded_list(struct podspec_memory *memory, const str
     return podspec_copy_list(memory, &texts);
 }
 
-static void add_json(struct podspec_memory *memory, struct podspec_pairs *pairs, const char *key, const struct json *value)
+static void add_json(struct podspec_memory *memory, struct podspec_pairs *pairs, const char *key,
+                     const struct json *value)
 {
     CLEANUP(buf_done) struct buf text = {0};
 
@@ -286,7 +288,8 @@ static void add_json(struct podspec_memory *memory, struct podspec_pairs *pairs,
 }
 
 /* What a restarted agent needs to know of a container whose pod may have changed or gone meanwhile. */
-static struct cri_pairs container_annotations(struct podspec_memory *memory, const struct podspec_container_input *input)
+static struct cri_pairs container_annotations(struct podspec_memory *memory,
+                                              const struct podspec_container_input *input)
 {
     const struct json *container = input->container;
     struct podspec_pairs pairs = {0};

@@ -29,7 +29,8 @@
 /* About host, Node and pod; everything borrowed for the call. */
 struct podspec_context {
     const char *log_root;      /* "/var/log/pods" */
-    const char *cgroup_parent; /* of the sandbox, as the runtime wants it; the caller sets the pod's limits on it; or NULL */
+    /* of the sandbox, as the runtime wants it; the caller sets the pod's limits on it; or NULL */
+    const char *cgroup_parent;
     const char *const *cluster_dns; /* NULL-ended; NULL or empty: ClusterFirst acts as Default */
     const char *cluster_domain;     /* "cluster.local"; NULL or "": no search domains of the cluster */
     const char *host_resolv_conf;   /* text of the host's /etc/resolv.conf */
@@ -44,8 +45,8 @@ struct podspec_sandbox {
     struct podspec_memory *memory; /* private */
 };
 /*
- * attempt: 0 for the pod's first sandbox, one more for each that had to be made anew. Pass the same one again with every
- * cri_create_container in it. ERR_INVALID: a quantity or sysctl that makes no sense.
+ * attempt: 0 for the pod's first sandbox, one more for each that had to be made anew. Pass the same one again with
+ * every cri_create_container in it. ERR_INVALID: a quantity or sysctl that makes no sense.
  */
 int podspec_sandbox(const struct json *pod, const struct podspec_context *context, uint32_t attempt,
                     struct podspec_sandbox **ret, struct err *err) MUST_CHECK;
@@ -76,7 +77,10 @@ struct podspec_container *podspec_container_free(struct podspec_container *conta
 int podspec_check_user(const struct json *pod, const struct json *container, const struct cri_image *image,
                        struct err *err) MUST_CHECK;
 
-/* Text of the managed /etc/hosts: the pod's own name, hostAliases. Write it to volumes_hosts_path after RunPodSandbox. */
+/*
+ * Text of the managed /etc/hosts: the pod's own name, hostAliases. Write it to volumes_hosts_path after
+ * RunPodSandbox.
+ */
 void podspec_hosts_file(const struct json *pod, const char *pod_ip, const char *cluster_domain, struct buf *out);
 
 #define PODSPEC_HASH_MAX 9
@@ -93,8 +97,9 @@ const char *podspec_qos_class(const struct json *pod);
 /* An init container with restartPolicy Always. */
 bool podspec_is_sidecar(const struct json *container);
 /*
- * Whether a container that exited so is started again: the pod's restartPolicy, or the container's own restartPolicy and
- * restartPolicyRules. init: element of initContainers (Always means OnFailure there, but for sidecars).
+ * Whether a container that exited so is started again: the pod's restartPolicy, or the container's own
+ * restartPolicy and restartPolicyRules. init: element of initContainers (Always means OnFailure there, but for
+ * sidecars).
  */
 bool podspec_restarts(const struct json *pod, const struct json *container, bool init, int32_t exit_code);
 /* The container of this name in containers, initContainers or ephemeralContainers; NULL if there is none. */

@@ -18,7 +18,8 @@ const char *podspec_copy(struct podspec_memory *memory, const char *text); /* NU
 /* NULL-ended copy; NULL for an empty list. */
 const char *const *podspec_copy_list(struct podspec_memory *memory, const struct strv *list);
 
-struct podspec_pairs { /* a cri_pairs that grows; its strings and, after podspec_pairs_end, its array are the memory's */
+/* a cri_pairs that grows; its strings and, after podspec_pairs_end, its array are the memory's */
+struct podspec_pairs {
     struct cri_pair *items;
     size_t n, cap;
 };
@@ -40,6 +41,7 @@ void podspec_container_security(struct podspec_memory *memory, const struct pods
 
 /* podspec_resources.c */
 int podspec_container_resources(const struct json *pod, const struct json *container,
-                                const struct podspec_context *context, struct cri_resources *ret, struct err *err) MUST_CHECK;
+                                const struct podspec_context *context, struct cri_resources *ret,
+                                struct err *err) MUST_CHECK;
 int podspec_sandbox_resources(const struct json *pod, const struct podspec_context *context,
                               struct cri_sandbox_config *config, struct err *err) MUST_CHECK;

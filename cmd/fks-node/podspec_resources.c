@@ -1,7 +1,8 @@
 /*
- * podspec_resources.c: requests and limits as cgroup values, the OOM score, the QoS class. A container without limits is
- * held by the pod's cgroup, which the caller limits to what was provisioned; a limit above that is cut to it, because the
- * kernel (cgroup v1) refuses a child with a larger CPU quota than its parent and the container would not start at all.
+ * podspec_resources.c: requests and limits as cgroup values, the OOM score, the QoS class. A container without
+ * limits is held by the pod's cgroup, which the caller limits to what was provisioned; a limit above that is cut to
+ * it, because the kernel (cgroup v1) refuses a child with a larger CPU quota than its parent and the container
+ * would not start at all.
  */
 #include "podspec_internal.h"
 
@@ -75,8 +76,8 @@ static int64_t smaller(int64_t limit, int64_t cap)
 }
 
 /*
- * By QoS, although Fargate's pods carry system-node-critical, for which the kubelet would protect every one of them: on a
- * shared host that would mean nobody.
+ * By QoS, although Fargate's pods carry system-node-critical, for which the kubelet would protect every one of
+ * them: on a shared host that would mean nobody.
  */
 static int64_t oom_score(const struct json *pod, const struct amounts *amounts, int64_t machine_b)
 {

@@ -1,7 +1,7 @@
 /*
- * podspec_security.c: security contexts: the container's own setting, else the pod's, else the image's user. Pods share a
- * host's kernel here, so a pod that asks for nothing gets the runtime's default seccomp profile (what a kubelet with
- * --seccomp-default does), and privileged is refused before it comes this far.
+ * podspec_security.c: security contexts: the container's own setting, else the pod's, else the image's user. Pods
+ * share a host's kernel here, so a pod that asks for nothing gets the runtime's default seccomp profile (what a
+ * kubelet with --seccomp-default does), and privileged is refused before it comes this far.
  */
 #include "podspec_internal.h"
 
@@ -179,7 +179,8 @@ int podspec_check_user(const struct json *pod, const struct json *container, con
                    : err_set(err, ERR_FORBIDDEN, "container's runAsUser breaks non-root policy %s", who);
     if (!image->uid.set && image_user[0] != '\0')
         return err_set(err, ERR_FORBIDDEN,
-                       "container has runAsNonRoot and image has non-numeric user (%s), cannot verify user is non-root %s",
+                       "container has runAsNonRoot and image has non-numeric user (%s), cannot verify user is non-root "
+                       "%s",
                        image_user, who);
     if (!image->uid.set || image->uid.value == 0)
         return err_set(err, ERR_FORBIDDEN, "container has runAsNonRoot and image will run as root %s", who);

@@ -1,6 +1,7 @@
 /*
- * podstatus.c: makes the whole status of a pod and the patch that leads to it. Only what belongs to a kubelet is written,
- * so that conditions of others survive, and only what differs, so that an idle pod costs the API server nothing.
+ * podstatus.c: makes the whole status of a pod and the patch that leads to it. Only what belongs to a kubelet is
+ * written, so that conditions of others survive, and only what differs, so that an idle pod costs the API server
+ * nothing.
  */
 #include "podstatus_internal.h"
 
@@ -132,8 +133,8 @@ static bool lacks(const struct json *object, const char *key)
 }
 
 /*
- * Older API servers drop members that they do not know. What was sent once for this very container and did not come back
- * is no difference, or it would be sent for ever.
+ * Older API servers drop members that they do not know. What was sent once for this very container and did not come
+ * back is no difference, or it would be sent for ever.
  */
 static bool same_container_status(const struct json *old, const struct json *new)
 {

@@ -1,5 +1,6 @@
 /*
- * podstatus.h: the status of a pod from what the runtime reports and what the agent knows, as the kubelet writes it. Pure.
+ * podstatus.h: the status of a pod from what the runtime reports and what the agent knows, as the kubelet writes
+ * it. Pure.
  */
 #pragma once
 
@@ -35,21 +36,22 @@ struct podstatus_facts {
     int64_t start_ns; /* when the agent first saw the pod; 0: now (an existing status.startTime always stays) */
     int64_t now_ns;   /* wall clock */
     /*
-     * The agent ended the pod: "DeadlineExceeded", "Evicted", "OutOfpods", ...: Failed with this reason and message as soon
-     * as no container runs. NULL otherwise.
+     * The agent ended the pod: "DeadlineExceeded", "Evicted", "OutOfpods", ...: Failed with this reason and message
+     * as soon as no container runs. NULL otherwise.
      */
     const char *failed_reason, *failed_message;
     /*
      * No container runs, none will ever be started again (deleted, failed, or everything finished): makes the phase
-     * Succeeded or Failed whatever the restartPolicy says, and gives containers that never ran a terminated state.
+     * Succeeded or Failed whatever the restartPolicy says. If the pod had started, containers without a known end
+     * get one (ContainerStatusUnknown, 137).
      */
     bool terminal;
 };
 
 /*
- * A strategic merge patch for the status subresource: {"metadata":{"uid":...},"status":{...}}; NULL when pod->status says
- * all of it already. Conditions of others, readiness gates among them, are not touched. A pod that is Succeeded or Failed
- * stays so. The result is the caller's.
+ * A strategic merge patch for the status subresource: {"metadata":{"uid":...},"status":{...}}; NULL when
+ * pod->status says all of it already. Conditions of others, readiness gates among them, are not touched. A pod that
+ * is Succeeded or Failed stays so. The result is the caller's.
  */
 struct json *podstatus_patch(const struct json *pod, const struct podstatus_facts *facts) MUST_CHECK;
 /*

@@ -1,6 +1,6 @@
 /*
- * probes.c: runs a container's probes one by one on timers. Readiness and liveness begin when the startup probe, if there
- * is one, has succeeded.
+ * probes.c: runs a container's probes one by one on timers. Readiness and liveness begin when the startup probe, if
+ * there is one, has succeeded.
  */
 #include "probes.h"
 
@@ -13,7 +13,7 @@
 
 struct probe {
     struct probes *owner;
-    const char *field;         /* of the container's spec; NULL: no such probe */
+    const char *field; /* of the container's spec; NULL: no such probe */
     struct probe_state state;
     struct loop_timer *timer;
     struct action *action;
@@ -81,16 +81,20 @@ static void kill_container(struct probe *probe)
                        probe->state.kind == PROBE_STARTUP ? "startup" : "liveness");
 }
 
-static void on_result(bool success, const char *output, void *data)
+static void on_result(enum action_result result, const char *output, void *data)
 {
     struct probe *probe = data;
     struct pod_container *container = probe->owner->container;
     CLEANUP(action_free) struct action *over UNUSED = take(&probe->action); /* output may lie in it */
+    bool success = result == ACTION_SUCCEEDED;
 
-    if (!success)
+    if (!success && !probe->owner->ending)
         pod_event(container->pod, "Warning", "Unhealthy", "%s probe %s: %s", title(probe),
-                  json_get(spec_of(probe), "exec", NULL) != NULL && starts_with(output, "rpc error") ? "errored" : "failed",
-                  output);
+                  result == ACTION_UNKNOWN ? "errored" : "failed", output);
+    if (result == ACTION_UNKNOWN) {
+        loop_timer_set(probe->timer, period_ms(probe));
+        return;
+    }
     bool decided = probe_state_result(&probe->state, success);
     if (probe->state.kind != PROBE_STARTUP || !decided)
         loop_timer_set(probe->timer, period_ms(probe));
@@ -131,8 +135,8 @@ static void run(void *data)
         .address = container->pod->address,
         .ports = json_get(container->spec, "ports", NULL),
     };
-    probe->action = action_start(container->pod->agent, spec_of(probe), &target, (timeout_s > 0 ? timeout_s : 1) * 1000,
-                                 on_result, probe);
+    probe->action = action_start(container->pod->agent, spec_of(probe), &target,
+                                 (timeout_s > 0 ? timeout_s : 1) * 1000, on_result, probe);
 }
 
 static bool init(struct probe *probe, struct probes *probes, enum probe_kind kind, const char *field)

@@ -9,9 +9,10 @@ struct pod_container;
 struct probes;
 
 /*
- * Begins probing a container that runs. Results go to container->startup_done and container->ready; a failed startup or
- * liveness probe kills the container. adopted: the container ran before the agent did: what the API server says of it is
- * believed until a probe says otherwise, so that nothing flaps. NULL if it has no probes (then it is ready and started).
+ * Begins probing a container that runs. Results go to container->startup_done and container->ready; a failed
+ * startup or liveness probe kills the container. adopted: the container ran before the agent did: what the API
+ * server says of it is believed until a probe says otherwise, so that nothing flaps. NULL if it has no probes (then
+ * it is ready and started).
  */
 struct probes *probes_new(struct pod_container *container, bool adopted) MUST_CHECK;
 struct probes *probes_free(struct probes *probes);

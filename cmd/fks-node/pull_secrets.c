@@ -1,6 +1,6 @@
 /*
- * pull_secrets.c: reads Docker's two configuration formats and matches their registry entries against image names, with
- * the rules of the kubelet: https://kubernetes.io/docs/concepts/containers/images/#config-json
+ * pull_secrets.c: reads Docker's two configuration formats and matches their registry entries against image names,
+ * with the rules of the kubelet: https://kubernetes.io/docs/concepts/containers/images/#config-json
  */
 #include "pull_secrets.h"
 
@@ -62,7 +62,10 @@ bool pull_secrets_is_image(const char *text)
     }
     if (at != NULL && (strchr(at, ':') == NULL || strlen(strchr(at, ':')) < 33))
         return false;
-    /* path: runs of lower-case letters and digits, single separators between them; the host may have capitals and a port */
+    /*
+     * path: runs of lower-case letters and digits, single separators between them; the host may have capitals and a
+     * port
+     */
     const char *slash = memchr(text, '/', name_len);
     size_t start = 0;
     if (slash != NULL) {

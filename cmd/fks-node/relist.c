@@ -1,6 +1,6 @@
 /*
- * relist.c: polling of the runtime. Level-triggered: pods.c compares each list with what it knows, so a missed look costs
- * time and nothing else. ContainerStatus calls are not made here but by the pod whose container changed.
+ * relist.c: polling of the runtime. Level-triggered: pods.c compares each list with what it knows, so a missed look
+ * costs time and nothing else. ContainerStatus calls are not made here but by the pod whose container changed.
  */
 #include "relist.h"
 

@@ -1,6 +1,7 @@
 /*
- * volumes.c: makes a pod's volumes on disk, keeps them up to date, and takes them down. What goes into them is worked out
- * by volumes_payload.c; how a container sees them by volumes_mounts.c. Secrets and tokens live in memory only (tmpfs).
+ * volumes.c: makes a pod's volumes on disk, keeps them up to date, and takes them down. What goes into them is
+ * worked out by volumes_payload.c; how a container sees them by volumes_mounts.c. Secrets and tokens live in memory
+ * only (tmpfs).
  */
 #include "volumes_internal.h"
 
@@ -105,7 +106,8 @@ static int mount_tmpfs(const char *path, int64_t limit_b, unsigned long flags, s
     return 0;
 }
 
-static int64_t empty_dir_limit(const struct volumes_input *input, const struct json *body, struct err *err, int *ret_code)
+static int64_t empty_dir_limit(const struct volumes_input *input, const struct json *body, struct err *err,
+                               int *ret_code)
 {
     const char *text = json_str(body, "sizeLimit", NULL);
     int64_t limit = input->downward.allocatable_mem_b;
@@ -121,7 +123,8 @@ static int64_t empty_dir_limit(const struct volumes_input *input, const struct j
 }
 
 /* Only a volume made just now gets its mode: containers may have changed it since. */
-static int set_up_empty_dir(const struct volumes_input *input, const struct json *volume, const char *dir, struct err *err)
+static int set_up_empty_dir(const struct volumes_input *input, const struct json *volume, const char *dir,
+                            struct err *err)
 {
     const struct json *body = json_get(volume, "emptyDir", NULL);
     const char *medium = json_str_or("", body, "medium", NULL);
@@ -186,7 +189,8 @@ static int set_up_volume(const struct volumes_input *input, const struct json *v
         break;
     }
     return err_set(err, ERR_UNSUPPORTED,
-                   "volumes of type %s are not supported here: use emptyDir, configMap, secret, projected or downwardAPI",
+                   "volumes of type %s are not supported here: use emptyDir, configMap, secret, projected or "
+                   "downwardAPI",
                    type);
 }
 

@@ -1,6 +1,6 @@
 /*
- * volumes.h: what a pod's volumes need from the API server, and the volumes on disk. Blocking file work on small files; no
- * requests: objects and tokens are handed in.
+ * volumes.h: what a pod's volumes need from the API server, and the volumes on disk. Blocking file work on small
+ * files; no requests: objects and tokens are handed in.
  *
  * Below <state_dir>/pods/<uid>/:
  *     volumes/<volume>/                                  what containers mount (tmpfs for secret, projected, Memory)
@@ -52,26 +52,27 @@ struct volumes_input {
 };
 /*
  * Makes every volume, and brings configMap, secret, projected and downwardAPI volumes up to date (atomically, only what
- * changed): call it before the first container, and again whenever pod, objects or tokens changed. Idempotent, also after
- * a restart of the agent. Needs root (mount, chown).
+ * changed): call it before the first container, and again whenever pod, objects or tokens changed. Idempotent, also
+ * after a restart of the agent. Needs root (mount, chown).
  * err is the message for a FailedMount event, as the kubelet writes it: `MountVolume.SetUp failed for volume "v" :
- * configmap "x" not found` (ERR_NOT_FOUND), `... references non-existent config key: k` (ERR_NOT_FOUND), a volume type that is
- * not supported (ERR_UNSUPPORTED; trying again is of no use), a path that leaves the volume (ERR_INVALID), ERR_IO.
+ * configmap "x" not found` (ERR_NOT_FOUND), `... references non-existent config key: k` (ERR_NOT_FOUND), a volume
+ * type that is not supported (ERR_UNSUPPORTED; trying again is of no use), a path that leaves the volume
+ * (ERR_INVALID), ERR_IO.
  */
 int volumes_set_up(const struct volumes_input *input, struct err *err) MUST_CHECK;
 
 /*
- * The mounts of one container: its volumeMounts with subPath and subPathExpr resolved (bound in place, no way out of the
- * volume by symlinks), the managed /etc/hosts (unless the pod uses the host's network or the container mounts its own), and
- * the termination message file, which is created empty here for this attempt.
+ * The mounts of one container: its volumeMounts with subPath and subPathExpr resolved (bound in place, no way out
+ * of the volume by symlinks), the managed /etc/hosts (unless the pod uses the host's network or the container
+ * mounts its own), and the termination message file, which is created empty here for this attempt.
  */
 struct volumes_mounts {
     struct cri_mount *items; /* strings owned */
     size_t n, cap;
 };
 /*
- * *ret must be empty ({0}). ERR_NOT_FOUND: names a volume that the pod does not have; ERR_INVALID: subPath with ".." or that
- * leads out of the volume; ERR_IO. Reason for the container: CreateContainerConfigError.
+ * *ret must be empty ({0}). ERR_NOT_FOUND: names a volume that the pod does not have; ERR_INVALID: subPath with
+ * ".." or that leads out of the volume; ERR_IO. Reason for the container: CreateContainerConfigError.
  */
 int volumes_mounts_of(const struct json *pod, const struct json *container, const char *state_dir,
                       const struct environment *environment, uint32_t attempt, struct volumes_mounts *ret,
@@ -82,7 +83,8 @@ void volumes_mounts_done(struct volumes_mounts *mounts);
 char *volumes_pod_dir(const char *state_dir, const char *uid) MUST_CHECK;
 char *volumes_hosts_path(const char *state_dir, const char *uid) MUST_CHECK;
 /* Read it (at most LIMIT_TERMINATION_MESSAGE) when the container has exited. */
-char *volumes_termination_path(const char *state_dir, const char *uid, const char *container, uint32_t attempt) MUST_CHECK;
+char *volumes_termination_path(const char *state_dir, const char *uid, const char *container,
+                               uint32_t attempt) MUST_CHECK;
 
 /* Unmounts and removes <state_dir>/pods/<uid>. Absent is success. ERR_BUSY, ERR_IO: try again. No Pod object needed. */
 int volumes_tear_down(const char *state_dir, const char *uid, struct err *err) MUST_CHECK;

@@ -1,7 +1,7 @@
 /*
- * volumes_mounts.c: how one container sees the pod's volumes. A subPath is opened below its volume with openat2, so that a
- * symlink that a container put there cannot lead out, and the opened thing itself, not its name, is bound in place for
- * the runtime: what the name means may have changed by the time the container starts.
+ * volumes_mounts.c: how one container sees the pod's volumes. A subPath is opened below its volume with openat2, so
+ * that a symlink that a container put there cannot lead out, and the opened thing itself, not its name, is bound in
+ * place for the runtime: what the name means may have changed by the time the container starts.
  */
 #include "volumes_internal.h"
 
@@ -194,8 +194,8 @@ static bool is_readonly_type(const struct json *volume)
     return volumes_type_of(volume, &type) != VOLUMES_EMPTY_DIR;
 }
 
-static int add_volume_mount(const struct place *place, const struct json *mount, size_t index, struct volumes_mounts *ret,
-                            struct err *err)
+static int add_volume_mount(const struct place *place, const struct json *mount, size_t index,
+                            struct volumes_mounts *ret, struct err *err)
 {
     const char *name = json_str_or("", mount, "name", NULL);
     const char *inside = json_str_or("", mount, "mountPath", NULL);

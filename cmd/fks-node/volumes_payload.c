@@ -1,6 +1,6 @@
 /*
- * volumes_payload.c: the files of configMap, secret, projected and downwardAPI volumes, made from the objects handed in.
- * No disk here: atomic_writer.c writes them.
+ * volumes_payload.c: the files of configMap, secret, projected and downwardAPI volumes, made from the objects
+ * handed in. No disk here: atomic_writer.c writes them.
  */
 #include "volumes_internal.h"
 
@@ -35,7 +35,8 @@ mode_t volumes_group_mode(mode_t mode, int64_t fs_group)
 }
 
 /* Takes data over. A later file of the same path wins. */
-static void payload_add(struct volumes_payload *payload, const char *path, char *data, size_t len, mode_t mode, int64_t uid)
+static void payload_add(struct volumes_payload *payload, const char *path, char *data, size_t len, mode_t mode,
+                        int64_t uid)
 {
     struct atomic_file file = {.path = NULL, .data = data, .len = len, .mode = mode, .uid = uid};
 
@@ -68,8 +69,8 @@ static int decode(const char *text, struct buf *bytes, struct err *err)
 }
 
 /* One key's bytes; 1 when the key is there, 0 when not. */
-static int object_bytes(const struct object_source *source, const struct json *object, const char *key, struct buf *bytes,
-                        struct err *err)
+static int object_bytes(const struct object_source *source, const struct json *object, const char *key,
+                        struct buf *bytes, struct err *err)
 {
     bool secret = streq(source->kind, "Secret");
     const struct json *text = json_member(json_get(object, "data", NULL), key);
@@ -133,7 +134,9 @@ static int add_object(struct volumes_payload *payload, const struct volumes_inpu
                                           streq(source->kind, "Secret") ? "secret" : "configmap", source->name);
     if (json_len(source->items) == 0) {
         r = add_all_keys(payload, source, object, "data", err);
-        return r == 0 && streq(source->kind, "ConfigMap") ? add_all_keys(payload, source, object, "binaryData", err) : r;
+        if (r == 0 && streq(source->kind, "ConfigMap"))
+            r = add_all_keys(payload, source, object, "binaryData", err);
+        return r;
     }
     json_each(item, source->items)
     {
@@ -208,8 +211,8 @@ static int64_t common_user(const struct json *pod)
     return common;
 }
 
-static int add_token(struct volumes_payload *payload, const struct volumes_input *input, const char *volume, size_t index,
-                     const struct json *source, mode_t default_mode, struct err *err)
+static int add_token(struct volumes_payload *payload, const struct volumes_input *input, const char *volume,
+                     size_t index, const struct json *source, mode_t default_mode, struct err *err)
 {
     CLEANUP(xfree) char *key = xasprintf("%s/%zu", volume, index);
     const char *token = input->tokens != NULL ? map_get(input->tokens, key) : NULL;

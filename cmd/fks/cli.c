@@ -91,7 +91,7 @@ static void describe_invalid(const struct json *status, struct buf *out)
             strv_add(&lines, line);
     }
     if (lines.n == 1)
-        buf_printf(out, ": %s", lines.items[0]);
+        buf_printf(out, ": %s\n", lines.items[0]);
     if (lines.n > 1) {
         buf_add_str(out, ": \n");
         for (size_t i = 0; i < lines.n; i++)

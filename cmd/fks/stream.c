@@ -108,7 +108,10 @@ static int connect_stream(struct cli *cli, const char *path, struct ws **ret, st
     if (err->http_status > 0 && json_parse(buf_text(&refusal), refusal.len, &status, &no_status) == 0) {
         int http_status = err->http_status;
         err_clear(err);
-        code = kube_status_error(status, http_status, err);
+        if (http_status == 400)
+            code = err_set(err, ERR_INVALID, "unable to upgrade connection: %s", json_str_or("", status, "message", NULL));
+        else
+            code = kube_status_error(status, http_status, err);
     }
     err_clear(&no_status);
     return code;
@@ -266,6 +269,10 @@ int stream_run(struct cli *cli, const struct stream_options *options, int *ret_e
             (void)fd_close(session.signals);
     }
     ws_close(ws);
+    if (code < 0 && session.status != NULL) { /* the verdict is in: how the connection ended does not matter */
+        err_clear(err);
+        code = 0;
+    }
     if (code == 0)
         code = read_status(session.status, ret_exit_code, err);
     json_free(session.status);

@@ -1,10 +1,11 @@
 /*
- * call.c: one unary gRPC call of the CRI over HTTP/2 without TLS on the runtime's unix socket. Packs the request, sets the
- * deadline on both ends, unpacks the answer. Which calls there are is told by runtime.c, images.c and streams.c.
+ * call.c: one unary gRPC call of the CRI over HTTP/2 without TLS on the runtime's unix socket. Packs the request,
+ * sets the deadline on both ends, unpacks the answer. Which calls there are is told by runtime.c, images.c and
+ * streams.c.
  *
- * Every call has a connection of its own, which costs less than a millisecond on a unix socket: libcurl 7.88 (Debian 12)
- * breaks the second call on a connection with "Error in the HTTP2 framing layer" when HTTP/2 is used by prior knowledge
- * (curl pull request 10643). It also keeps a pull of hours from holding up a stop.
+ * Every call has a connection of its own, which costs less than a millisecond on a unix socket: libcurl 7.88
+ * (Debian 12) breaks the second call on a connection with "Error in the HTTP2 framing layer" when HTTP/2 is used by
+ * prior knowledge (curl pull request 10643). It also keeps a pull of hours from holding up a stop.
  */
 #include "cri/runtime_internal.h"
 
@@ -58,7 +59,8 @@ struct cri *cri_free(struct cri *cri)
     return NULL;
 }
 
-static int unpack(const struct cri_method *method, const char *body, size_t len, ProtobufCMessage **ret, struct err *err)
+static int unpack(const struct cri_method *method, const char *body, size_t len, ProtobufCMessage **ret,
+                  struct err *err)
 {
     const char *bytes;
     size_t n;
@@ -110,8 +112,8 @@ static void on_answer(struct http_response *response, struct err *err, void *dat
         return;
     }
     cri_answer(call->method, buf_text(&response->body), response->body.len,
-               http_response_header(response, "grpc-status"), http_response_header(response, "grpc-message"), call->done,
-               call->data);
+               http_response_header(response, "grpc-status"), http_response_header(response, "grpc-message"),
+               call->done, call->data);
 }
 
 void cri_start(struct cri *cri, const struct cri_method *method, const ProtobufCMessage *request, int64_t timeout_ms,

@@ -1,6 +1,6 @@
 /*
- * encode.c: the plain structs of runtime.h as protobuf messages. Strings are borrowed; everything else lives in a scratch
- * that the caller frees once the message is packed.
+ * encode.c: the plain structs of runtime.h as protobuf messages. Strings are borrowed; everything else lives in a
+ * scratch that the caller frees once the message is packed.
  */
 #include "cri/runtime_internal.h"
 
@@ -211,7 +211,8 @@ static Runtime__V1__LinuxContainerSecurityContext *encode_container_security(str
     return context;
 }
 
-static void encode_envs(struct cri_scratch *scratch, const struct cri_pairs *envs, Runtime__V1__ContainerConfig *message)
+static void encode_envs(struct cri_scratch *scratch, const struct cri_pairs *envs,
+                        Runtime__V1__ContainerConfig *message)
 {
     message->envs = cri_scratch_alloc(scratch, envs->n, sizeof(*message->envs));
     message->n_envs = envs->n;

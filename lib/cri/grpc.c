@@ -1,6 +1,7 @@
 /*
- * grpc.c: gRPC's message frames and status trailers, nothing of HTTP and nothing of protobuf. The agent makes unary calls
- * only, so an answer is exactly one frame; compression is never offered, so a compressed frame is a broken answer.
+ * grpc.c: gRPC's message frames and status trailers, nothing of HTTP and nothing of protobuf. The agent makes unary
+ * calls only, so an answer is exactly one frame; compression is never offered, so a compressed frame is a broken
+ * answer.
  */
 #include "cri/grpc.h"
 
@@ -73,7 +74,15 @@ static enum err_code code_of(int64_t status)
     }
 }
 
-/* The text is for people, so one that is encoded wrongly is shown as it came; a newline would break a log line. */
+/* A line end would break a log line in two. */
+static void one_line(struct buf *text)
+{
+    for (size_t i = 0; i < text->len; i++)
+        if (text->data[i] == '\n' || text->data[i] == '\r')
+            text->data[i] = ' ';
+}
+
+/* The text is for people, so one that is encoded wrongly is shown as it came. */
 static void message_text(const char *message, struct buf *text)
 {
     CLEANUP(err_clear) struct err ignored = {0};
@@ -82,9 +91,7 @@ static void message_text(const char *message, struct buf *text)
         buf_clear(text);
         buf_add_str(text, message);
     }
-    for (size_t i = 0; i < text->len; i++)
-        if (text->data[i] == '\n' || text->data[i] == '\r')
-            text->data[i] = ' ';
+    one_line(text);
 }
 
 int grpc_status(const char *status, const char *message, struct err *err)
@@ -95,8 +102,11 @@ int grpc_status(const char *status, const char *message, struct err *err)
 
     if (status == NULL)
         return err_set(err, ERR_PARSE, "gRPC answer ends without a status");
-    if (parse_int(status, 0, 1000, &number, &bad_number) < 0)
-        return err_set(err, ERR_PARSE, "gRPC answer has status '%s'", status);
+    if (parse_int(status, 0, 1000, &number, &bad_number) < 0) {
+        buf_add_str(&text, status);
+        one_line(&text);
+        return err_set(err, ERR_PARSE, "gRPC answer has status '%s'", buf_text(&text));
+    }
     if (number == 0)
         return 0;
     if (message != NULL)

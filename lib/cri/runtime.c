@@ -74,8 +74,8 @@ static void deliver_status(const ProtobufCMessage *message, struct err *err, uni
     query->done(&status, err, query->data);
 }
 
-static const struct cri_method method_status = {"RuntimeService", "Status", &runtime__v1__status_response__descriptor,
-                                                deliver_status, status_abandon};
+static const struct cri_method method_status = {
+    "RuntimeService", "Status", &runtime__v1__status_response__descriptor, deliver_status, status_abandon};
 
 static void deliver_version(const ProtobufCMessage *message, struct err *err, union cri_done done, void *data UNUSED)
 {
@@ -94,8 +94,8 @@ static void deliver_version(const ProtobufCMessage *message, struct err *err, un
     (void)take(&query);
 }
 
-static const struct cri_method method_version = {"RuntimeService", "Version", &runtime__v1__version_response__descriptor,
-                                                 deliver_version, status_abandon};
+static const struct cri_method method_version = {
+    "RuntimeService", "Version", &runtime__v1__version_response__descriptor, deliver_version, status_abandon};
 
 void cri_status(struct cri *cri, cri_status_done *done, void *data)
 {
@@ -135,7 +135,8 @@ static const struct cri_method method_stop_sandbox = {
 static const struct cri_method method_remove_sandbox = {
     "RuntimeService", "RemovePodSandbox", &runtime__v1__empty_response__descriptor, cri_deliver_ok, NULL};
 
-static void sandbox_by_id(struct cri *cri, const struct cri_method *method, const char *id, cri_ok_done *done, void *data)
+static void sandbox_by_id(struct cri *cri, const struct cri_method *method, const char *id, cri_ok_done *done,
+                          void *data)
 {
     Runtime__V1__PodSandboxIdRequest request = RUNTIME__V1__POD_SANDBOX_ID_REQUEST__INIT;
 
@@ -243,7 +244,8 @@ static void deliver_container_id(const ProtobufCMessage *message, struct err *er
 }
 
 static const struct cri_method method_create_container = {
-    "RuntimeService", "CreateContainer", &runtime__v1__create_container_response__descriptor, deliver_container_id, NULL};
+    "RuntimeService", "CreateContainer", &runtime__v1__create_container_response__descriptor, deliver_container_id,
+    NULL};
 
 void cri_create_container(struct cri *cri, const char *sandbox_id, const struct cri_container_config *config,
                           const struct cri_sandbox_config *sandbox, cri_id_done *done, void *data)
@@ -318,7 +320,7 @@ void cri_update_resources(struct cri *cri, const char *id, const struct cri_reso
 /* A state that this version does not know is as good as CRI_UNKNOWN. */
 static enum cri_container_state container_state(Runtime__V1__ContainerState state)
 {
-    return state >= 0 && (int)state <= CRI_UNKNOWN ? (enum cri_container_state)state : CRI_UNKNOWN;
+    return (unsigned)state < CRI_UNKNOWN ? (enum cri_container_state)state : CRI_UNKNOWN;
 }
 
 static void deliver_containers(const ProtobufCMessage *message, struct err *err, union cri_done done, void *data)

@@ -2,9 +2,9 @@
  * runtime.h: the Container Runtime Interface (runtime.v1) in plain structs, asynchronous on a loop. gRPC runs over
  * h2c connections to the runtime's unix socket, one per call. protobuf types stay inside lib/cri.
  *
- * Every call takes a callback that runs exactly once, unless the client is freed first. err is set on failure: codes from
- * the gRPC status (5 ERR_NOT_FOUND, 6 ERR_EXISTS, 12 ERR_UNSUPPORTED, 4 ERR_TIMEOUT, 14 ERR_REFUSED, else ERR_INTERNAL).
- * Results are borrowed during the callback. Strings in configs are borrowed for the call.
+ * Every call takes a callback that runs exactly once, unless the client is freed first. err is set on failure:
+ * codes from the gRPC status (5 ERR_NOT_FOUND, 6 ERR_EXISTS, 12 ERR_UNSUPPORTED, 4 ERR_TIMEOUT, 14 ERR_REFUSED,
+ * else ERR_INTERNAL). Results are borrowed during the callback. Strings in configs are borrowed for the call.
  */
 #pragma once
 
@@ -94,7 +94,8 @@ struct cri_container {
     const char *id, *sandbox_id, *name, *image, *image_ref;
     uint32_t attempt;
     enum cri_container_state state;
-    int64_t created_ns, started_ns, finished_ns; /* started, finished, exit code, reason, message, log path: status only */
+    /* started, finished, exit code, reason, message, log path: status only */
+    int64_t created_ns, started_ns, finished_ns;
     int32_t exit_code;
     const char *reason, *message, *log_path;
     struct cri_pairs labels, annotations;
@@ -118,7 +119,8 @@ typedef void cri_id_done(const char *id, struct err *err, void *data); /* id NUL
 typedef void cri_ok_done(struct err *err, void *data);
 typedef void cri_sandboxes_done(const struct cri_sandbox *items, size_t n, struct err *err, void *data);
 typedef void cri_containers_done(const struct cri_container *items, size_t n, struct err *err, void *data);
-typedef void cri_image_done(const struct cri_image *image, struct err *err, void *data); /* image NULL without err: not there */
+/* image NULL without err: not there */
+typedef void cri_image_done(const struct cri_image *image, struct err *err, void *data);
 typedef void cri_images_done(const struct cri_image *items, size_t n, struct err *err, void *data);
 typedef void cri_stats_done(const struct cri_stats *items, size_t n, struct err *err, void *data);
 struct cri_status {
@@ -160,8 +162,10 @@ void cri_exec_sync(struct cri *cri, const char *id, const char *const *argv, int
 /* The URL of the runtime's stream server; argv for exec only. */
 void cri_exec_url(struct cri *cri, const char *id, const char *const *argv, bool tty, bool in, bool out, bool errout,
                   cri_id_done *done, void *data);
-void cri_attach_url(struct cri *cri, const char *id, bool tty, bool in, bool out, bool errout, cri_id_done *done, void *data);
-void cri_port_forward_url(struct cri *cri, const char *sandbox_id, const int32_t *ports, size_t n, cri_id_done *done, void *data);
+void cri_attach_url(struct cri *cri, const char *id, bool tty, bool in, bool out, bool errout, cri_id_done *done,
+                    void *data);
+void cri_port_forward_url(struct cri *cri, const char *sandbox_id, const int32_t *ports, size_t n,
+                          cri_id_done *done, void *data);
 
 void cri_image_status(struct cri *cri, const char *image, cri_image_done *done, void *data);
 struct cri_auth { const char *username, *password, *auth, *identity_token, *registry_token; };

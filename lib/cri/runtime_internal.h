@@ -12,7 +12,7 @@
 #include "cri.pb-c.h"
 #pragma GCC diagnostic ignored "-Wcast-qual" /* in the initialisers of the generated header */
 
-#define CRI_TIMEOUT_MS (2 * 60 * 1000)       /* sandbox and container operations, the kubelet's --runtime-request-timeout */
+#define CRI_TIMEOUT_MS (2 * 60 * 1000)       /* sandboxes and containers; the kubelet's default too */
 #define CRI_LIST_TIMEOUT_MS (10 * 1000)      /* what only reads the runtime's memory */
 #define CRI_PULL_TIMEOUT_MS (30 * 60 * 1000) /* a large image over a slow line */
 

@@ -1,6 +1,6 @@
 /*
- * streams.c: commands in containers. ExecSync runs one to its end (probes, hooks); the others only ask for the URL of the
- * runtime's stream server, to which the kubelet API hands the user's connection over.
+ * streams.c: commands in containers. ExecSync runs one to its end (probes, hooks); the others only ask for the URL
+ * of the runtime's stream server, to which the kubelet API hands the user's connection over.
  */
 #include "cri/runtime_internal.h"
 

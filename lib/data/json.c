@@ -1,7 +1,8 @@
 /*
- * json.c: JSON trees on jansson, the only file that includes it. A struct json is jansson's own node under our name, so
- * nothing is wrapped; jansson's allocation failures end the program as those of mem.h do. Texts that enter are checked
- * once here (UTF-8, no NUL), so jansson's own checks are skipped. Printing is in json_print.c.
+ * json.c: JSON trees on jansson, the only file that includes it. A struct json is jansson's own node under our
+ * name, so nothing is wrapped; jansson's allocation failures end the program as those of mem.h do. Texts that enter
+ * are checked once here (UTF-8, no NUL), so jansson's own checks are skipped. Parsing and printing are json_parse.c
+ * and json_print.c.
  */
 
 /* jansson's names that json.h uses for something of its own; therefore its header comes first */
@@ -32,12 +33,9 @@
 
 #include "data/json.h"
 
-#include <ctype.h>
-#include <errno.h>
 #include <math.h>
 #include <stdarg.h>
 
-#include "base/limits.h"
 #include "base/mem.h"
 #include "data/utf8.h"
 
@@ -63,110 +61,6 @@ static bool is_type(const struct json *node, jansson_type type)
 static struct json *changeable(const struct json *node)
 {
     return (struct json *)(uintptr_t)node;
-}
-
-/* --- parsing */
-
-static const char *skip_string(const char *p, const char *end)
-{
-    for (p++; p < end && *p != '"'; p++)
-        if (*p == '\\')
-            p++;
-    return p;
-}
-
-/* The end of the number at p; *ret_too_big: an integer outside int64. */
-static const char *skip_number(const char *p, const char *end, bool *ret_too_big)
-{
-    const char *start = p;
-    bool negative = *p == '-';
-    int64_t value = 0;
-    bool too_big = false;
-
-    for (p += negative; p < end && isdigit((unsigned char)*p); p++) {
-        int digit = *p - '0';
-        if (__builtin_mul_overflow(value, 10, &value) ||
-            __builtin_add_overflow(value, negative ? -digit : digit, &value))
-            too_big = true;
-    }
-    if (p < end && (*p == '.' || *p == 'e' || *p == 'E')) {
-        too_big = false;
-        while (p < end && (isdigit((unsigned char)*p) || strchr(".eE+-", *p) != NULL) && *p != '\0')
-            p++;
-    }
-    *ret_too_big = too_big;
-    return p > start ? p : start + 1;
-}
-
-/*
- * Looks for what jansson does not treat our way before it parses: its depth limit is larger, and it refuses integers that
- * int64 cannot hold, which get an exponent in the copy *ret_copy (left empty when there are none).
- */
-static int scan(const char *text, size_t len, struct buf *ret_copy, struct err *err)
-{
-    const char *end = text + len, *copied = text;
-    int depth = 0;
-
-    for (const char *p = text; p < end;) {
-        bool too_big = false;
-        switch (*p) {
-        case '"':
-            p = skip_string(p, end) + 1;
-            break;
-        case '\0': /* jansson takes one at the end for the end of the text */
-            return err_set(err, ERR_PARSE, "JSON text with a NUL byte at offset %zu", (size_t)(p - text));
-        case '[':
-        case '{':
-            if (++depth > LIMIT_JSON_DEPTH)
-                return err_set(err, ERR_TOO_BIG, "JSON is nested deeper than %d", LIMIT_JSON_DEPTH);
-            p++;
-            break;
-        case ']':
-        case '}':
-            depth--;
-            p++;
-            break;
-        case '-':
-        case '0' ... '9':
-            p = skip_number(p, end, &too_big);
-            if (too_big) {
-                buf_add(ret_copy, copied, (size_t)(p - copied));
-                buf_add_str(ret_copy, "e0");
-                copied = p;
-            }
-            break;
-        default:
-            p++;
-        }
-    }
-    if (copied > text)
-        buf_add(ret_copy, copied, (size_t)(end - copied));
-    return buf_check(ret_copy, "JSON text", err);
-}
-
-int json_parse(const char *text, size_t len, struct json **ret, struct err *err)
-{
-    CLEANUP(buf_done) struct buf copy = {0};
-    json_error_t error;
-
-    int r = scan(text, len, &copy, err);
-    if (r < 0)
-        return r;
-    if (copy.len > 0) {
-        text = copy.data;
-        len = copy.len;
-    }
-    struct json *node = json_loadb(text, len, JSON_DECODE_ANY, &error);
-    if (node == NULL) {
-        if (json_error_code(&error) == json_error_out_of_memory)
-            abort();
-        for (char *p = error.text; *p != '\0'; p++)
-            if (iscntrl((unsigned char)*p))
-                *p = ' ';
-        return err_set(err, ERR_PARSE, "JSON line %d, column %d: %s", error.line, error.column, error.text);
-    }
-    *ret = node;
-    return 0;
 }
 
 /* --- lifetime */

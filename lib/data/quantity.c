@@ -1,7 +1,7 @@
 /*
- * quantity.c: resource quantities by the grammar of k8s.io/apimachinery/pkg/api/resource: a signed decimal number, then a
- * binary or decimal suffix or a decimal exponent. The number is kept as a mantissa of at most 20 digits, scaled in 128
- * bits, and whatever falls off at the low end rounds the result up (away from zero).
+ * quantity.c: resource quantities by the grammar of k8s.io/apimachinery/pkg/api/resource: a signed decimal number,
+ * then a binary or decimal suffix or a decimal exponent. The number is kept as a mantissa of at most 20 digits,
+ * scaled in 128 bits, and whatever falls off at the low end rounds the result up (away from zero).
  */
 #include "data/quantity.h"
 
@@ -26,8 +26,9 @@ static const struct suffix {
     int decimal;
     int binary;
 } suffixes[] = {
-    {"", 0, 0},   {"n", -9, 0},  {"u", -6, 0},  {"m", -3, 0},  {"k", 3, 0},   {"M", 6, 0},   {"G", 9, 0},   {"T", 12, 0},
-    {"P", 15, 0}, {"E", 18, 0},  {"Ki", 0, 10}, {"Mi", 0, 20}, {"Gi", 0, 30}, {"Ti", 0, 40}, {"Pi", 0, 50}, {"Ei", 0, 60},
+    {"", 0, 0},    {"n", -9, 0},  {"u", -6, 0},  {"m", -3, 0},  {"k", 3, 0},   {"M", 6, 0},
+    {"G", 9, 0},   {"T", 12, 0},  {"P", 15, 0},  {"E", 18, 0},  {"Ki", 0, 10}, {"Mi", 0, 20},
+    {"Gi", 0, 30}, {"Ti", 0, 40}, {"Pi", 0, 50}, {"Ei", 0, 60},
 };
 
 static int bad_quantity(const char *text, struct err *err)

@@ -1,6 +1,6 @@
 /*
- * real.c: shortest round-trip text of a double, by trying precisions until strtod gives the same value back. Reals are
- * rare in Kubernetes objects, so the simple search is fast enough.
+ * real.c: shortest round-trip text of a double, by trying precisions until strtod gives the same value back. Reals
+ * are rare in Kubernetes objects, so the simple search is fast enough.
  */
 #include "data/real.h"
 

@@ -1,7 +1,8 @@
 /*
- * yaml.c: YAML streams to JSON trees: libyaml's events, read by recursive descent. Anchors are kept as trees and copied at
- * each alias, merge keys are resolved in place, in the order of the document (as Go's yaml.v2 does). What aliases expand
- * to counts against the limits, so a small text cannot become a huge tree. Printing is in yaml_print.c.
+ * yaml.c: YAML streams to JSON trees: libyaml's events, read by recursive descent. Anchors are kept as trees and
+ * copied at each alias, merge keys are resolved in place, in the order of the document (as Go's yaml.v2 does). What
+ * aliases expand to counts against the limits, so a small text cannot become a huge tree. Printing is in
+ * yaml_print.c.
  */
 #include "data/yaml.h"
 
@@ -153,7 +154,8 @@ static int tagged_tree(const struct reader *reader, const char *tag, const char 
         return 0;
     }
     if ((streq(tag, YAML_INT_TAG) && kind == YAML_INT) || (streq(tag, YAML_BOOL_TAG) && kind == YAML_BOOL) ||
-        (streq(tag, YAML_NULL_TAG) && kind == YAML_NULL) || (streq(tag, YAML_TIMESTAMP_TAG) && kind == YAML_TIMESTAMP) ||
+        (streq(tag, YAML_NULL_TAG) && kind == YAML_NULL) ||
+        (streq(tag, YAML_TIMESTAMP_TAG) && kind == YAML_TIMESTAMP) ||
         (streq(tag, YAML_FLOAT_TAG) && (kind == YAML_REAL || kind == YAML_INT)))
         return scalar_tree(reader, scalar, text, ret, err);
     return err_set(err, ERR_PARSE, "yaml: line %zu: cannot decode '%.40s' as a !!%s",
@@ -239,7 +241,8 @@ static bool is_merge_key(const yaml_event_t *event)
 {
     if (event->type != YAML_SCALAR_EVENT || !streq((const char *)event->data.scalar.value, "<<"))
         return false;
-    return event->data.scalar.plain_implicit || streq((const char *)event->data.scalar.tag, "tag:yaml.org,2002:merge");
+    return event->data.scalar.plain_implicit ||
+           streq((const char *)event->data.scalar.tag, "tag:yaml.org,2002:merge");
 }
 
 static bool copy_members(struct json *object, const struct json *from)

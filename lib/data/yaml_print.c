@@ -25,7 +25,8 @@ static void emit_scalar(yaml_emitter_t *emitter, const char *text, yaml_scalar_s
     yaml_event_t event;
 
     emit(emitter, &event,
-         yaml_scalar_event_initialize(&event, NULL, NULL, (const unsigned char *)text, (int)strlen(text), 1, 1, style));
+         yaml_scalar_event_initialize(&event, NULL, NULL, (const unsigned char *)text, (int)strlen(text), 1, 1,
+                                      style));
 }
 
 static void emit_string(yaml_emitter_t *emitter, const char *text)
@@ -60,8 +61,8 @@ static bool is_letter(uint32_t c)
 {
     if (c < 0x80)
         return isalpha((int)c);
-    return c >= 0xC0 && !(c >= 0x2000 && c <= 0x2BFF) && !(c >= 0xFE00 && c <= 0xFE0F) && !(c >= 0xFFF0 && c <= 0xFFFF) &&
-           !(c >= 0x1F000 && c <= 0x1FBFF);
+    return c >= 0xC0 && !(c >= 0x2000 && c <= 0x2BFF) && !(c >= 0xFE00 && c <= 0xFE0F) &&
+           !(c >= 0xFFF0 && c <= 0xFFFF) && !(c >= 0x1F000 && c <= 0x1FBFF);
 }
 
 struct number {

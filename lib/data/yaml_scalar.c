@@ -1,6 +1,7 @@
 /*
- * yaml_scalar.c: implicit types of plain scalars as Go's yaml.v2 sees them, which every Kubernetes tool uses: the YAML 1.1
- * booleans, null, integers in base 2, 8, 10 and 16 with underscores, floats, and timestamps (https://yaml.org/type/).
+ * yaml_scalar.c: implicit types of plain scalars as Go's yaml.v2 sees them, which every Kubernetes tool uses: the
+ * YAML 1.1 booleans, null, integers in base 2, 8, 10 and 16 with underscores, floats, and timestamps
+ * (https://yaml.org/type/).
  */
 #include "data/yaml_scalar.h"
 
@@ -144,7 +145,8 @@ static bool is_date(const char **p)
             return false;
         year = year * 10 + (**p - '0');
     }
-    if (*(*p)++ != '-' || !read_part(p, 12, &month) || month < 1 || *(*p)++ != '-' || !read_part(p, 31, &day) || day < 1)
+    if (*(*p)++ != '-' || !read_part(p, 12, &month) || month < 1 || *(*p)++ != '-' || !read_part(p, 31, &day) ||
+        day < 1)
         return false;
     bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
     return day <= days[month - 1] + (month == 2 && leap);
@@ -162,7 +164,8 @@ static bool is_timestamp(const char *p)
     if (!with_zone && *p != ' ')
         return false;
     p++;
-    if (!read_part(&p, 23, &part) || *p++ != ':' || !read_part(&p, 59, &part) || *p++ != ':' || !read_part(&p, 59, &part))
+    if (!read_part(&p, 23, &part) || *p++ != ':' || !read_part(&p, 59, &part) || *p++ != ':' ||
+        !read_part(&p, 59, &part))
         return false;
     if ((*p == '.' || *p == ',') && isdigit((unsigned char)p[1]))
         p = skip_digits(p + 1);

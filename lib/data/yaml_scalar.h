@@ -1,6 +1,6 @@
 /*
- * yaml_scalar.h: what an unquoted YAML 1.1 scalar means. Private to yaml.c and yaml_print.c: the reader needs the value,
- * the printer needs to know which strings must be quoted to stay strings.
+ * yaml_scalar.h: what an unquoted YAML 1.1 scalar means. Private to yaml.c and yaml_print.c: the reader needs the
+ * value, the printer needs to know which strings must be quoted to stay strings.
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /*
- * match.c: the decision at admission: is this pod for a profile, and for which. Runs on every pod that is created, so it
- * allocates nothing.
+ * match.c: the decision at admission: is this pod for a profile, and for which. Runs on every pod that is created,
+ * so it allocates nothing.
  */
 #include "fargate/match.h"
 
@@ -15,7 +15,8 @@ static const char *next_character(const char *p)
     return p;
 }
 
-/* On a mismatch only the last star takes one character more: what an earlier one took is as good as any other choice. */
+/* On a mismatch only the last star takes one character more: what an earlier one took is as good as any other
+ * choice. */
 bool fargate_glob(const char *pattern, const char *text)
 {
     const char *star = NULL, *retry = NULL;
@@ -60,7 +61,8 @@ static bool label_matches(const struct fargate_label *wanted, const struct json 
     return false;
 }
 
-static bool selector_matches(const struct fargate_selector *selector, const char *namespace, const struct json *labels)
+static bool selector_matches(const struct fargate_selector *selector, const char *namespace,
+                             const struct json *labels)
 {
     if (!fargate_glob(selector->namespace, namespace))
         return false;

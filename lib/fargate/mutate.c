@@ -25,8 +25,8 @@ static void set_string(struct json *patch, const struct json *parent, const char
 }
 
 /* A map under `parent` that is not there yet is added whole. */
-static void set_in_map(struct json *patch, const struct json *parent, const char *parent_pointer, const char *map_name,
-                       const char *key, const char *value)
+static void set_in_map(struct json *patch, const struct json *parent, const char *parent_pointer,
+                       const char *map_name, const char *key, const char *value)
 {
     const struct json *map = json_member(parent, map_name);
     CLEANUP(buf_done) struct buf pointer = {0};
@@ -40,8 +40,8 @@ static void set_in_map(struct json *patch, const struct json *parent, const char
 }
 
 /*
- * Both fields: the API server's Priority plugin has written spec.priority: 0 by the time webhooks run, and refuses a class
- * whose value differs. It refuses a preemption policy other than the class's in the same way.
+ * Both fields: the API server's Priority plugin has written spec.priority: 0 by the time webhooks run, and refuses
+ * a class whose value differs. It refuses a preemption policy other than the class's in the same way.
  */
 static void set_priority(struct json *patch, const struct json *spec)
 {

@@ -1,7 +1,7 @@
 /*
- * profile.c: FargateProfile objects checked and read. The CLI, the webhook's /validate and its file loader all ask here, so
- * a profile that one of them takes, all of them take. What the cluster's schema (the CRD) checks too is checked again,
- * because files do not pass it.
+ * profile.c: FargateProfile objects checked and read. The CLI, the webhook's /validate and its file loader all ask
+ * here, so a profile that one of them takes, all of them take. What the cluster's schema (the CRD) checks too is
+ * checked again, because files do not pass it.
  */
 #include "fargate/profile.h"
 
@@ -83,7 +83,8 @@ static void check_name(const struct json *object, struct strv *reasons)
         strv_add(reasons, "metadata.name must not be empty");
     else if (!is_dns_label(name))
         strv_addf(reasons,
-                  "metadata.name '%.80s' must consist of lower case letters, digits and '-', begin and end with a letter or "
+                  "metadata.name '%.80s' must consist of lower case letters, digits and '-', begin and end with a "
+                  "letter or "
                   "digit, and have at most 63 characters",
                   name);
     else if (starts_with(name, "eks-"))
@@ -105,11 +106,13 @@ static void check_labels(const struct json *labels, size_t index, struct strv *r
     while (json_next(labels, &position, &key, &value)) {
         const char *text = json_string_value(value);
         if (!is_label_key_pattern(key))
-            strv_addf(reasons, "spec.selectors[%zu].labels: '%.80s' is no label key (* and ? are allowed)", index, key);
+            strv_addf(reasons, "spec.selectors[%zu].labels: '%.80s' is no label key (* and ? are allowed)", index,
+                      key);
         if (text == NULL)
             strv_addf(reasons, "spec.selectors[%zu].labels: the value of '%.80s' must be a string", index, key);
         else if (!is_label_value_pattern(text))
-            strv_addf(reasons, "spec.selectors[%zu].labels: '%.80s' is no label value (* and ? are allowed)", index, text);
+            strv_addf(reasons, "spec.selectors[%zu].labels: '%.80s' is no label value (* and ? are allowed)", index,
+                      text);
     }
 }
 

@@ -1,6 +1,6 @@
 /*
- * size.c: from what a pod asks for to the machine it gets. The sum follows Kubernetes' own rule for scheduling (KEP-753
- * for sidecars, KEP-2837 for requests of the whole pod), the rounding is Fargate's table.
+ * size.c: from what a pod asks for to the machine it gets. The sum follows Kubernetes' own rule for scheduling
+ * (KEP-753 for sidecars, KEP-2837 for requests of the whole pod), the rounding is Fargate's table.
  */
 #include "fargate/size.h"
 
@@ -64,8 +64,8 @@ static int read_quantity(const struct json *value, const struct resource *resour
 }
 
 /* The request, else the limit, else 0; *ret_given: one of them is there. */
-static int read_amount(const struct json *requirements, const struct resource *resource, int64_t *ret, bool *ret_given,
-                       struct err *err)
+static int read_amount(const struct json *requirements, const struct resource *resource, int64_t *ret,
+                       bool *ret_given, struct err *err)
 {
     const struct json *value = json_get(requirements, "requests", resource->name, NULL);
 
@@ -83,7 +83,8 @@ static int add(int64_t *sum, int64_t amount, const struct resource *resource, st
     return 0;
 }
 
-static int read_container(const struct json *container, const struct resource *resource, int64_t *ret, struct err *err)
+static int read_container(const struct json *container, const struct resource *resource, int64_t *ret,
+                          struct err *err)
 {
     bool given;
     int r = read_amount(json_get(container, "resources", NULL), resource, ret, &given, err);

@@ -1,6 +1,6 @@
 /*
- * support.c: what Fargate refuses, found in the pod alone. Reasons that need other objects (a claim that is not bound) are
- * the scheduler's to find.
+ * support.c: what Fargate refuses, found in the pod alone. Reasons that need other objects (a claim that is not
+ * bound) are the scheduler's to find.
  */
 #include "fargate/support.h"
 
@@ -10,8 +10,8 @@
 static const char *const container_lists[] = {"initContainers", "containers"};
 
 /*
- * What a container runtime gives every container anyway. Adding one of these back after `drop: [ALL]` is common (CoreDNS
- * does so with NET_BIND_SERVICE, and runs on Fargate).
+ * What a container runtime gives every container anyway. Adding one of these back after `drop: [ALL]` is common
+ * (CoreDNS does so with NET_BIND_SERVICE, and runs on Fargate).
  */
 static const char *const usual_capabilities[] = {
     "AUDIT_WRITE", "CHOWN",   "DAC_OVERRIDE", "FOWNER",  "FSETID", "KILL",   "MKNOD",

@@ -125,6 +125,7 @@ int kube_client_new(struct loop *loop, const struct kube_config *config, const c
                 .insecure = config->insecure},
         .proxy = config->proxy_url,
         .user_agent = user_agent,
+        .light = loop == NULL,
     };
     if (http_client_new(client->loop, &options, &client->http, err) < 0)
         return (int)err->code;

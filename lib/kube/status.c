@@ -128,12 +128,12 @@ int kube_answer_error(int http_status, const char *body, size_t len, const char 
             result = err_set(err, generic[i].code, "%s%s", generic[i].message, resource);
     }
     if (result == 0 && http_status >= 500)
-        result = err_set(err, ERR_INTERNAL, "an error on the server (\"%.*s\") has prevented the request from succeeding%s",
-                         shown > 0 ? shown : 7, shown > 0 ? text.p : "unknown", resource);
+        result = err_set(err, ERR_INTERNAL,
+                         "an error on the server (\"%.*s\") has prevented the request from succeeding%s", shown > 0 ? shown : 7, shown > 0 ? text.p : "unknown", resource);
     if (result == 0) {
         reason = "Unknown";
-        result = err_set(err, ERR_INVALID, "the server responded with the status code %d but did not return more information%s",
-                         http_status, resource);
+        result = err_set(err, ERR_INVALID,
+                         "the server responded with the status code %d but did not return more information%s", http_status, resource);
     }
     err->reason = xstrdup(reason);
     err->http_status = http_status;

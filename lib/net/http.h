@@ -1,6 +1,6 @@
 /*
  * http.h: HTTP client over libcurl's multi interface, driven by a loop. HTTP/2 where TLS negotiates it, many requests on
- * one connection; h2c with prior knowledge over a unix socket for gRPC. Only http.c includes curl.
+ * one connection; h2c with prior knowledge over a unix socket for gRPC. Only http_curl.c includes curl.
  *
  * Two ways to use one client: http_start() with a callback (daemons), or http_perform(), which turns the client's loop
  * until this request is done (command line; other requests of the client go on meanwhile).
@@ -28,6 +28,8 @@ struct http_client_options {
     const char *proxy;       /* proxy URL, "" for none, NULL for the environment's */
     const char *user_agent;
     int64_t connect_timeout_ms; /* 0: 10 s */
+    bool light; /* command lines: HTTP/1.1 without libcurl, which takes longer to load than a request takes; looks names up
+                   in a blocking way. Without effect where libcurl is needed: h2c, unix socket, proxy. */
 };
 
 struct http_client;

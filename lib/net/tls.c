@@ -296,6 +296,11 @@ bool tls_has_pending(const struct tls *tls)
     return SSL_has_pending(tls->ssl) == 1;
 }
 
+long tls_verify_result(const struct tls *tls)
+{
+    return SSL_get_verify_result(tls->ssl);
+}
+
 void tls_shutdown(struct tls *tls)
 {
     if (tls->failed || !SSL_is_init_finished(tls->ssl))

@@ -105,8 +105,10 @@ static int from_tls(struct ws *ws, int result, size_t n, size_t *ret_n)
 static int read_bytes(struct ws *ws, void *data, size_t len, size_t *ret_n, struct err *err)
 {
     size_t n = 0;
-    if (ws->tls != NULL)
-        return from_tls(ws, tls_read(ws->tls, data, len, &n, err), n, ret_n);
+    if (ws->tls != NULL) {
+        int got_tls = tls_read(ws->tls, data, len, &n, err); /* before n is passed on */
+        return from_tls(ws, got_tls, n, ret_n);
+    }
     ssize_t got = recv(ws->fd, data, len, 0);
     if (got > 0) {
         *ret_n = (size_t)got;
@@ -122,7 +124,8 @@ static int write_bytes(struct ws *ws, const void *data, size_t len, size_t *ret_
 {
     size_t n = 0;
     if (ws->tls != NULL) {
-        int result = from_tls(ws, tls_write(ws->tls, data, len, &n, err), n, ret_n);
+        int written = tls_write(ws->tls, data, len, &n, err); /* before n is passed on */
+        int result = from_tls(ws, written, n, ret_n);
         return result == 2 ? err_set(err, ERR_IO, "writing to the WebSocket: the connection was closed") : result;
     }
     ssize_t sent = send(ws->fd, data, len, MSG_NOSIGNAL);
@@ -502,7 +505,7 @@ static int frame_failure(struct ws *ws, int result, const char *what, struct err
 {
     if (ws->failed.code != 0)
         return err_set(err, ws->failed.code, "%s", err_text(&ws->failed));
-    return err_set(err, result == WSLAY_ERR_NOMEM ? ERR_TOO_BIG : ERR_PARSE, "%s: WebSocket protocol error %d", what, result);
+    return err_set(err, ERR_PARSE, "%s: WebSocket protocol error %d", what, result);
 }
 
 /* Reads what is there; answers pings and closes on the way. */

@@ -68,13 +68,11 @@ def main():
     parser.add_argument("--busybox")
     parser.add_argument("--user")
     parser.add_argument("--entrypoint", action="append")
-    # the words after --command belong to the image, options of ours come before it
+    # everything after --command belongs to the image
     words, command = sys.argv[1:], None
     if "--command" in words:
         at = words.index("--command")
-        rest = words[at + 1:]
-        cut = rest.index("--file") if "--file" in rest else len(rest)
-        command, words = rest[:cut], words[:at] + rest[cut:]
+        command, words = words[at + 1:], words[:at]
     args = parser.parse_args(words)
 
     entries = {}

@@ -1,7 +1,8 @@
 /*
- * bench_admission.c: nanoseconds of the admission decision on a review of a realistic pod (about 4 KB): the whole pure call
- * (bytes in, bytes out), and inside it match and mutate alone. Prints the medians of many short runs; asserts nothing.
- *     bench_admission [PROFILES]     how many profiles do not match before the one that does (default 20)
+ * bench_admission.c: nanoseconds of the admission decision on a review of a realistic pod (about 4 KB): the whole
+ * pure call (bytes in, bytes out), and inside it match and mutate alone. Prints the medians of many short runs;
+ * asserts nothing. bench_admission [PROFILES]     how many profiles do not match before the one that does (default
+ * 20)
  */
 #include <stdio.h>
 #include <time.h>
@@ -30,40 +31,44 @@ static int64_t now_ns(void)
 static struct json *make_container(const char *name)
 {
     struct json *container = json_build(
-        "{s:s, s:s, s:[s, s], s:{s:{s:s, s:s}, s:{s:s, s:s}}, s:s, s:s, s:s, s:{s:b, s:b, s:{s:[s]}}}", "name", name, "image",
-        "registry.example.com/shop/checkout-service:2026.11.20-4f9c2ab", "args", "--config=/etc/checkout/config.yaml",
-        "--log-format=json", "resources", "requests", "cpu", "250m", "memory", "512Mi", "limits", "cpu", "250m", "memory",
-        "512Mi", "terminationMessagePath", "/dev/termination-log", "terminationMessagePolicy", "File", "imagePullPolicy",
-        "IfNotPresent", "securityContext", "runAsNonRoot", 1, "readOnlyRootFilesystem", 1, "capabilities", "drop", "ALL");
+        "{s:s, s:s, s:[s, s], s:{s:{s:s, s:s}, s:{s:s, s:s}}, s:s, s:s, s:s, s:{s:b, s:b, s:{s:[s]}}}", "name",
+        name, "image", "registry.example.com/shop/checkout-service:2026.11.20-4f9c2ab", "args",
+        "--config=/etc/checkout/config.yaml", "--log-format=json", "resources", "requests", "cpu", "250m", "memory",
+        "512Mi", "limits", "cpu", "250m", "memory", "512Mi", "terminationMessagePath", "/dev/termination-log",
+        "terminationMessagePolicy", "File", "imagePullPolicy", "IfNotPresent", "securityContext", "runAsNonRoot", 1,
+        "readOnlyRootFilesystem", 1, "capabilities", "drop", "ALL");
     struct json *variables = json_new_array();
 
     for (int i = 0; i < 6; i++) {
         CLEANUP(xfree) char *variable = xasprintf("CHECKOUT_SETTING_%d", i);
-        json_push(variables, json_build("{s:s, s:s}", "name", variable, "value", "https://payments.internal.example.com/v2"));
+        json_push(variables,
+                  json_build("{s:s, s:s}", "name", variable, "value", "https://payments.internal.example.com/v2"));
     }
     json_set(container, "env", variables);
     json_set(container, "volumeMounts",
-             json_build("[{s:s, s:s}, {s:s, s:b, s:s}]", "name", "config", "mountPath", "/etc/checkout", "name", "token",
-                        "readOnly", 1, "mountPath", "/var/run/secrets/kubernetes.io/serviceaccount"));
+             json_build("[{s:s, s:s}, {s:s, s:b, s:s}]", "name", "config", "mountPath", "/etc/checkout", "name",
+                        "token", "readOnly", 1, "mountPath", "/var/run/secrets/kubernetes.io/serviceaccount"));
     return container;
 }
 
 static struct json *make_pod(void)
 {
     struct json *pod = json_build(
-        "{s:s, s:s, s:{s:s, s:s, s:{s:s, s:s, s:s, s:s}, s:{s:s, s:s}, s:[{s:s, s:s, s:s, s:s, s:b}]}, s:{}}", "kind", "Pod",
-        "apiVersion", "v1", "metadata", "generateName", "checkout-5d9c7b8f6d-", "namespace", "shop", "labels", "app",
-        "checkout", "tier", "backend", "app.kubernetes.io/part-of", "shop", "pod-template-hash", "5d9c7b8f6d", "annotations",
-        "prometheus.io/scrape", "true", "prometheus.io/port", "9102", "ownerReferences", "apiVersion", "apps/v1", "kind",
-        "ReplicaSet", "name", "checkout-5d9c7b8f6d", "uid", "6a6b6e5c-8b76-4b0e-a6f4-0f2d5d6c7b8a", "controller", 1, "spec");
+        "{s:s, s:s, s:{s:s, s:s, s:{s:s, s:s, s:s, s:s}, s:{s:s, s:s}, s:[{s:s, s:s, s:s, s:s, s:b}]}, s:{}}",
+        "kind", "Pod", "apiVersion", "v1", "metadata", "generateName", "checkout-5d9c7b8f6d-", "namespace", "shop",
+        "labels", "app", "checkout", "tier", "backend", "app.kubernetes.io/part-of", "shop", "pod-template-hash",
+        "5d9c7b8f6d", "annotations", "prometheus.io/scrape", "true", "prometheus.io/port", "9102",
+        "ownerReferences", "apiVersion", "apps/v1", "kind", "ReplicaSet", "name", "checkout-5d9c7b8f6d", "uid",
+        "6a6b6e5c-8b76-4b0e-a6f4-0f2d5d6c7b8a", "controller", 1, "spec");
     struct json *spec = json_edit(pod, "spec", NULL);
 
     json_set(spec, "containers", json_new_array());
     json_push(json_edit(spec, "containers", NULL), make_container("checkout"));
     json_push(json_edit(spec, "containers", NULL), make_container("metrics"));
-    json_set(spec, "volumes", json_build("[{s:s, s:{s:s, s:i}}, {s:s, s:{s:[{s:{s:i, s:s}}]}}]", "name", "config", "configMap",
-                                         "name", "checkout-config", "defaultMode", 420, "name", "token", "projected", "sources",
-                                         "serviceAccountToken", "expirationSeconds", 3607, "path", "token"));
+    json_set(spec, "volumes",
+             json_build("[{s:s, s:{s:s, s:i}}, {s:s, s:{s:[{s:{s:i, s:s}}]}}]", "name", "config", "configMap",
+                        "name", "checkout-config", "defaultMode", 420, "name", "token", "projected", "sources",
+                        "serviceAccountToken", "expirationSeconds", 3607, "path", "token"));
     json_set_str(spec, "schedulerName", "default-scheduler");
     json_set_str(spec, "restartPolicy", "Always");
     json_set_str(spec, "serviceAccountName", "checkout");
@@ -74,12 +79,13 @@ static struct json *make_pod(void)
 
 static struct json *make_review(void)
 {
-    return json_build("{s:s, s:s, s:{s:s, s:{s:s, s:s, s:s}, s:{s:s, s:s, s:s}, s:s, s:s, s:{s:s, s:[s, s]}, s:o, s:n, s:b}}",
-                      "kind", "AdmissionReview", "apiVersion", "admission.k8s.io/v1", "request", "uid",
-                      "705ab4f5-6393-11e8-b7cc-42010a800002", "kind", "group", "", "version", "v1", "kind", "Pod", "resource",
-                      "group", "", "version", "v1", "resource", "pods", "namespace", "shop", "operation", "CREATE", "userInfo",
-                      "username", "system:serviceaccount:kube-system:replicaset-controller", "groups",
-                      "system:serviceaccounts", "system:authenticated", "object", make_pod(), "oldObject", "dryRun", 0);
+    return json_build(
+        "{s:s, s:s, s:{s:s, s:{s:s, s:s, s:s}, s:{s:s, s:s, s:s}, s:s, s:s, s:{s:s, s:[s, s]}, s:o, s:n, s:b}}",
+        "kind", "AdmissionReview", "apiVersion", "admission.k8s.io/v1", "request", "uid",
+        "705ab4f5-6393-11e8-b7cc-42010a800002", "kind", "group", "", "version", "v1", "kind", "Pod", "resource",
+        "group", "", "version", "v1", "resource", "pods", "namespace", "shop", "operation", "CREATE", "userInfo",
+        "username", "system:serviceaccount:kube-system:replicaset-controller", "groups", "system:serviceaccounts",
+        "system:authenticated", "object", make_pod(), "oldObject", "dryRun", 0);
 }
 
 static struct fargate_profiles *make_profiles(size_t n_others)
@@ -89,10 +95,11 @@ static struct fargate_profiles *make_profiles(size_t n_others)
     for (size_t i = 0; i <= n_others; i++) {
         CLEANUP(err_clear) struct err err = {0};
         CLEANUP(xfree) char *name = i < n_others ? xasprintf("other-%zu", i) : xstrdup("zz-shop");
-        CLEANUP(json_free) struct json *object =
-            json_build("{s:{s:s}, s:{s:[{s:s, s:{s:s}}, {s:s, s:{s:s, s:s}}]}}", "metadata", "name", name, "spec", "selectors",
-                       "namespace", i < n_others ? "team-*-prod" : "sh*", "labels", "app", "checkout*", "namespace", "shop",
-                       "labels", "tier", "frontend", "app", "*");
+        CLEANUP(json_free)
+        struct json *object =
+            json_build("{s:{s:s}, s:{s:[{s:s, s:{s:s}}, {s:s, s:{s:s, s:s}}]}}", "metadata", "name", name, "spec",
+                       "selectors", "namespace", i < n_others ? "team-*-prod" : "sh*", "labels", "app", "checkout*",
+                       "namespace", "shop", "labels", "tier", "frontend", "app", "*");
         if (fargate_profile_read(object, &items[i], &err) < 0)
             abort();
     }
@@ -148,7 +155,8 @@ static void measure(const char *name, void (*run)(const struct bench *), const s
         times[i] = (now_ns() - start) / CALLS_PER_RUN;
     }
     qsort(times, RUNS, sizeof(times[0]), compare);
-    printf("%-28s median %7lld ns   p99 %7lld ns\n", name, (long long)times[RUNS / 2], (long long)times[RUNS * 99 / 100]);
+    printf("%-28s median %7lld ns   p99 %7lld ns\n", name, (long long)times[RUNS / 2],
+           (long long)times[RUNS * 99 / 100]);
 }
 
 int main(int argc, char **argv)

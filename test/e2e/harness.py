@@ -304,9 +304,9 @@ def machine(home):
     """{kind: set of lines} of what creating a cluster can leave on this machine."""
     mounts = {line.split(" ")[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()}
     rules = {line for line in output("iptables-save").splitlines() if line.startswith("-")}
-    cgroups = {path for path in below("/sys/fs/cgroup", 3) if re.search(r"/(fks|k8s|kubepods|containerd)[^/]*", path)}
+    cgroups = set(below("/sys/fs/cgroup", 3))
     folders = ["/run/fks", "/run/netns", "/run/containerd", "/run/runc", "/var/lib/cni", "/var/lib/containerd", "/var/lib/kubelet",
-               "/var/log/pods", "/var/log/containers", "/opt/containerd", "/run/systemd/resolve"]
+               "/var/log/pods", "/var/log/containers", "/opt/containerd", "/run/cni"]
     return {
         "processes": our_processes(home),
         "mounts": mounts,
@@ -320,14 +320,27 @@ def machine(home):
     }
 
 
-def left_over(before, after, others=()):
-    """What is new, but for what belongs to clusters with these numbers, which run beside."""
-    def foreign(line):
-        return any(re.search(rf"\bfks{n}\b|/run/fks/{n}\b|\b10\.201\.{n}\.|/fks{n}-h|\b10\.{202 + n // 16}\.{n % 16 * 16}\.", line)
-                   for n in others)
+def marks(home):
+    """What the names of things carry that belong to this home's clusters, as far as they are running now: a pattern."""
+    found = [re.escape(str(home.folder))]
+    for path in home.fks_home.glob("clusters/*/cluster.json"):
+        n = json.loads(path.read_text())["number"]
+        found += [rf"\bfks{n}\b", rf"/run/fks/{n}\b", rf"\b10\.201\.{n}\.", rf"\b10\.{202 + n // 16}\.{n % 16 * 16}\."]
+        for task in Path(f"/run/fks/{n}").glob("h*/containerd/io.containerd.runtime.v2.task/*/*"):
+            found.append(task.name)
+            try:
+                found.append(re.escape((task / "address").read_text().rpartition("/")[2]))  # the shim's socket, /run/containerd/s/...
+                pod = json.loads((task / "config.json").read_text())["annotations"]
+                found += [value for key, value in pod.items() if key.endswith("sandbox-uid")]
+            except (OSError, LookupError, ValueError):
+                continue
+    return re.compile("|".join(found))
 
-    return {kind: sorted(line for line in lines - before[kind] if not foreign(line)) for kind, lines in after.items()
-            if any(not foreign(line) for line in lines - before[kind])}
+
+def left_over(before, after, ours):
+    """What is new and ours, since others use this machine at the same time; processes() knows its own."""
+    new = {kind: sorted(line for line in lines - before[kind] if kind == "processes" or ours.search(line)) for kind, lines in after.items()}
+    return {kind: lines for kind, lines in new.items() if lines}
 
 
 def kill_hard(pid):

@@ -68,7 +68,7 @@ def count(cluster, check):
 @pytest.mark.parametrize("victim", VICTIMS)
 def test_kill(cluster, collector, victim):
     host, port = collector.server_address
-    command = f"wget -q -T 20 -O /dev/null http://{host}:{port}/$UID_OF_POD; exec sleep 3600"
+    command = f"timeout 20 wget -q -O /dev/null http://{host}:{port}/$UID_OF_POD; exec sleep 3600"
     env = [{"name": "UID_OF_POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}}]
     cluster.ready("default", 0, "app=victims")
     cluster.fks.apply(deployment("victims", 0, command=command, env=env))

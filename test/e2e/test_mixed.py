@@ -100,7 +100,7 @@ def test_ordinary_node(cluster, plain):
         assert ordinary["spec"]["nodeName"].startswith("ng-")
         assert serverless["spec"]["nodeName"].startswith("fargate-ip-")
         for client, where, server in (("serverless-client", "default", f"ordinary.{plain}"), ("ordinary-client", plain, "serverless.default")):
-            page = eventually(lambda: cluster.fks.ok("exec", client, "-n", where, "--", "wget", "-q", "-T", "3", "-O", "-", f"http://{server}/"), 30)
+            page = eventually(lambda: cluster.fks.ok("exec", client, "-n", where, "--", "timeout", "3", "wget", "-q", "-O", "-", f"http://{server}/"), 30)
             assert "This page comes from" in page
         assert cluster.fks.ok("logs", "ordinary-client", "-n", plain) == ""
         # a Fargate pod never lands on the ordinary node, nor the other way round

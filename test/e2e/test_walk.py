@@ -250,7 +250,7 @@ def test_exec_terminal(cluster, talker, tool):
 def test_service_by_name(cluster, dev, web, run_pod):
     item = run_pod(pod("client", command="sleep 3600"))
     assert is_ready(item)
-    page = eventually(lambda: cluster.fks.ok("exec", "client", "--", "wget", "-q", "-T", "3", "-O", "-", "http://web.dev.svc.cluster.local/"))
+    page = eventually(lambda: cluster.fks.ok("exec", "client", "--", "timeout", "3", "wget", "-q", "-O", "-", "http://web.dev.svc.cluster.local/"))
     assert "This page comes from a pod on a Node of its own" in page
     assert cluster.fks.ok("exec", "client", "--", "wget", "-q", "-O", "-", "http://web.dev/") == page
 
@@ -276,7 +276,7 @@ def test_volumes_and_environment(cluster, run_pod):
     env.insert(0, {"name": "COLOUR", "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "colour"}}})
     item = run_pod(pod("volumes", containers=[
         container("sleep 3600", name="one", env=env, envFrom=[{"configMapRef": {"name": "settings"}, "prefix": "S_"}], volumeMounts=mounts),
-        container("echo from-two > /v/scratch/file; sleep 3600", name="two", volumeMounts=mounts)]))
+        container("echo from-two > /v/scratch/file; sleep 3600", name="two", volumeMounts=mounts)], volumes=volumes))
 
     def sees(command):
         return cluster.fks.ok("exec", "volumes", "-c", "one", "--", "sh", "-c", command)

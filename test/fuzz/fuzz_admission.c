@@ -1,6 +1,6 @@
 /*
- * fuzz_admission.c: any bytes as a review of both endpoints. An answer is an AdmissionReview with the request's uid, a patch
- * applies to the object, and a second pass over the patched object finds nothing to do.
+ * fuzz_admission.c: any bytes as a review of both endpoints. An answer is an AdmissionReview with the request's
+ * uid, a patch applies to the object, and a second pass over the patched object finds nothing to do.
  */
 #include "webhook/admission.h"
 
@@ -11,10 +11,11 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const char profiles_text[] =
-    "- {metadata: {name: a}, spec: {selectors: [{namespace: default}, {namespace: 'k*', labels: {'*/x': '?y*'}}]}}\n"
-    "- {metadata: {name: b}, spec: {priority: 1, runtimeClassName: kata, nodeSelector: {a: b, c/d: e}, tolerations: [{key: x}],\n"
-    "   selectors: [{namespace: '*', labels: {app: web}}]}}\n";
+static const char profiles_text[] = "- {metadata: {name: a}, spec: {selectors: [{namespace: default}, {namespace: "
+                                    "'k*', labels: {'*/x': '?y*'}}]}}\n"
+                                    "- {metadata: {name: b}, spec: {priority: 1, runtimeClassName: kata, "
+                                    "nodeSelector: {a: b, c/d: e}, tolerations: [{key: x}],\n"
+                                    "   selectors: [{namespace: '*', labels: {app: web}}]}}\n";
 
 static struct fargate_profiles *make_profiles(void)
 {
@@ -60,7 +61,8 @@ static bool apply(const struct json *answer, struct json *review)
     return true;
 }
 
-static void check_mutate(const struct fargate_profiles *profiles, struct json *review, const char *text, size_t len, int pass)
+static void check_mutate(const struct fargate_profiles *profiles, struct json *review, const char *text, size_t len,
+                         int pass)
 {
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(buf_done) struct buf out = {0};

@@ -1,10 +1,12 @@
-/* fuzz_quantity.c: both readers agree (units are thousandths rounded up), and canonical text reads back as its value. */
+/* fuzz_quantity.c: both readers agree (units are thousandths rounded up), and canonical text reads back as its
+ * value. */
 #include "base/mem.h"
 #include "data/quantity.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void check_print(int64_t value, void (*print)(int64_t, struct buf *), int (*parse)(const char *, int64_t *, struct err *))
+static void check_print(int64_t value, void (*print)(int64_t, struct buf *),
+                        int (*parse)(const char *, int64_t *, struct err *))
 {
     CLEANUP(buf_done) struct buf text = {0};
     CLEANUP(err_clear) struct err err = {0};
@@ -21,7 +23,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CLEANUP(err_clear) struct err milli_err = {0};
     CLEANUP(err_clear) struct err units_err = {0};
     int64_t milli, units;
-    int milli_r = quantity_parse_milli(text, &milli, &milli_err), units_r = quantity_parse_units(text, &units, &units_err);
+    int milli_r = quantity_parse_milli(text, &milli, &milli_err),
+        units_r = quantity_parse_units(text, &units, &units_err);
 
     if ((milli_r == ERR_PARSE) != (units_r == ERR_PARSE) || (milli_r == 0 && units_r != 0))
         abort();

@@ -9,9 +9,8 @@ static void on_request(struct server_request *request, void *data)
     const struct http1_request *head = server_request_head(request);
     api->requests++;
     if (server_request_is(request, "GET", "/api/v1/nodes/gone"))
-        server_respond(request, 404, KUBE_JSON,
-                       STR("{\"kind\":\"Status\",\"message\":\"nodes \\\"gone\\\" not found\",\"reason\":\"NotFound\",\"code\":404}").p,
-                       strlen("{\"kind\":\"Status\",\"message\":\"nodes \\\"gone\\\" not found\",\"reason\":\"NotFound\",\"code\":404}"));
+        server_respond_text(request, 404, "{\"kind\":\"Status\",\"message\":\"nodes \\\"gone\\\" not found\","
+                                          "\"reason\":\"NotFound\",\"code\":404}");
     else if (server_request_is(request, "GET", "/apis/foo/v1/bars"))
         server_respond_text(request, 404, "404 page not found\n");
     else if (server_request_is(request, "GET", "/broken"))

@@ -1,4 +1,4 @@
-/* http.h against a server of net/server.h on the same loop. */
+/* http.h against a server of net/server.h on the same loop; every case both by libcurl and light. */
 #include "net/http.h"
 
 #include <setjmp.h>
@@ -24,6 +24,7 @@ struct fixture {
     struct http_call *call; /* for callbacks that cancel */
     enum err_code code;
     int status;
+    bool light;
 };
 
 static void on_request(struct server_request *request, void *data)
@@ -35,7 +36,14 @@ static void on_request(struct server_request *request, void *data)
         server_respond(request, 200, "text/plain", body.p, body.len);
     else if (server_request_is(request, "GET", "/big"))
         server_respond(request, 200, "text/plain", big, sizeof(big));
-    else if (server_request_is(request, "GET", "/missing"))
+    else if (server_request_is(request, "HEAD", "/big"))
+        server_respond(request, 200, "text/plain", "", 0);
+    else if (server_request_is(request, "GET", "/chunked")) {
+        server_stream_begin(request, 200, "text/plain");
+        for (int i = 0; i < 3; i++)
+            server_stream_write(request, big, sizeof(big));
+        server_stream_end(request);
+    } else if (server_request_is(request, "GET", "/missing"))
         server_respond_text(request, 404, "not here");
     else if (server_request_is(request, "GET", "/agent"))
         server_respond_text(request, 200, "%.*s",
@@ -48,7 +56,7 @@ static void on_request(struct server_request *request, void *data)
     } /* everything else is never answered */
 }
 
-static int setup(void **state)
+static int setup_way(void **state, bool light)
 {
     struct err err = {0};
     struct fixture *f = NEW(struct fixture);
@@ -58,10 +66,21 @@ static int setup(void **state)
     assert_int_equal(server_new(f->loop, &options, &f->server, &err), 0);
     assert_int_equal(server_listen(f->server, "127.0.0.1", 0, NULL, &listener, &err), 0);
     f->port = server_listener_port(listener);
-    struct http_client_options client = {.user_agent = "test/1", .proxy = ""};
+    struct http_client_options client = {.user_agent = "test/1", .proxy = "", .light = light};
+    f->light = light;
     assert_int_equal(http_client_new(f->loop, &client, &f->client, &err), 0);
     *state = f;
     return 0;
+}
+
+static int setup_curl(void **state)
+{
+    return setup_way(state, false);
+}
+
+static int setup_light(void **state)
+{
+    return setup_way(state, true);
 }
 
 static int teardown(void **state)
@@ -93,7 +112,7 @@ static void use_tls(struct fixture *f, const struct http_tls *tls)
         server_set_tls(f->server, f->tls);
     }
     http_client_free(f->client);
-    struct http_client_options client = {.tls = *tls, .proxy = ""};
+    struct http_client_options client = {.tls = *tls, .proxy = "", .light = f->light};
     assert_int_equal(http_client_new(f->loop, &client, &f->client, &err), 0);
 }
 
@@ -141,6 +160,48 @@ static void test_perform__collects_answer(void **state)
     assert_string_equal(buf_text(&response.body), "hello");
     assert_string_equal(http_response_header(&response, "Content-LENGTH"), "5");
     assert_null(http_response_header(&response, "x-none"));
+}
+
+static void test_perform__again_on_a_kept_connection(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    for (int i = 0; i < 5; i++) {
+        CLEANUP(http_response_done) struct http_response response = {0};
+        struct http_request request = {0};
+        assert_int_equal(perform(f, "http", &request, "/agent", &response, &err), 0);
+    }
+    assert_int_equal(server_stats(f->server)->accepted, 1);
+}
+
+static void test_perform__kept_connection_was_closed(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    CLEANUP(http_response_done) struct http_response response = {0};
+    CLEANUP(http_response_done) struct http_response again = {0};
+    struct http_request request = {0};
+    struct server_options options = {.handler = on_request, .data = f};
+    struct server_listener *listener;
+    assert_int_equal(perform(f, "http", &request, "/agent", &response, &err), 0);
+    server_free(f->server);
+    assert_int_equal(server_new(f->loop, &options, &f->server, &err), 0);
+    assert_int_equal(server_listen(f->server, "127.0.0.1", f->port, NULL, &listener, &err), 0);
+    assert_int_equal(perform(f, "http", &request, "/agent", &again, &err), 0);
+}
+
+static void test_perform__chunked_and_large(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = {0};
+    CLEANUP(http_response_done) struct http_response response = {0};
+    struct http_request request = {0};
+    assert_int_equal(perform(f, "http", &request, "/chunked", &response, &err), 0);
+    assert_int_equal(response.body.len, 300000);
+    CLEANUP(http_response_done) struct http_response head = {0};
+    request = (struct http_request){.method = "HEAD"};
+    assert_int_equal(perform(f, "http", &request, "/big", &head, &err), 0);
+    assert_int_equal(head.body.len, 0);
 }
 
 static void test_perform__status_is_no_error(void **state)
@@ -332,12 +393,16 @@ static void test_tls__refuses(void **state)
     assert_int_equal(perform(f, "https", &request, "/missing", &response, &err), 0);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CASE(name)                                                                                                     \
+    {#name " (curl)", name, setup_curl, teardown, NULL}, {#name " (light)", name, setup_light, teardown, NULL}
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_perform__collects_answer),
+        CASE(test_perform__again_on_a_kept_connection),
+        CASE(test_perform__kept_connection_was_closed),
+        CASE(test_perform__chunked_and_large),
         CASE(test_perform__status_is_no_error),
         CASE(test_perform__sends_user_agent),
         CASE(test_perform__too_big),

@@ -158,9 +158,10 @@ static void test_build__formats(UNUSED void **state)
 {
     struct json *part = json_new_array();
     CLEANUP(json_free) struct json *kept = json_new_int(5);
-    CLEANUP(json_free) struct json *tree =
-        json_build("{s:s, s:{s:b, s:i}, s:[I, n, s], s:o, s:O, s:s*, s:o*, s:s}", "kind", "Pod", "m", "yes", 7, "n", -3,
-                   "list", 1ll << 40, "x", "part", part, "kept", kept, "none", NULL, "none2", NULL, "null", NULL);
+    CLEANUP(json_free)
+    struct json *tree = json_build("{s:s, s:{s:b, s:i}, s:[I, n, s], s:o, s:O, s:s*, s:o*, s:s}", "kind", "Pod",
+                                   "m", "yes", 7, "n", -3, "list", 1ll << 40, "x", "part", part, "kept", kept,
+                                   "none", NULL, "none2", NULL, "null", NULL);
 
     assert_prints(tree, "{\"kind\":\"Pod\",\"m\":{\"yes\":true,\"n\":-3},\"list\":[1099511627776,null,\"x\"],"
                         "\"part\":[],\"kept\":5,\"null\":null}");

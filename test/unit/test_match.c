@@ -15,7 +15,8 @@ static char *unquoted(char *word)
 
 static void check_glob(char *rest)
 {
-    const char *pattern = unquoted(next_word(&rest)), *text = unquoted(next_word(&rest)), *expected = next_word(&rest);
+    const char *pattern = unquoted(next_word(&rest)), *text = unquoted(next_word(&rest)),
+               *expected = next_word(&rest);
 
     if (fargate_glob(pattern, text) != streq(expected, "yes"))
         fail_msg("glob '%s' on '%s' is not %s", pattern, text, expected);

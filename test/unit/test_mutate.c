@@ -5,8 +5,9 @@
 #include "trees.h"
 
 #define PLAIN "{metadata: {name: fp}, spec: {selectors: [{namespace: ns}]}}"
-#define RICH                                                                                                             \
-    "{metadata: {name: fp}, spec: {selectors: [{namespace: ns}], runtimeClassName: kata, nodeSelector: {a: b, c/d: e}, " \
+#define RICH \
+    "{metadata: {name: fp}, spec: {selectors: [{namespace: ns}], runtimeClassName: kata, nodeSelector: {a: b, " \
+    "c/d: e}, " \
     "tolerations: [{key: x, operator: Exists}, {key: y}]}}"
 #define OTHER "{metadata: {name: fp}, spec: {selectors: [{namespace: ns}], schedulerName: virtual}}"
 
@@ -14,7 +15,8 @@ static const struct {
     const char *profile, *before, *after;
 } cases[] = {
     {PLAIN, "{metadata: {labels: {app: web}}, spec: {schedulerName: default-scheduler, priority: 0}}",
-     "{metadata: {labels: {app: web, eks.amazonaws.com/fargate-profile: fp}}, spec: {schedulerName: fargate-scheduler, "
+     "{metadata: {labels: {app: web, eks.amazonaws.com/fargate-profile: fp}}, spec: {schedulerName: "
+     "fargate-scheduler, "
      "priorityClassName: system-node-critical, priority: 2000001000}}"},
     {PLAIN, "{metadata: {name: x}, spec: {containers: []}}",
      "{metadata: {name: x, labels: {eks.amazonaws.com/fargate-profile: fp}}, spec: {containers: [], schedulerName: "
@@ -30,12 +32,14 @@ static const struct {
      "priorityClassName: system-node-critical, priority: 2000001000, preemptionPolicy: PreemptLowerPriority}}"},
     {RICH, "{metadata: {labels: {}}, spec: {}}",
      "{metadata: {labels: {eks.amazonaws.com/fargate-profile: fp}}, spec: {schedulerName: fargate-scheduler, "
-     "priorityClassName: system-node-critical, priority: 2000001000, runtimeClassName: kata, nodeSelector: {a: b, c/d: e}, "
+     "priorityClassName: system-node-critical, priority: 2000001000, runtimeClassName: kata, nodeSelector: {a: b, "
+     "c/d: e}, "
      "tolerations: [{key: x, operator: Exists}, {key: y}]}}"},
     /* what the pod says itself stays */
     {RICH, "{spec: {runtimeClassName: runc, nodeSelector: {a: mine}, tolerations: [{key: y}, {key: z}]}}",
      "{metadata: {labels: {eks.amazonaws.com/fargate-profile: fp}}, spec: {schedulerName: fargate-scheduler, "
-     "priorityClassName: system-node-critical, priority: 2000001000, runtimeClassName: runc, nodeSelector: {a: mine, c/d: e}, "
+     "priorityClassName: system-node-critical, priority: 2000001000, runtimeClassName: runc, nodeSelector: {a: "
+     "mine, c/d: e}, "
      "tolerations: [{key: y}, {key: z}, {key: x, operator: Exists}]}}"},
     /* another back end: no priority of ours */
     {OTHER, "{metadata: {labels: {}}, spec: {priority: 0}}",

@@ -79,7 +79,8 @@ static void test_operations__as_written(UNUSED void **state)
     patch_add(patch, "/a", json_new_int(1));
     patch_replace(patch, "/b", json_new_string("x"));
     patch_remove(patch, "/c");
-    assert_tree_is(patch, "[{op: add, path: /a, value: 1}, {op: replace, path: /b, value: x}, {op: remove, path: /c}]");
+    assert_tree_is(patch,
+                   "[{op: add, path: /a, value: 1}, {op: replace, path: /b, value: x}, {op: remove, path: /c}]");
 }
 
 static const struct merged {

@@ -14,13 +14,17 @@ static const struct rule {
     {"Upper", "{selectors: [{namespace: a}]}", "metadata.name 'Upper' must consist of"},
     {"-a", "{selectors: [{namespace: a}]}", "metadata.name '-a' must consist of"},
     {"a.b", "{selectors: [{namespace: a}]}", "metadata.name 'a.b' must consist of"},
-    {"a234567890123456789012345678901234567890123456789012345678901234", "{selectors: [{namespace: a}]}", "must consist of"},
+    {"a234567890123456789012345678901234567890123456789012345678901234", "{selectors: [{namespace: a}]}",
+     "must consist of"},
     {"p", "{}", "Fargate Profile requires at least one selector."},
     {"p", "{selectors: []}", "Fargate Profile requires at least one selector."},
     {"p", "{selectors: x}", "Fargate Profile requires at least one selector."},
-    {"p", "{selectors: [{}]}", "Fargate Profile must have at least one selector with at least one namespace value."},
+    {"p", "{selectors: [{}]}",
+     "Fargate Profile must have at least one selector with at least one namespace value."},
     {"p", "{selectors: [{namespace: a}, {namespace: b}, {namespace: c}, {namespace: d}, {namespace: e}]}", NULL},
-    {"p", "{selectors: [{namespace: a}, {namespace: b}, {namespace: c}, {namespace: d}, {namespace: e}, {namespace: f}]}",
+    {"p",
+     "{selectors: [{namespace: a}, {namespace: b}, {namespace: c}, {namespace: d}, {namespace: e}, {namespace: "
+     "f}]}",
      "must not have more than 5 selectors; this one has 6"},
     {"p", "{selectors: [{namespace: A}]}", "spec.selectors[0].namespace 'A'"},
     {"p", "{selectors: [{namespace: 'prod*'}, {namespace: '?-dev'}, {namespace: '*'}]}", NULL},
@@ -36,7 +40,8 @@ static const struct rule {
     {"p", "{selectors: [{namespace: a, labels: {a: 'b c'}}]}", "'b c' is no label value"},
     {"p", "{selectors: [{namespace: a, labels: {a: 1}}]}", "the value of 'a' must be a string"},
     {"p", "{selectors: [{namespace: a, labels: [a]}]}", "spec.selectors[0].labels must be a map of strings"},
-    {"p", "{selectors: [{namespace: a}, {namespace: a, labels: {}}]}", "spec.selectors[0] and spec.selectors[1] are equal"},
+    {"p", "{selectors: [{namespace: a}, {namespace: a, labels: {}}]}",
+     "spec.selectors[0] and spec.selectors[1] are equal"},
     {"p", "{selectors: [{namespace: a, labels: {x: z}}, {namespace: a}]}", NULL},
     {"p", "{selectors: [{namespace: a}], priority: 5, sizing: Exact, zones: [a, b], runtimeClassName: kata}", NULL},
     {"p", "{selectors: [{namespace: a}], priority: x}", "spec.priority must be an integer"},
@@ -45,7 +50,8 @@ static const struct rule {
     {"p", "{selectors: [{namespace: a}], zones: {a: b}}", "spec.zones must be a list of strings"},
     {"p", "{selectors: [{namespace: a}], runtimeClassName: 'A B'}", "spec.runtimeClassName must be a name"},
     {"p", "{selectors: [{namespace: a}], schedulerName: 7}", "spec.schedulerName must be a name"},
-    {"p", "{selectors: [{namespace: a}], nodeSelector: {type: virtual-kubelet}, tolerations: [{operator: Exists}]}", NULL},
+    {"p", "{selectors: [{namespace: a}], nodeSelector: {type: virtual-kubelet}, tolerations: [{operator: Exists}]}",
+     NULL},
     {"p", "{selectors: [{namespace: a}], nodeSelector: [x]}", "spec.nodeSelector must be a map of strings"},
     {"p", "{selectors: [{namespace: a}], nodeSelector: {a: 1}}", "spec.nodeSelector must hold strings only"},
     {"p", "{selectors: [{namespace: a}], tolerations: [x]}", "spec.tolerations must be a list of tolerations"},
@@ -74,7 +80,8 @@ static void test_check__rules(UNUSED void **state)
 
 static void test_check__survives_anything(UNUSED void **state)
 {
-    static const char *const objects[] = {"null", "[]", "{metadata: 5, spec: []}", "{spec: {selectors: [1, null, []]}}"};
+    static const char *const objects[] = {"null", "[]", "{metadata: 5, spec: []}",
+                                          "{spec: {selectors: [1, null, []]}}"};
 
     for (size_t i = 0; i < countof(objects); i++) {
         CLEANUP(json_free) struct json *object = tree_of(objects[i]);
@@ -122,7 +129,8 @@ static void test_read__fields(UNUSED void **state)
 
 static void test_read__defaults(UNUSED void **state)
 {
-    CLEANUP(json_free) struct json *object = profile_of("p", "{selectors: [{namespace: a}], schedulerName: '', zones: null}");
+    CLEANUP(json_free)
+    struct json *object = profile_of("p", "{selectors: [{namespace: a}], schedulerName: '', zones: null}");
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(fargate_profile_done) struct fargate_profile profile = {0};
 

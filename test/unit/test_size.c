@@ -11,7 +11,8 @@ static struct json *pod_with(const char *cpu, const char *memory)
         json_set_str(requests, "cpu", cpu);
     if (!streq(memory, "-"))
         json_set_str(requests, "memory", memory);
-    return json_build("{s:{s:[{s:s, s:{s:o}}]}}", "spec", "containers", "name", "c", "resources", "requests", requests);
+    return json_build("{s:{s:[{s:s, s:{s:o}}]}}", "spec", "containers", "name", "c", "resources", "requests",
+                      requests);
 }
 
 static void check_line(char *line)
@@ -32,7 +33,8 @@ static void check_line(char *line)
         assert_memory_equal(&again, &size, sizeof(size));
     } else {
         assert_int_equal(r, ERR_INVALID);
-        assert_string_equal(err_text(&err), "Your pod's cpu/memory requirements exceed the max Fargate configuration");
+        assert_string_equal(err_text(&err),
+                            "Your pod's cpu/memory requirements exceed the max Fargate configuration");
         buf_add_str(&got, "refused");
     }
     const char *expected = line + strspn(line, " ");
@@ -51,23 +53,34 @@ static const struct {
     int64_t cpu_m, mem_mib, storage_mib;
 } requests[] = {
     {"{}", 0, 0, 0},
-    {"{containers: [{resources: {requests: {cpu: 100m, memory: 1Mi}}}, {resources: {requests: {cpu: 1, memory: 2Mi}}}]}", 1100, 3, 0},
+    {"{containers: [{resources: {requests: {cpu: 100m, memory: 1Mi}}}, {resources: {requests: {cpu: 1, memory: "
+     "2Mi}}}]}",
+     1100, 3, 0},
     {"{containers: [{resources: {limits: {cpu: '2', memory: 2Gi, ephemeral-storage: 1Gi}}}]}", 2000, 2048, 1024},
     {"{containers: [{resources: {requests: {cpu: 100m}, limits: {cpu: '2', memory: 5Mi}}}]}", 100, 5, 0},
     /* the largest init container against the sum of the others, per resource */
-    {"{initContainers: [{resources: {requests: {cpu: 1, memory: 10Mi}}}, {resources: {requests: {cpu: 500m, memory: 90Mi}}}], "
-     "containers: [{resources: {requests: {cpu: 200m, memory: 50Mi}}}]}", 1000, 90, 0},
+    {"{initContainers: [{resources: {requests: {cpu: 1, memory: 10Mi}}}, {resources: {requests: {cpu: 500m, "
+     "memory: 90Mi}}}], "
+     "containers: [{resources: {requests: {cpu: 200m, memory: 50Mi}}}]}",
+     1000, 90, 0},
     /* a sidecar counts with the containers */
     {"{initContainers: [{restartPolicy: Always, resources: {requests: {cpu: 300m}}}], "
-     "containers: [{resources: {requests: {cpu: 200m}}}]}", 500, 0, 0},
+     "containers: [{resources: {requests: {cpu: 200m}}}]}",
+     500, 0, 0},
     /* and with the init containers after it, not with those before */
-    {"{initContainers: [{resources: {requests: {cpu: 900m}}}, {restartPolicy: Always, resources: {requests: {cpu: 300m}}}, "
-     "{resources: {requests: {cpu: 700m}}}], containers: [{resources: {requests: {cpu: 200m}}}]}", 1000, 0, 0},
-    {"{initContainers: [{resources: {requests: {cpu: 1100m}}}, {restartPolicy: Always, resources: {requests: {cpu: 300m}}}], "
-     "containers: [{resources: {requests: {cpu: 200m}}}]}", 1100, 0, 0},
+    {"{initContainers: [{resources: {requests: {cpu: 900m}}}, {restartPolicy: Always, resources: {requests: {cpu: "
+     "300m}}}, "
+     "{resources: {requests: {cpu: 700m}}}], containers: [{resources: {requests: {cpu: 200m}}}]}",
+     1000, 0, 0},
+    {"{initContainers: [{resources: {requests: {cpu: 1100m}}}, {restartPolicy: Always, resources: {requests: {cpu: "
+     "300m}}}], "
+     "containers: [{resources: {requests: {cpu: 200m}}}]}",
+     1100, 0, 0},
     {"{overhead: {cpu: 250m, memory: 120Mi}, containers: [{resources: {requests: {cpu: 1}}}]}", 1250, 120, 0},
     /* for the pod as a whole */
-    {"{resources: {requests: {cpu: 3}}, overhead: {cpu: 1}, containers: [{resources: {requests: {cpu: 1, memory: 7Mi}}}]}", 4000, 7, 0},
+    {"{resources: {requests: {cpu: 3}}, overhead: {cpu: 1}, containers: [{resources: {requests: {cpu: 1, memory: "
+     "7Mi}}}]}",
+     4000, 7, 0},
 };
 
 static void test_request__sums(UNUSED void **state)
@@ -157,7 +170,8 @@ static void test_size__storage(UNUSED void **state)
 
 static void test_parse__refuses(UNUSED void **state)
 {
-    static const char *const bad[] = {"", "x", "0.25vCPU", "0.25vCPU 0.5", "0.25 0.5GB", "vCPU 1GB", "1vCPU GB", "1vCPU 1MGB",
+    static const char *const bad[] = {"",           "x",          "0.25vCPU",   "0.25vCPU 0.5",
+                                      "0.25 0.5GB", "vCPU 1GB",   "1vCPU GB",   "1vCPU 1MGB",
                                       "1mvCPU 1GB", "-1vCPU 1GB", "1vCPU  1GB", "1vCPU 1GB x"};
 
     for (size_t i = 0; i < countof(bad); i++) {

@@ -7,12 +7,15 @@ static const struct {
     const char *spec, *reasons;
 } cases[] = {
     {"{}", ""},
-    {"{containers: [{ports: [{containerPort: 80}], resources: {requests: {cpu: 1, memory: 1Gi, ephemeral-storage: 1Gi}}}]}", ""},
+    {"{containers: [{ports: [{containerPort: 80}], resources: {requests: {cpu: 1, memory: 1Gi, ephemeral-storage: "
+     "1Gi}}}]}",
+     ""},
     {"{hostNetwork: true}", "fields not supported: HostNetwork"},
     {"{hostNetwork: false, hostPID: true, hostIPC: true}", "fields not supported: HostPID, HostIPC"},
     {"{os: {name: windows}}", "fields not supported: OS windows"},
     {"{containers: [{securityContext: {privileged: true}}]}", "invalid SecurityContext fields: Privileged"},
-    {"{initContainers: [{securityContext: {privileged: true}}], containers: [{securityContext: {privileged: true}}]}",
+    {"{initContainers: [{securityContext: {privileged: true}}], containers: [{securityContext: {privileged: "
+     "true}}]}",
      "invalid SecurityContext fields: Privileged"},
     {"{containers: [{securityContext: {privileged: false, allowPrivilegeEscalation: true}}]}", ""},
     {"{containers: [{securityContext: {capabilities: {add: [NET_ADMIN, SYS_PTRACE]}}}]}",
@@ -20,15 +23,18 @@ static const struct {
     {"{containers: [{securityContext: {capabilities: {add: [NET_BIND_SERVICE, CAP_CHOWN], drop: [ALL]}}}]}", ""},
     {"{containers: [{ports: [{containerPort: 80, hostPort: 80}]}]}", "port contains HostIP or HostPort"},
     {"{containers: [{ports: [{containerPort: 80, hostIP: 127.0.0.1}]}]}", "port contains HostIP or HostPort"},
-    {"{volumes: [{name: a, emptyDir: {}}, {name: b, configMap: {}}, {name: c, secret: {}}, {name: d, projected: {}}, "
-     "{name: e, downwardAPI: {}}, {name: f, persistentVolumeClaim: {}}, {name: g, nfs: {}}]}", ""},
+    {"{volumes: [{name: a, emptyDir: {}}, {name: b, configMap: {}}, {name: c, secret: {}}, {name: d, projected: "
+     "{}}, "
+     "{name: e, downwardAPI: {}}, {name: f, persistentVolumeClaim: {}}, {name: g, nfs: {}}]}",
+     ""},
     {"{volumes: [{name: a, hostPath: {path: /}}]}", "volumes not supported: a is of an unsupported volume Type"},
     {"{volumes: [{name: a, hostPath: {path: /}}, {name: b, iscsi: {}}]}",
      "volumes not supported: a is of an unsupported volume Type, b is of an unsupported volume Type"},
     {"{containers: [{resources: {limits: {nvidia.com/gpu: 1}}}]}", "resources not supported: nvidia.com/gpu"},
     {"{hostNetwork: true, containers: [{securityContext: {privileged: true}, ports: [{hostPort: 1}]}], "
      "volumes: [{name: v, hostPath: {}}]}",
-     "fields not supported: HostNetwork, invalid SecurityContext fields: Privileged, port contains HostIP or HostPort, "
+     "fields not supported: HostNetwork, invalid SecurityContext fields: Privileged, port contains HostIP or "
+     "HostPort, "
      "volumes not supported: v is of an unsupported volume Type"},
 };
 

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
@@ -136,14 +137,31 @@ static int api_answers(void *data, struct err *err)
     return r < 0 ? r : 1;
 }
 
-struct hosts_probe {
+struct ready_probe {
     const struct cluster *cluster;
     struct kube_client *client;
+    struct http_client *http;
+    int64_t since_ns; /* what was said before is about an earlier run */
 };
+
+/* The host has renewed its Lease since this start. */
+static int host_renewed(const struct ready_probe *probe, const struct cluster_host *host, struct err *err)
+{
+    CLEANUP(json_free) struct json *lease = NULL;
+    CLEANUP(xfree) char *path =
+        kube_path("coordination.k8s.io", "v1", host->kind == CLUSTER_HOST_FARGATE ? FKS_NAMESPACE : "kube-node-lease",
+                  "leases", host->name, NULL);
+    const struct kube_request request = {.path = path};
+    int64_t renewed_ns;
+    int r = kube_do(probe->client, &request, &lease, err);
+    if (r < 0 || (r = clock_parse(json_str_or("", lease, "spec", "renewTime", NULL), &renewed_ns, err)) < 0)
+        return r;
+    return renewed_ns >= probe->since_ns ? 0 : err_set(err, ERR_BUSY, "host '%s' gives no sign of life yet", host->name);
+}
 
 static int hosts_ready(void *data, struct err *err)
 {
-    const struct hosts_probe *probe = data;
+    const struct ready_probe *probe = data;
     for (size_t i = 0; i < probe->cluster->n_hosts; i++) {
         const struct cluster_host *host = &probe->cluster->hosts[i];
         bool fargate = host->kind == CLUSTER_HOST_FARGATE;
@@ -152,7 +170,7 @@ static int hosts_ready(void *data, struct err *err)
                                               fargate ? "fargatehosts" : "nodes", host->name, NULL);
         const struct kube_request request = {.path = path};
         int r = kube_do(probe->client, &request, &object, err);
-        if (r < 0)
+        if (r < 0 || (r = host_renewed(probe, host, err)) < 0)
             return r;
         if (!wait_condition_is(object, "Ready", "True"))
             return err_set(err, ERR_BUSY, "host '%s' is not ready yet", host->name);
@@ -160,19 +178,46 @@ static int hosts_ready(void *data, struct err *err)
     return 1;
 }
 
+/* One CoreDNS pod answers for itself: what the API says of it may be older than this run. */
 static int coredns_ready(void *data, struct err *err)
 {
-    CLEANUP(json_free) struct json *object = NULL;
-    const struct kube_request request = {.path = "/apis/apps/v1/namespaces/kube-system/deployments/coredns"};
-    int r = kube_do(data, &request, &object, err);
+    const struct ready_probe *probe = data;
+    CLEANUP(json_free) struct json *pods = NULL;
+    const struct kube_request request = {.path = "/api/v1/namespaces/kube-system/pods?labelSelector=k8s-app%3Dkube-dns"};
+    int r = kube_do(probe->client, &request, &pods, err);
     if (r < 0)
         return r;
-    int64_t wanted = json_int_or(1, object, "spec", "replicas", NULL);
-    if (json_int_or(0, object, "status", "readyReplicas", NULL) >= wanted &&
-        json_int_or(0, object, "status", "observedGeneration", NULL) >=
-            json_int_or(0, object, "metadata", "generation", NULL))
-        return 1;
+    const struct json *pod;
+    json_each(pod, json_get(pods, "items", NULL))
+    {
+        const char *address = json_str(pod, "status", "podIP", NULL);
+        if (address == NULL || !wait_condition_is(pod, "Ready", "True"))
+            continue;
+        CLEANUP(xfree) char *url = xasprintf("http://%s:8181/ready", address);
+        CLEANUP(http_response_done) struct http_response response = {0};
+        CLEANUP(err_clear) struct err unreachable = {0};
+        const struct http_request ready = {.method = "GET", .url = url, .timeout_ms = 1000};
+        if (http_perform(probe->http, &ready, NULL, NULL, &response, &unreachable) == 0 && response.status == 200)
+            return 1;
+    }
     return err_set(err, ERR_BUSY, "'fks describe pod -n kube-system -l k8s-app=kube-dns' tells more");
+}
+
+static int wait_ready(const struct cluster *cluster, struct kube_client *client, int64_t since_ns, int64_t timeout_ms,
+                      struct err *err)
+{
+    CLEANUP(http_client_free) struct http_client *http = NULL;
+    const struct http_client_options options = {.proxy = "", .connect_timeout_ms = 1000};
+    int r = http_client_new(NULL, &options, &http, err);
+    if (r < 0)
+        return r;
+    struct ready_probe probe = {cluster, client, http, since_ns};
+    CLEANUP(xfree) char *what = xasprintf("the hosts (logs: %s/logs/*-fks-node.log)", cluster->home);
+    if ((r = wait_until(what, timeout_ms, hosts_ready, &probe, err)) < 0)
+        return r;
+    progress(PROGRESS_INFO, "%zu host(s) ready to run pods", cluster->n_hosts);
+    progress(PROGRESS_INFO, "waiting for CoreDNS");
+    return wait_until("CoreDNS", timeout_ms, coredns_ready, &probe, err);
 }
 
 /* --- the steps */
@@ -228,7 +273,9 @@ static int make_objects(const struct cluster *cluster, const struct bringup_opti
         if ((r = addons_profile(client, profile, err)) < 0)
             return err_wrap(err, "creating Fargate profile '%s'", name);
     }
-    if ((r = webhook_probe_ready(cluster, options->timeout_ms, err)) < 0)
+    CLEANUP(xfree) char *prepared = cluster_path(cluster, CLUSTER_PREPARED);
+    if ((r = file_write_atomic(prepared, "", 0, 0600, err)) < 0 ||
+        (r = webhook_probe_ready(cluster, options->timeout_ms, err)) < 0)
         return r;
     json_each(created, options->profiles)
     {
@@ -248,6 +295,7 @@ int bringup(const struct cluster *cluster, const struct bringup_options *options
     CLEANUP(kube_client_free) struct kube_client *client = NULL;
     pid_t loader = 0;
     int loader_fd = -1;
+    int64_t since_ns = clock_wall_ns();
     int r;
     if ((r = make_ground(cluster, err)) < 0 || (r = supervisor_start(cluster, err)) < 0)
         return r;
@@ -266,12 +314,7 @@ int bringup(const struct cluster *cluster, const struct bringup_options *options
     err_clear(&load_err);
     if (r < 0)
         return r;
-    struct hosts_probe hosts = {cluster, client};
-    if ((r = wait_until("the hosts (logs: logs/*-fks-node.log)", options->timeout_ms, hosts_ready, &hosts, err)) < 0)
-        return r;
-    progress(PROGRESS_INFO, "%zu host(s) ready to run pods", cluster->n_hosts);
-    progress(PROGRESS_INFO, "waiting for CoreDNS");
-    return wait_until("CoreDNS", options->timeout_ms, coredns_ready, client, err);
+    return wait_ready(cluster, client, since_ns, options->timeout_ms, err);
 }
 
 int bringup_host(const struct cluster *cluster, const struct cluster_host *host, struct err *err)

@@ -7,6 +7,7 @@
  *     etcd/  logs/                    the control plane's data and every process's log
  *     hosts/host-1/                   containerd, CNI and fks-node state of one host
  *     supervisor.pid                  locked by the running supervisor
+ *     prepared                        its types, RBAC and first profiles are in the API: FKS's programs may start
  *
  * The network of cluster number I (0..127), chosen so that it overlaps no route of the machine:
  *   bridge fksI-br 10.201.I.0/24: .1 control plane, .10+n host n · pods 10.202-209 as a /20, a /24 a host · services
@@ -18,6 +19,7 @@
 #include "data/json.h"
 #include "kube/client.h"
 
+#define CLUSTER_PREPARED "prepared"
 #define CLUSTER_MAX 128      /* clusters on one machine */
 #define CLUSTER_HOSTS_MAX 16 /* hosts of one cluster: pod /24s in its /20 */
 

@@ -211,7 +211,7 @@ static void add(struct supervisor *supervisor, struct process *process)
     supervised_start(item);
 }
 
-/* --- what opens the gates: the API server ready, then FKS's resource types served */
+/* --- what opens the gates: the API server ready, then the cluster prepared and FKS's resource types served */
 
 static void on_ready_answer(struct json **answer UNUSED, struct err *err, void *data)
 {
@@ -233,6 +233,11 @@ static void on_ready_answer(struct json **answer UNUSED, struct err *err, void *
 static void on_ready_poll(void *data)
 {
     struct supervisor *supervisor = data;
+    CLEANUP(xfree) char *prepared = cluster_path(&supervisor->cluster, CLUSTER_PREPARED);
+    if (supervisor->api_ready && !file_exists(prepared)) {
+        loop_timer_set(supervisor->ready_poll, READY_POLL_MS);
+        return;
+    }
     const struct kube_request request = {
         .path = supervisor->api_ready ? FKS_HOSTS_PATH "?limit=1" : "/readyz", .timeout_ms = 2000};
     (void)kube_start(supervisor->client, &request, on_ready_answer, supervisor);

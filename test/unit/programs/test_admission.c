@@ -1,6 +1,7 @@
 /*
- * test_admission.c: golden folders test/cases/admission/<name>/: review.json goes in, want.json must come out. The name
- * begins with "mutate" or "validate"; profiles.yaml is the snapshot of /mutate. In want.json the patch is decoded, and
+ * test_admission.c: golden folders test/cases/admission/<name>/: review.json goes in, want.json must come out. The
+ * name begins with "mutate" or "validate"; profiles.yaml is the snapshot of /mutate. In want.json the patch is
+ * decoded, and
  * {"error": TEXT} stands for a review that is answered with 400.
  */
 #include "webhook/admission.h"
@@ -112,9 +113,10 @@ static void test_admission__golden(UNUSED void **state)
 
 static void test_admission__before_the_first_snapshot(UNUSED void **state)
 {
-    static const char review[] = "{\"kind\":\"AdmissionReview\",\"apiVersion\":\"admission.k8s.io/v1\",\"request\":{\"uid\":\"u\","
-                                 "\"kind\":{\"group\":\"\",\"version\":\"v1\",\"kind\":\"Pod\"},\"operation\":\"CREATE\","
-                                 "\"object\":{}}}";
+    static const char review[] =
+        "{\"kind\":\"AdmissionReview\",\"apiVersion\":\"admission.k8s.io/v1\",\"request\":{\"uid\":\"u\","
+        "\"kind\":{\"group\":\"\",\"version\":\"v1\",\"kind\":\"Pod\"},\"operation\":\"CREATE\","
+        "\"object\":{}}}";
     CLEANUP(buf_done) struct buf out = {0};
     CLEANUP(err_clear) struct err err = {0};
     struct admission_decision decision;
@@ -132,13 +134,17 @@ static void count_skip(UNUSED const char *name, UNUSED const struct err *err, vo
 
 static void test_store__bad_profiles_do_not_hurt_the_others(UNUSED void **state)
 {
-    CLEANUP(json_free) struct json *documents =
-        tree_of("[{apiVersion: fks.dev/v1, kind: FargateProfileList, items: ["
-                "{apiVersion: fks.dev/v1, kind: FargateProfile, metadata: {name: b}, spec: {selectors: [{namespace: x}]}},"
-                "{apiVersion: fks.dev/v1, kind: FargateProfile, metadata: {name: eks-b}, spec: {selectors: [{namespace: x}]}},"
-                "{apiVersion: fks.dev/v1, kind: FargateProfile, metadata: {name: b}, spec: {selectors: [{namespace: y}]}}]},"
-                "{kind: ConfigMap}, 5,"
-                "{apiVersion: fks.dev/v1, kind: FargateProfile, metadata: {name: a}, spec: {selectors: [{namespace: x}]}}]");
+    CLEANUP(json_free)
+    struct json *documents = tree_of(
+        "[{apiVersion: fks.dev/v1, kind: FargateProfileList, items: ["
+        "{apiVersion: fks.dev/v1, kind: FargateProfile, metadata: {name: b}, spec: {selectors: [{namespace: x}]}},"
+        "{apiVersion: fks.dev/v1, kind: FargateProfile, metadata: {name: eks-b}, spec: {selectors: [{namespace: "
+        "x}]}},"
+        "{apiVersion: fks.dev/v1, kind: FargateProfile, metadata: {name: b}, spec: {selectors: [{namespace: "
+        "y}]}}]},"
+        "{kind: ConfigMap}, 5,"
+        "{apiVersion: fks.dev/v1, kind: FargateProfile, metadata: {name: a}, spec: {selectors: [{namespace: "
+        "x}]}}]");
     size_t skipped = 0;
     CLEANUP(fargate_profiles_free) struct fargate_profiles *profiles =
         store_read_documents(documents, count_skip, &skipped);

@@ -1,0 +1,386 @@
+/*
+ * config_edit.c: `config use-context | set-context | rename-context | delete-* | set-cluster | set-credentials`. A change
+ * goes to the file that holds the entry; a new entry to the default file (--kubeconfig, $KUBECONFIG, ~/.kube/config).
+ */
+#include "config.h"
+
+#include <sys/file.h>
+
+#include "base/codec.h"
+#include "base/file.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "data/yaml.h"
+
+/* One kubeconfig file being changed. */
+struct config_file {
+    char *path;
+    struct json *config; /* {} when the file is not there yet */
+};
+
+static void config_file_done(struct config_file *file)
+{
+    free(file->path);
+    json_free(file->config);
+    *file = (struct config_file){0};
+}
+DEFINE_CLEANUP_IN_PLACE(struct config_file, config_file_done)
+
+static int load(const char *path, struct json **ret, struct err *err)
+{
+    CLEANUP(buf_done) struct buf text = {0};
+    CLEANUP(json_free) struct json *config = NULL;
+    if (file_exists(path)) {
+        if (file_read(path, LIMIT_FILE, &text, err) < 0)
+            return err->code;
+        if (yaml_parse(buf_text(&text), text.len, &config, err) < 0)
+            return err_wrap(err, "error loading config file \"%s\"", path);
+    }
+    *ret = json_is_object(config) ? take(&config) : json_new_object();
+    return 0;
+}
+
+static int store(const struct config_file *file, struct err *err)
+{
+    CLEANUP(buf_done) struct buf text = {0};
+    if (json_member(file->config, "apiVersion") == NULL)
+        json_set_str(file->config, "apiVersion", "v1");
+    if (json_member(file->config, "kind") == NULL)
+        json_set_str(file->config, "kind", "Config");
+    static const char *const sections[] = {"clusters", "contexts", "users"};
+    for (size_t i = 0; i < countof(sections); i++) {
+        if (json_len(json_get(file->config, sections[i], NULL)) == 0)
+            json_set(file->config, sections[i], json_new_null());
+    }
+    if (json_member(file->config, "current-context") == NULL)
+        json_set_str(file->config, "current-context", "");
+    yaml_print(file->config, &text);
+    const char *slash = strrchr(file->path, '/');
+    if (slash != NULL && slash > file->path) {
+        CLEANUP(xfree) char *folder = xstrndup(file->path, (size_t)(slash - file->path));
+        if (dir_make(folder, 0750, err) < 0)
+            return err->code;
+    }
+    return file_write_atomic(file->path, text.data, text.len, 0600, err);
+}
+
+/* The file that has the entry (section NULL: a current-context), else the one for new entries. */
+static int open_for(const struct cli *cli, const char *section, const char *name, struct config_file *ret, struct err *err)
+{
+    CLEANUP(strv_done) struct strv paths = {0};
+    const char *flag = cli->overrides.kubeconfig, *environment = getenv("KUBECONFIG");
+    if (flag == NULL && strempty(environment)[0] != '\0')
+        strv_split(&paths, environment, ':');
+    for (size_t i = 0; i < paths.n; i++) {
+        CLEANUP(json_free) struct json *config = NULL;
+        if (paths.items[i][0] == '\0' || !file_exists(paths.items[i]))
+            continue;
+        if (load(paths.items[i], &config, err) < 0)
+            return err->code;
+        bool has = section != NULL ? config_entry(config, section, name) != NULL
+                                   : json_str_or("", config, "current-context", NULL)[0] != '\0';
+        if (has) {
+            *ret = (struct config_file){.path = xstrdup(paths.items[i]), .config = take(&config)};
+            return 0;
+        }
+    }
+    ret->path = kube_config_default_path(flag);
+    return load(ret->path, &ret->config, err);
+}
+
+/* The content of an entry, made if it is not there. */
+static struct json *edit_entry(struct json *config, const char *section, const char *name, bool *ret_existed)
+{
+    if (!json_is_array(json_member(config, section)))
+        json_set(config, section, json_new_array());
+    struct json *list = json_edit_member(config, section);
+    const char *key = config_content_key(section);
+    *ret_existed = false;
+    for (size_t i = 0; i < json_len(list); i++) {
+        struct json *entry = json_edit_at(list, i);
+        if (streq(json_str(entry, "name", NULL), name)) {
+            *ret_existed = true;
+            return json_edit(entry, key, NULL);
+        }
+    }
+    struct json *entry = json_new_object();
+    json_set(entry, key, json_new_object());
+    json_set_str(entry, "name", name);
+    json_push(list, entry);
+    return json_edit(json_edit_at(list, json_len(list) - 1), key, NULL);
+}
+
+static bool drop_entry(struct json *config, const char *section, const char *name)
+{
+    struct json *list = json_edit_member(config, section);
+    for (size_t i = 0; json_is_array(list) && i < json_len(list); i++) {
+        if (streq(json_str(json_at(list, i), "name", NULL), name)) {
+            json_remove_at(list, i);
+            return true;
+        }
+    }
+    return false;
+}
+
+static int unexpected_args(const struct strv *args)
+{
+    CLEANUP(xfree) char *joined = strv_join(args, " ");
+    return cli_error("Unexpected args: [%s]", joined);
+}
+
+/* --- contexts */
+
+int command_config_use_context(struct cli *cli, int argc, char **argv)
+{
+    const struct cli_command command = {.words = "config use-context", .usage = "CONTEXT_NAME [options]",
+                                        .about = "Set the current-context in a kubeconfig file."};
+    CLEANUP(strv_done) struct strv args = {0};
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(json_free) struct json *merged = NULL;
+    CLEANUP(config_file_done) struct config_file file = {0};
+    int code = 0;
+    if (!cli_parse(cli, &command, argc, argv, &args, NULL, &code))
+        return code;
+    if (args.n != 1)
+        return unexpected_args(&args);
+    if (kube_config_raw(&cli->overrides, &merged, &err) < 0)
+        return cli_fail(cli, &err);
+    if (config_entry(merged, "contexts", args.items[0]) == NULL)
+        return cli_error("no context exists with the name: \"%s\"", args.items[0]);
+    if (open_for(cli, NULL, NULL, &file, &err) < 0)
+        return cli_fail(cli, &err);
+    json_set_str(file.config, "current-context", args.items[0]);
+    if (store(&file, &err) < 0)
+        return cli_fail(cli, &err);
+    printf("Switched to context \"%s\".\n", args.items[0]);
+    return 0;
+}
+
+int command_config_set_context(struct cli *cli, int argc, char **argv)
+{
+    bool current = false;
+    const struct opt options[] = {
+        {.name = "current", .type = OPT_BOOL, .value = &current, .help = "Change the current context."},
+        {0},
+    };
+    const struct cli_command command = {
+        .words = "config set-context",
+        .usage = "[NAME | --current] [--cluster=cluster_nickname] [--user=user_nickname] [--namespace=namespace] [options]",
+        .about = "Set a context entry in kubeconfig.",
+        .options = options};
+    CLEANUP(strv_done) struct strv args = {0};
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(json_free) struct json *merged = NULL;
+    CLEANUP(config_file_done) struct config_file file = {0};
+    int code = 0;
+    if (!cli_parse(cli, &command, argc, argv, &args, NULL, &code))
+        return code;
+    if (args.n > 1)
+        return unexpected_args(&args);
+    if (args.n == 0 && !current)
+        return cli_error("you must specify a non-empty context name or --current");
+    if (args.n == 1 && current)
+        return cli_error("you cannot specify both a context name and --current");
+    struct kube_overrides none = {.kubeconfig = cli->overrides.kubeconfig};
+    if (kube_config_raw(&none, &merged, &err) < 0)
+        return cli_fail(cli, &err);
+    const char *name = current ? json_str_or("", merged, "current-context", NULL) : args.items[0];
+    if (name[0] == '\0')
+        return cli_error("no current context is set");
+    if (open_for(cli, "contexts", name, &file, &err) < 0)
+        return cli_fail(cli, &err);
+    bool existed = false;
+    struct json *context = edit_entry(file.config, "contexts", name, &existed);
+    if (cli->overrides.cluster != NULL)
+        json_set_str(context, "cluster", cli->overrides.cluster);
+    else if (!existed)
+        json_set_str(context, "cluster", "");
+    if (cli->overrides.user != NULL)
+        json_set_str(context, "user", cli->overrides.user);
+    else if (!existed)
+        json_set_str(context, "user", "");
+    if (cli->namespace != NULL)
+        json_set_str(context, "namespace", cli->namespace);
+    if (store(&file, &err) < 0)
+        return cli_fail(cli, &err);
+    printf("Context \"%s\" %s.\n", name, existed ? "modified" : "created");
+    return 0;
+}
+
+int command_config_rename_context(struct cli *cli, int argc, char **argv)
+{
+    const struct cli_command command = {.words = "config rename-context", .usage = "CONTEXT_NAME NEW_NAME [options]",
+                                        .about = "Rename a context from the kubeconfig file."};
+    CLEANUP(strv_done) struct strv args = {0};
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(config_file_done) struct config_file file = {0};
+    int code = 0;
+    if (!cli_parse(cli, &command, argc, argv, &args, NULL, &code))
+        return code;
+    if (args.n != 2)
+        return unexpected_args(&args);
+    const char *from = args.items[0], *to = args.items[1];
+    if (open_for(cli, "contexts", from, &file, &err) < 0)
+        return cli_fail(cli, &err);
+    const struct json *entry = config_entry(file.config, "contexts", from);
+    if (entry == NULL)
+        return cli_error("cannot rename the context \"%s\", it's not in %s", from, file.path);
+    if (config_entry(file.config, "contexts", to) != NULL)
+        return cli_error("cannot rename the context \"%s\", the context \"%s\" already exists in %s", from, to, file.path);
+    bool existed = false;
+    CLEANUP(json_free) struct json *content = json_clone(json_get(entry, "context", NULL));
+    (void)drop_entry(file.config, "contexts", from);
+    struct json *renamed = edit_entry(file.config, "contexts", to, &existed);
+    void *position = NULL;
+    const char *key;
+    const struct json *value;
+    while (json_next(content, &position, &key, &value))
+        json_set(renamed, key, json_keep(value));
+    if (streq(json_str(file.config, "current-context", NULL), from))
+        json_set_str(file.config, "current-context", to);
+    if (store(&file, &err) < 0)
+        return cli_fail(cli, &err);
+    printf("Context \"%s\" renamed to \"%s\".\n", from, to);
+    return 0;
+}
+
+static int delete_entry(struct cli *cli, const char *section, const char *words, const char *about, int argc, char **argv)
+{
+    const struct cli_command command = {.words = words, .usage = "NAME [options]", .about = about};
+    CLEANUP(strv_done) struct strv args = {0};
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(config_file_done) struct config_file file = {0};
+    int code = 0;
+    if (!cli_parse(cli, &command, argc, argv, &args, NULL, &code))
+        return code;
+    if (args.n != 1)
+        return unexpected_args(&args);
+    const char *kind = config_content_key(section), *name = args.items[0];
+    if (open_for(cli, section, name, &file, &err) < 0)
+        return cli_fail(cli, &err);
+    if (!drop_entry(file.config, section, name))
+        return cli_error("cannot delete %s %s, not in %s", kind, name, file.path);
+    if (streq(section, "contexts") && streq(json_str(file.config, "current-context", NULL), name))
+        fputs("warning: this removed your active context, use \"kubectl config use-context\" to select a different one\n", stderr);
+    if (store(&file, &err) < 0)
+        return cli_fail(cli, &err);
+    printf("deleted %s %s from %s\n", kind, name, file.path);
+    return 0;
+}
+
+int command_config_delete_context(struct cli *cli, int argc, char **argv)
+{
+    return delete_entry(cli, "contexts", "config delete-context", "Delete the specified context from the kubeconfig.", argc, argv);
+}
+
+int command_config_delete_cluster(struct cli *cli, int argc, char **argv)
+{
+    return delete_entry(cli, "clusters", "config delete-cluster", "Delete the specified cluster from the kubeconfig.", argc, argv);
+}
+
+int command_config_delete_user(struct cli *cli, int argc, char **argv)
+{
+    return delete_entry(cli, "users", "config delete-user", "Delete the specified user from the kubeconfig.", argc, argv);
+}
+
+/* --- clusters and users: their options are the global ones of the same name */
+
+/* A file's name, or with --embed-certs its bytes in KEY-data. */
+static int set_file(struct json *content, const char *key, const char *path, bool embed, struct err *err)
+{
+    if (path == NULL)
+        return 0;
+    CLEANUP(xfree) char *data_key = xasprintf("%s-data", key);
+    if (!embed) {
+        json_set_str(content, key, path);
+        json_del(content, data_key);
+        return 0;
+    }
+    CLEANUP(buf_done) struct buf bytes = {0}, encoded = {0};
+    if (file_read(path, LIMIT_FILE, &bytes, err) < 0)
+        return err_wrap(err, "could not stat %s file %s", key, path);
+    base64_encode(bytes.data, bytes.len, &encoded);
+    json_set_str(content, data_key, buf_text(&encoded));
+    json_del(content, key);
+    return 0;
+}
+
+static int set_cluster(const struct cli *cli, struct json *content, bool embed, const char *proxy_url, struct err *err)
+{
+    const struct kube_overrides *o = &cli->overrides;
+    if (o->server != NULL)
+        json_set_str(content, "server", o->server);
+    if (o->tls_server_name != NULL)
+        json_set_str(content, "tls-server-name", o->tls_server_name);
+    if (o->insecure_skip_tls_verify)
+        json_set_bool(content, "insecure-skip-tls-verify", true);
+    if (proxy_url != NULL)
+        json_set_str(content, "proxy-url", proxy_url);
+    if (json_member(content, "server") == NULL)
+        json_set_str(content, "server", "");
+    return set_file(content, "certificate-authority", o->certificate_authority, embed, err);
+}
+
+static int set_credentials(const struct cli *cli, struct json *content, bool embed, struct err *err)
+{
+    const struct kube_overrides *o = &cli->overrides;
+    if (o->token != NULL)
+        json_set_str(content, "token", o->token);
+    if (set_file(content, "client-certificate", o->client_certificate, embed, err) < 0)
+        return err->code;
+    return set_file(content, "client-key", o->client_key, embed, err);
+}
+
+static int set_entry(struct cli *cli, bool is_cluster, int argc, char **argv)
+{
+    bool embed = false, existed = false;
+    const char *proxy_url = NULL, *username = NULL, *password = NULL;
+    const struct opt cluster_options[] = {
+        {.name = "embed-certs", .type = OPT_BOOL, .value = &embed, .help = "Put the files' content into the kubeconfig."},
+        {.name = "proxy-url", .type = OPT_STRING, .value = &proxy_url, .argument = "", .help = "Proxy on the way to the server."},
+        {0},
+    };
+    const struct opt user_options[] = {
+        {.name = "embed-certs", .type = OPT_BOOL, .value = &embed, .help = "Put the files' content into the kubeconfig."},
+        {.name = "password", .type = OPT_STRING, .value = &password, .argument = "", .help = "Password for basic authentication."},
+        {.name = "username", .type = OPT_STRING, .value = &username, .argument = "", .help = "User name for basic authentication."},
+        {0},
+    };
+    const struct cli_command command = {
+        .words = is_cluster ? "config set-cluster" : "config set-credentials",
+        .usage = "NAME [options]",
+        .about = is_cluster ? "Set a cluster entry in kubeconfig: --server, --certificate-authority, ..."
+                            : "Set a user entry in kubeconfig: --token, --client-certificate, --client-key, ...",
+        .options = is_cluster ? cluster_options : user_options};
+    CLEANUP(strv_done) struct strv args = {0};
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(config_file_done) struct config_file file = {0};
+    int code = 0;
+    if (!cli_parse(cli, &command, argc, argv, &args, NULL, &code))
+        return code;
+    if (args.n != 1)
+        return unexpected_args(&args);
+    const char *section = is_cluster ? "clusters" : "users";
+    if (open_for(cli, section, args.items[0], &file, &err) < 0)
+        return cli_fail(cli, &err);
+    struct json *content = edit_entry(file.config, section, args.items[0], &existed);
+    if (username != NULL)
+        json_set_str(content, "username", username);
+    if (password != NULL)
+        json_set_str(content, "password", password);
+    int set = is_cluster ? set_cluster(cli, content, embed, proxy_url, &err) : set_credentials(cli, content, embed, &err);
+    if (set < 0 || store(&file, &err) < 0)
+        return cli_fail(cli, &err);
+    printf("%s \"%s\" set.\n", is_cluster ? "Cluster" : "User", args.items[0]);
+    return 0;
+}
+
+int command_config_set_cluster(struct cli *cli, int argc, char **argv)
+{
+    return set_entry(cli, true, argc, argv);
+}
+
+int command_config_set_credentials(struct cli *cli, int argc, char **argv)
+{
+    return set_entry(cli, false, argc, argv);
+}

@@ -1,0 +1,236 @@
+/*
+ * label.c: `label` and `annotate`: one merge patch on metadata.labels or metadata.annotations per object.
+ */
+#include "print/gotext.h"
+#include "print/output.h"
+#include "write.h"
+
+#include "base/mem.h"
+
+struct label {
+    struct cli *cli;
+    bool annotate; /* the other of the two commands */
+    struct selection selection;
+    struct write_options write;
+    struct output_options output_options;
+    struct output output;
+    bool overwrite, list;
+    const char *resource_version;
+    struct strv resources, removals;
+    struct json *changes; /* key → new value */
+};
+
+static const char *field(const struct label *label)
+{
+    return label->annotate ? "annotations" : "labels";
+}
+
+static const char *noun(const struct label *label)
+{
+    return label->annotate ? "annotation" : "label";
+}
+
+/* Resources come first, then KEY=VALUE and KEY-. */
+static int split_arguments(struct label *label, const struct strv *args, struct err *err)
+{
+    bool in_pairs = false;
+    for (size_t i = 0; i < args->n; i++) {
+        const char *arg = args->items[i], *equals = strchr(arg, '=');
+        bool removes = equals == NULL && ends_with(arg, "-");
+        if (equals == NULL && !removes) {
+            if (in_pairs)
+                return err_set(err, ERR_USAGE, "all resources must be specified before %s changes: %s", noun(label), arg);
+            strv_add(&label->resources, arg);
+            continue;
+        }
+        in_pairs = true;
+        size_t len = equals != NULL ? (size_t)(equals - arg) : strlen(arg) - 1;
+        CLEANUP(xfree) char *key = xstrndup(arg, len);
+        if (len == 0)
+            return err_set(err, ERR_USAGE, "invalid %s: %s", noun(label), arg);
+        if (removes)
+            strv_add(&label->removals, key);
+        else
+            json_set_str(label->changes, key, equals + 1);
+    }
+    for (size_t i = 0; i < label->removals.n; i++) {
+        if (json_member(label->changes, label->removals.items[i]) != NULL)
+            return err_set(err, ERR_USAGE, "can not both modify and remove %s %s in the same command", label->annotate ? "an" : "a",
+                           noun(label));
+    }
+    return 0;
+}
+
+static int check_overwrite(const struct label *label, const struct json *current, struct err *err)
+{
+    if (label->overwrite)
+        return 0;
+    CLEANUP(buf_done) struct buf clashes = {0};
+    CLEANUP(strv_done) struct strv keys = {0};
+    gotext_keys(label->changes, &keys);
+    for (size_t i = 0; i < keys.n; i++) {
+        const char *old = json_string_value(json_member(current, keys.items[i]));
+        const char *new = json_string_value(json_member(label->changes, keys.items[i]));
+        if (old == NULL || streq(old, new))
+            continue;
+        if (!label->annotate)
+            return err_set(err, ERR_EXISTS, "'%s' already has a value (%s), and --overwrite is false", keys.items[i], old);
+        buf_printf(&clashes, "%s'%s' already has a value (%s)", clashes.len > 0 ? "; " : "", keys.items[i], old);
+    }
+    if (clashes.len > 0)
+        return err_set(err, ERR_EXISTS, "--overwrite is false but found the following declared annotation(s): %s",
+                       buf_text(&clashes));
+    return 0;
+}
+
+/* The patch for one object, and what to say about it. */
+static struct json *build_patch(const struct label *label, const struct json *object, const char **ret_verb)
+{
+    const struct json *current = json_get(object, "metadata", field(label), NULL), *value;
+    struct json *members = json_new_object();
+    size_t n_set = 0;
+    void *position = NULL;
+    const char *key;
+    while (json_next(label->changes, &position, &key, &value)) {
+        if (json_same(json_member(current, key), value))
+            continue;
+        json_set(members, key, json_keep(value));
+        n_set++;
+    }
+    for (size_t i = 0; i < label->removals.n; i++) {
+        if (json_member(current, label->removals.items[i]) != NULL)
+            json_set(members, label->removals.items[i], json_new_null());
+        else if (!label->annotate)
+            printf("label \"%s\" not found.\n", label->removals.items[i]);
+    }
+    *ret_verb = label->annotate ? "annotated" : json_len(members) == 0 ? "not labeled" : n_set == 0 ? "unlabeled" : "labeled";
+    struct json *patch = json_new_object();
+    if (json_len(members) > 0)
+        json_set(json_edit(patch, "metadata", NULL), field(label), members);
+    else
+        json_free(members);
+    if (label->resource_version != NULL)
+        json_set_str(json_edit(patch, "metadata", NULL), "resourceVersion", label->resource_version);
+    return patch;
+}
+
+static void print_list(const struct label *label, const struct item *item, bool one)
+{
+    const struct json *current = json_get(item->object, "metadata", field(label), NULL);
+    CLEANUP(strv_done) struct strv keys = {0};
+    gotext_keys(current, &keys);
+    if (keys.n > 0 && !one)
+        printf("Listing %s for %s.%s/%s:\n", field(label), item->resource != NULL ? item->resource->kind : "",
+               item->resource != NULL ? item->resource->group : "", item->name);
+    for (size_t i = 0; i < keys.n; i++)
+        printf("%s%s=%s\n", one ? "" : " ", keys.items[i], strempty(json_string_value(json_member(current, keys.items[i]))));
+}
+
+static int label_one(struct label *label, const struct item *item, bool one, struct err *err)
+{
+    if (label->list) {
+        print_list(label, item, one);
+        return 0;
+    }
+    if (check_overwrite(label, json_get(item->object, "metadata", field(label), NULL), err) < 0)
+        return err->code;
+    const char *verb = NULL;
+    CLEANUP(json_free) struct json *patch = build_patch(label, item->object, &verb), *changed = NULL;
+    bool is_local = label->selection.local || write_is_client_dry_run(&label->write);
+    if (is_local || json_len(patch) == 0) {
+        changed = json_clone(item->object);
+        void *position = NULL;
+        const char *key;
+        const struct json *value;
+        struct json *members = json_len(patch) > 0 ? json_edit(changed, "metadata", field(label), NULL) : NULL;
+        while (json_next(json_get(patch, "metadata", field(label), NULL), &position, &key, &value)) {
+            if (json_type(value) == JSON_NULL)
+                json_del(members, key);
+            else
+                json_set(members, key, json_keep(value));
+        }
+    } else if (write_patch(label->cli, &label->write, item, NULL, KUBE_MERGE_PATCH, patch, NULL, &changed, err) < 0) {
+        return err->code;
+    }
+    return output_result(&label->output, changed, verb, label->write.dry_run, err);
+}
+
+static int run_label(struct label *label, const struct strv *args)
+{
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(items_done) struct items items = {0};
+    CLEANUP(failures_done) struct failures failures = {0};
+    struct selection *selection = &label->selection;
+    if (write_options_check(&label->write, &err) < 0 || output_parse(&label->output_options, &label->output, &err) < 0 ||
+        split_arguments(label, args, &err) < 0)
+        return cli_fail(label->cli, &err);
+    if (label->resources.n == 0 && !selection_has_files(selection))
+        return cli_error("one or more resources must be specified as <resource> <name> or <resource>/<name>");
+    if (json_len(label->changes) == 0 && label->removals.n == 0 && !label->list)
+        return cli_error("at least one %s update is required", noun(label));
+    if (selection->all && (selection->label_selector != NULL || selection->field_selector != NULL))
+        return cli_error("cannot set --all and --%s at the same time", selection->label_selector != NULL ? "selector" : "field-selector");
+    if (selection->local && !selection_has_files(selection))
+        return cli_error("error: you must specify resources by --filename when --local is set.\n"
+                         "Example resource specifications include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'");
+    int code = selection->local ? items_from_files(label->cli, selection, &items, &failures, &err)
+                                : items_resolve(label->cli, selection, &label->resources, true, &items, &failures, &err);
+    if (code < 0)
+        return cli_fail(label->cli, &err);
+    if (items.n > 1 && label->resource_version != NULL)
+        return cli_error("--resource-version may only be used with a single resource");
+    for (size_t i = 0; i < items.n; i++) {
+        struct err failure = {0};
+        if (label_one(label, &items.list[i], items.n == 1, &failure) < 0)
+            failures_add(&failures, &failure);
+    }
+    return cli_fail_all(label->cli, &failures);
+}
+
+static int label_command(struct label *label, const char *words, const char *usage, const char *about, int argc, char **argv)
+{
+    label->changes = json_new_object();
+    const struct opt options[] = {
+        SELECTION_FILE_OPTIONS(&label->selection),
+        SELECTION_LABEL_OPTION(&label->selection),
+        SELECTION_FIELD_OPTION(&label->selection),
+        SELECTION_NAMESPACES_OPTION(&label->selection),
+        OUTPUT_OPTIONS(&label->output_options),
+        WRITE_DRY_RUN_OPTION(&label->write),
+        WRITE_MANAGER_OPTION(&label->write),
+        {.name = "all", .type = OPT_BOOL, .value = &label->selection.all, .help = "All resources of the types, in the namespace."},
+        {.name = "list", .type = OPT_BOOL, .value = &label->list, .help = "Only show what is there."},
+        {.name = "local", .type = OPT_BOOL, .value = &label->selection.local, .help = "Do not ask the server: work on the file."},
+        {.name = "overwrite", .type = OPT_BOOL, .value = &label->overwrite, .help = "Values that exist may be replaced."},
+        {.name = "resource-version", .type = OPT_STRING, .value = &label->resource_version, .argument = "", .help = "Only if the object has this version."},
+        {0},
+    };
+    const struct cli_command command = {.words = words, .usage = usage, .about = about, .options = options};
+    CLEANUP(strv_done) struct strv args = {0};
+    int code = 0;
+    if (cli_parse(label->cli, &command, argc, argv, &args, NULL, &code))
+        code = run_label(label, &args);
+    selection_done(&label->selection);
+    output_done(&label->output);
+    strv_done(&label->resources);
+    strv_done(&label->removals);
+    json_free(label->changes);
+    return code;
+}
+
+int command_label(struct cli *cli, int argc, char **argv)
+{
+    struct label label = {.cli = cli, .write = {.field_manager = "kubectl-label"}, .output_options = {.hide_missing = true}};
+    return label_command(&label, "label",
+                         "[--overwrite] (-f FILENAME | TYPE NAME) KEY_1=VAL_1 ... KEY_N=VAL_N [--resource-version=version] [options]",
+                         "Update the labels on a resource.", argc, argv);
+}
+
+int command_annotate(struct cli *cli, int argc, char **argv)
+{
+    struct label label = {.cli = cli, .annotate = true, .write = {.field_manager = "kubectl-annotate"},
+                          .output_options = {.hide_missing = true}};
+    return label_command(&label, "annotate",
+                         "[--overwrite] (-f FILENAME | TYPE NAME) KEY_1=VAL_1 ... KEY_N=VAL_N [--resource-version=version] [options]",
+                         "Update the annotations on one or more resources.", argc, argv);
+}

@@ -1,0 +1,148 @@
+/*
+ * patch.c: `patch`: sends the user's patch; strategic merge, JSON merge or JSON patch.
+ */
+#include "data/patch.h"
+#include "merge.h"
+#include "print/output.h"
+#include "write.h"
+
+#include "base/file.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "data/yaml.h"
+
+struct patch_command {
+    struct cli *cli;
+    struct selection selection;
+    struct write_options write;
+    struct output_options output_options;
+    struct output output;
+    const char *patch, *patch_file, *type, *subresource;
+    char *text; /* what is sent */
+};
+
+/* JSON goes as it is, so that the server judges it; anything else is YAML. */
+static int read_patch(struct patch_command *command, struct err *err)
+{
+    CLEANUP(buf_done) struct buf bytes = {0};
+    if (command->patch_file != NULL) {
+        if (file_read(command->patch_file, LIMIT_FILE, &bytes, err) < 0)
+            return err_wrap(err, "unable to read patch file");
+    } else {
+        buf_add_str(&bytes, command->patch);
+    }
+    const char *text = buf_text(&bytes);
+    const char *start = text + strspn(text, " \t\r\n");
+    if (*start == '{' || *start == '[') {
+        command->text = xstrdup(text);
+        return 0;
+    }
+    CLEANUP(json_free) struct json *tree = NULL;
+    if (yaml_parse(text, bytes.len, &tree, err) < 0)
+        return err_wrap(err, "unable to parse \"%s\"", text);
+    struct buf as_json = {0};
+    json_print(tree, &as_json);
+    command->text = buf_take(&as_json);
+    return 0;
+}
+
+static const char *content_type(const char *type)
+{
+    return streq(type, "json") ? KUBE_JSON_PATCH : streq(type, "merge") ? KUBE_MERGE_PATCH : KUBE_STRATEGIC_PATCH;
+}
+
+/* --dry-run=client, --local: what the server would make of it. */
+static int apply_here(const struct patch_command *command, const struct json *object, struct json **ret, struct err *err)
+{
+    CLEANUP(json_free) struct json *patch = NULL;
+    if (json_parse(command->text, strlen(command->text), &patch, err) < 0)
+        return err_wrap(err, "unable to parse \"%s\"", command->text);
+    if (streq(command->type, "json"))
+        return patch_apply(object, patch, ret, err);
+    *ret = streq(command->type, "merge") ? patch_merge(object, patch) : merge_apply(object, patch);
+    return 0;
+}
+
+static int patch_one(struct patch_command *command, const struct item *item, struct err *err)
+{
+    CLEANUP(json_free) struct json *patched = NULL;
+    if (command->selection.local || write_is_client_dry_run(&command->write)) {
+        if (apply_here(command, item->object, &patched, err) < 0)
+            return err->code;
+    } else {
+        CLEANUP(xfree) char *plain = item_path(item, command->subresource);
+        CLEANUP(buf_done) struct buf path = {0};
+        buf_add_str(&path, plain);
+        if (write_is_dry_run(&command->write))
+            kube_path_query(&path, "dryRun", "All");
+        kube_path_query(&path, "fieldManager", command->write.field_manager);
+        const struct kube_request request = {.method = "PATCH", .path = buf_text(&path), .body_text = command->text,
+                                             .content_type = content_type(command->type)};
+        if (cli_do(command->cli, &request, &patched, err) < 0)
+            return err->code;
+    }
+    bool changed = !json_same(patched, item->object);
+    return output_result(&command->output, patched, changed ? "patched" : "patched (no change)", "", err);
+}
+
+static int run_patch(struct patch_command *command, const struct strv *args)
+{
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(items_done) struct items items = {0};
+    CLEANUP(failures_done) struct failures failures = {0};
+    if (command->patch != NULL && command->patch_file != NULL)
+        return cli_error("cannot specify --patch and --patch-file together");
+    if (strempty(command->patch)[0] == '\0' && command->patch_file == NULL)
+        return cli_error("must specify --patch or --patch-file containing the contents of the patch");
+    if (!streq(command->type, "strategic") && !streq(command->type, "merge") && !streq(command->type, "json"))
+        return cli_error("--type must be one of [json merge strategic], not \"%s\"", command->type);
+    if (write_options_check(&command->write, &err) < 0 || output_parse(&command->output_options, &command->output, &err) < 0 ||
+        read_patch(command, &err) < 0)
+        return cli_fail(command->cli, &err);
+    int code = command->selection.local
+                   ? items_from_files(command->cli, &command->selection, &items, &failures, &err)
+                   : items_resolve(command->cli, &command->selection, args, !selection_has_files(&command->selection), &items,
+                                   &failures, &err); /* a file's object stands for itself, as in kubectl */
+    if (code < 0)
+        return cli_fail(command->cli, &err);
+    for (size_t i = 0; i < items.n; i++) {
+        struct err failure = {0};
+        if (patch_one(command, &items.list[i], &failure) < 0)
+            failures_add(&failures, &failure);
+    }
+    if (items.n == 0 && failures.n == 0)
+        return cli_error("no objects passed to patch");
+    return cli_fail_all(command->cli, &failures);
+}
+
+int command_patch(struct cli *cli, int argc, char **argv)
+{
+    struct patch_command patch = {.cli = cli, .type = "strategic", .write = {.field_manager = "kubectl-patch"},
+                                  .output_options = {.hide_missing = true}};
+    const struct opt options[] = {
+        SELECTION_FILE_OPTIONS(&patch.selection),
+        OUTPUT_OPTIONS(&patch.output_options),
+        WRITE_DRY_RUN_OPTION(&patch.write),
+        WRITE_MANAGER_OPTION(&patch.write),
+        {.name = "local", .type = OPT_BOOL, .value = &patch.selection.local, .help = "Do not ask the server: work on the file."},
+        {.name = "patch", .letter = 'p', .type = OPT_STRING, .value = &patch.patch, .argument = "", .help = "The patch, JSON or YAML."},
+        {.name = "patch-file", .type = OPT_STRING, .value = &patch.patch_file, .argument = "", .help = "File with the patch."},
+        {.name = "subresource", .type = OPT_STRING, .value = &patch.subresource, .argument = "", .help = "Patch this subresource: status, scale, resize."},
+        {.name = "type", .type = OPT_STRING, .value = &patch.type, .argument = "strategic", .help = "json, merge or strategic."},
+        {0},
+    };
+    const struct cli_command command = {
+        .words = "patch",
+        .usage = "(-f FILENAME | TYPE NAME) [-p PATCH|--patch-file FILE] [options]",
+        .about = "Update fields of a resource using strategic merge patch, a JSON merge patch, or a JSON patch.",
+        .options = options,
+    };
+    CLEANUP(strv_done) struct strv args = {0};
+    int code = 0;
+    if (cli_parse(cli, &command, argc, argv, &args, NULL, &code))
+        code = run_patch(&patch, &args);
+    selection_done(&patch.selection);
+    output_done(&patch.output);
+    free(patch.text);
+    return code;
+}

@@ -1,0 +1,405 @@
+/*
+ * test_agent_rules.c: the small pure rules of fks-node: back-off, probe verdicts, grace periods, pull secrets,
+ * paths and URLs of the kubelet API, names of Nodes, and cgroup files in a folder that stands for /sys/fs/cgroup.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/codec.h"
+#include "base/file.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "cmd/fks-node/api.h"
+#include "cmd/fks-node/backoff.h"
+#include "cmd/fks-node/cgroups.h"
+#include "cmd/fks-node/nodes.h"
+#include "cmd/fks-node/pod.h"
+#include "cmd/fks-node/probe_state.h"
+#include "cmd/fks-node/pull_secrets.h"
+
+/* --- back-off */
+
+static void test_backoff__doubles_to_its_maximum(void **state)
+{
+    struct backoff backoff = {0};
+    static const int64_t want[] = {10000, 20000, 40000, 80000, 160000, 300000, 300000};
+
+    (void)state;
+    assert_int_equal(backoff_left_ms(&backoff, 5), 0);
+    for (size_t i = 0; i < countof(want); i++) {
+        backoff_fail(&backoff, 1000, BACKOFF_RESTART_FIRST_MS, BACKOFF_RESTART_MAX_MS);
+        assert_int_equal(backoff_left_ms(&backoff, 1000), want[i]);
+    }
+    assert_int_equal(backoff_left_ms(&backoff, 300999), 1);
+    assert_int_equal(backoff_left_ms(&backoff, 301000), 0);
+    backoff_reset(&backoff);
+    backoff_fail(&backoff, 0, BACKOFF_RESTART_FIRST_MS, BACKOFF_RESTART_MAX_MS);
+    assert_int_equal(backoff.wait_ms, 10000);
+}
+
+static void test_backoff__text(void **state)
+{
+    char text[BACKOFF_TEXT_MAX];
+
+    (void)state;
+    backoff_text(10000, text);
+    assert_string_equal(text, "10s");
+    backoff_text(80000, text);
+    assert_string_equal(text, "1m20s");
+    backoff_text(300000, text);
+    assert_string_equal(text, "5m0s");
+}
+
+/* --- probes */
+
+static struct json *parse(const char *text)
+{
+    CLEANUP(err_clear) struct err err = {0};
+    struct json *json = NULL;
+
+    if (json_parse(text, strlen(text), &json, &err) < 0)
+        fail_msg("%s", err_text(&err));
+    return json;
+}
+
+static void test_probe_state__needs_results_in_a_row(void **state)
+{
+    CLEANUP(json_free) struct json *probe = parse("{\"failureThreshold\": 2, \"successThreshold\": 3}");
+    struct probe_state probe_state;
+
+    (void)state;
+    probe_state_init(&probe_state, PROBE_READINESS, probe);
+    assert_false(probe_state.healthy);
+    assert_false(probe_state_result(&probe_state, true));
+    assert_false(probe_state_result(&probe_state, true));
+    assert_false(probe_state_result(&probe_state, false)); /* breaks the row */
+    assert_false(probe_state_result(&probe_state, true));
+    assert_false(probe_state_result(&probe_state, true));
+    assert_true(probe_state_result(&probe_state, true));
+    assert_true(probe_state.healthy);
+    assert_false(probe_state_result(&probe_state, false));
+    assert_true(probe_state.healthy);
+    assert_true(probe_state_result(&probe_state, false));
+    assert_false(probe_state.healthy);
+}
+
+static void test_probe_state__defaults(void **state)
+{
+    struct probe_state probe_state;
+
+    (void)state;
+    probe_state_init(&probe_state, PROBE_LIVENESS, NULL);
+    assert_true(probe_state.healthy);
+    assert_false(probe_state_result(&probe_state, false));
+    assert_false(probe_state_result(&probe_state, false));
+    assert_true(probe_state_result(&probe_state, false));
+    assert_false(probe_state.healthy);
+    assert_true(probe_state_result(&probe_state, true));
+    assert_true(probe_state.healthy);
+}
+
+/* --- grace */
+
+static void test_pod_grace_left__fresh_and_found(void **state)
+{
+    (void)state;
+    assert_int_equal(pod_grace_left(30, 1030, 1000, false), 30);
+    assert_int_equal(pod_grace_left(30, 1030, 1100, false), 30); /* clocks that differ must not shorten a fresh one */
+    assert_int_equal(pod_grace_left(30, 1030, 1020, true), 10);
+    assert_int_equal(pod_grace_left(30, 1030, 2000, true), 1);
+    assert_int_equal(pod_grace_left(30, 9000, 1000, true), 30);
+    assert_int_equal(pod_grace_left(0, 1000, 1000, false), 0);
+}
+
+/* --- pull secrets */
+
+/* Runs rows "a | b | yes|no" of a file through check; one column less if two is false. */
+static void each_row(const char *path, bool three, bool (*check)(const char *a, const char *b))
+{
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(buf_done) struct buf text = {0};
+    CLEANUP(strv_done) struct strv lines = {0};
+    size_t n = 0;
+
+    if (file_read(path, LIMIT_FILE, &text, &err) < 0)
+        fail_msg("%s", err_text(&err));
+    strv_split(&lines, buf_text(&text), '\n');
+    for (size_t i = 0; i < lines.n; i++) {
+        struct str rest = str_of(lines.items[i]), a, b = {"", 0};
+        if (rest.len == 0 || rest.p[0] == '#')
+            continue;
+        (void)str_cut(rest, '|', &a, &rest);
+        if (three)
+            (void)str_cut(rest, '|', &b, &rest);
+        a = str_trim(a);
+        b = str_trim(b);
+        CLEANUP(xfree) char *a_text = xstrndup(a.p, a.len);
+        CLEANUP(xfree) char *b_text = xstrndup(b.p, b.len);
+        bool want = str_is(str_trim(rest), "yes");
+        assert_true(want || str_is(str_trim(rest), "no"));
+        if (check(a_text, b_text) != want)
+            fail_msg("%s: %s", path, lines.items[i]);
+        n++;
+    }
+    assert_true(n > 10);
+}
+
+static bool is_image(const char *image, const char *ignored)
+{
+    (void)ignored;
+    return pull_secrets_is_image(image);
+}
+
+static void test_pull_secrets__tables(void **state)
+{
+    (void)state;
+    each_row("test/cases/pull_secrets.txt", true, pull_secrets_covers);
+    each_row("test/cases/image_names.txt", false, is_image);
+}
+
+static struct json *secret_of(const char *type, const char *key, const char *text)
+{
+    CLEANUP(buf_done) struct buf encoded = {0};
+
+    base64_encode(text, strlen(text), &encoded);
+    return json_build("{s:s, s:{s:s}}", "type", type, "data", key, buf_text(&encoded));
+}
+
+static void test_pull_secrets__reads_both_formats(void **state)
+{
+    CLEANUP(pull_credentials_done) struct pull_credentials found = {0};
+    CLEANUP(json_free) struct json *modern =
+        secret_of(
+                  "kubernetes.io/dockerconfigjson", ".dockerconfigjson",
+                  "{\"auths\":{\"r.io\":{\"auth\":\"dTpwOnE=\"},\"r.io/team\":{\"username\":\"t\",\"password\":\"s\"},"
+                  "\"other.io\":{\"username\":\"no\"}}}");
+    CLEANUP(json_free) struct json *old =
+        secret_of("kubernetes.io/dockercfg", ".dockercfg", "{\"r.io\":{\"username\":\"a\",\"password\":\"b\"}}");
+    CLEANUP(json_free) struct json *broken = secret_of("kubernetes.io/dockercfg", ".dockercfg", "{");
+    CLEANUP(json_free) struct json *opaque = secret_of("Opaque", ".dockercfg", "{\"r.io\":{\"username\":\"a\"}}");
+
+    (void)state;
+    pull_secrets_match(modern, "r.io/team/x", &found);
+    assert_int_equal(found.n, 2);
+    assert_string_equal(found.items[0].username, "t"); /* the longer match first */
+    assert_string_equal(found.items[1].username, "u");
+    assert_string_equal(found.items[1].password, "p:q");
+    pull_secrets_match(old, "r.io/team/x", &found);
+    assert_int_equal(found.n, 3);
+    assert_string_equal(found.items[2].password, "b");
+    pull_secrets_match(broken, "r.io/team/x", &found);
+    pull_secrets_match(opaque, "r.io/team/x", &found);
+    pull_secrets_match(NULL, "r.io/team/x", &found);
+    assert_int_equal(found.n, 3);
+}
+
+/* --- kubelet API */
+
+static void check_target(const char *path, const char *verb, bool with_container, const char *want)
+{
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(api_target_done) struct api_target target = {0};
+    int result = api_target_parse(str_of(path), verb, with_container, &target, &err);
+
+    if (want == NULL) {
+        assert_int_equal(result, ERR_PARSE);
+        return;
+    }
+    assert_int_equal(result, 0);
+    CLEANUP(xfree) char *got = xasprintf("%s %s %s", target.namespace, target.pod, strempty(target.container));
+    assert_string_equal(got, want);
+}
+
+static void test_api_target__paths(void **state)
+{
+    (void)state;
+    check_target("/exec/ns/web/c", "/exec/", true, "ns web c");
+    check_target("/exec/ns/web/0123-uid/c", "/exec/", true, "ns web c");
+    check_target("/exec/ns/we%62/c", "/exec/", true, "ns web c");
+    check_target("/portForward/ns/web", "/portForward/", false, "ns web ");
+    check_target("/portForward/ns/web/uid", "/portForward/", false, "ns web ");
+    check_target("/exec/ns/web", "/exec/", true, NULL);
+    check_target("/exec/ns//c", "/exec/", true, NULL);
+    check_target("/exec/ns/a%2fb/c", "/exec/", true, NULL);
+    check_target("/exec/ns/web/uid/c/more", "/exec/", true, NULL);
+    check_target("/exec/ns/%zz/c", "/exec/", true, NULL);
+    check_target("/attach/ns/web/c", "/exec/", true, NULL);
+}
+
+static void test_exec_split_url__parts(void **state)
+{
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(xfree) char *host = NULL;
+    CLEANUP(xfree) char *target = NULL;
+    CLEANUP(xfree) char *host6 = NULL;
+    CLEANUP(xfree) char *target6 = NULL;
+    char *none = NULL;
+    int port;
+
+    (void)state;
+    assert_int_equal(exec_split_url("http://127.0.0.1:4711/exec/abc?x=1", &host, &port, &target, &err), 0);
+    assert_string_equal(host, "127.0.0.1");
+    assert_int_equal(port, 4711);
+    assert_string_equal(target, "/exec/abc?x=1");
+    assert_int_equal(exec_split_url("http://[::1]:80/a", &host6, &port, &target6, &err), 0);
+    assert_string_equal(host6, "::1");
+    assert_int_equal(exec_split_url("https://127.0.0.1/a", &none, &port, &none, &err), ERR_PARSE);
+    err_clear(&err);
+    assert_true(exec_split_url("http://127.0.0.1:0/a", &none, &port, &none, &err) < 0);
+    err_clear(&err);
+    assert_int_equal(exec_split_url("http:///a", &none, &port, &none, &err), ERR_PARSE);
+}
+
+static void test_auth__who_may(void **state)
+{
+    struct tls_peer peer = {0};
+
+    (void)state;
+    assert_int_equal(auth_check(&peer), 401);
+    peer.common_name = xstrdup("somebody");
+    assert_int_equal(auth_check(&peer), 403);
+    strv_add(&peer.organizations, "system:masters");
+    assert_int_equal(auth_check(&peer), 0);
+    tls_peer_done(&peer);
+    peer = (struct tls_peer){.common_name = xstrdup("kube-apiserver-kubelet-client")};
+    assert_int_equal(auth_check(&peer), 0);
+    tls_peer_done(&peer);
+}
+
+/* --- Nodes */
+
+static void test_node_name__carries_the_address(void **state)
+{
+    CLEANUP(xfree) char *plain = node_name_for("10.0.0.7", NULL, "eu-west-1");
+    CLEANUP(xfree) char *suffixed = node_name_for("10.0.0.7", "ab12", "eu-west-1");
+    CLEANUP(xfree) char *v6 = node_name_for("fd00::7", NULL, "r");
+
+    (void)state;
+    assert_string_equal(plain, "fargate-ip-10-0-0-7.eu-west-1.compute.internal");
+    assert_string_equal(suffixed, "fargate-ip-10-0-0-7-ab12.eu-west-1.compute.internal");
+    assert_string_equal(v6, "fargate-ip-fd00--7.r.compute.internal");
+}
+
+/* --- cgroups */
+
+static char *make_folder(void)
+{
+    char *folder = xstrdup("/tmp/test-agent-rules-XXXXXX");
+
+    assert_non_null(mkdtemp(folder));
+    return folder;
+}
+
+static void remove_folder(char *folder)
+{
+    CLEANUP(err_clear) struct err err = {0};
+
+    assert_int_equal(dir_remove(folder, &err), 0);
+    free(folder);
+}
+DEFINE_CLEANUP_POINTER(char *, remove_folder)
+
+static void make_file(const char *folder, const char *path, const char *text)
+{
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(xfree) char *full = path_join(folder, path, NULL);
+    CLEANUP(xfree) char *parent = xstrndup(full, (size_t)(strrchr(full, '/') - full));
+
+    assert_int_equal(dir_make(parent, 0755, &err), 0);
+    assert_int_equal(file_write_atomic(full, text, strlen(text), 0644, &err), 0);
+}
+
+static void expect_file(const char *folder, const char *path, const char *want)
+{
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(buf_done) struct buf text = {0};
+    CLEANUP(xfree) char *full = path_join(folder, path, NULL);
+
+    if (file_read(full, KIB(4), &text, &err) < 0)
+        fail_msg("%s", err_text(&err));
+    assert_memory_equal(buf_text(&text), want, strlen(want));
+}
+
+static void test_cgroups__v2_files(void **state)
+{
+    CLEANUP(remove_folder) char *mount = make_folder();
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(cgroups_free) struct cgroups *cgroups = NULL;
+
+    (void)state;
+    make_file(mount, "cgroup.controllers", "cpu memory\n");
+    assert_int_equal(cgroups_new(mount, "fks", &cgroups, &err), 0);
+    CLEANUP(xfree) char *path = cgroups_path(cgroups, "u-1");
+    assert_string_equal(path, "/fks/podu-1");
+    /* the kernel makes these with the folder */
+    make_file(mount, "fks/podu-1/memory.max", "max\n");
+    make_file(mount, "fks/podu-1/cpu.max", "max\n");
+    assert_int_equal(cgroups_make(cgroups, "u-1", 536870912, &err), 0);
+    expect_file(mount, "fks/podu-1/memory.max", "536870912");
+    assert_int_equal(cgroups_limit_cpu(cgroups, "u-1", 250, &err), 0);
+    expect_file(mount, "fks/podu-1/cpu.max", "25000 100000");
+    assert_int_equal(cgroups_limit_cpu(cgroups, "u-1", 1, &err), 0);
+    expect_file(mount, "fks/podu-1/cpu.max", "1000 100000"); /* the kernel's least */
+    assert_int_equal(cgroups_remove(cgroups, "absent", &err), 0);
+    assert_true(cgroups_limit_cpu(cgroups, "absent", 250, &err) < 0);
+}
+
+static void test_cgroups__v1_files(void **state)
+{
+    CLEANUP(remove_folder) char *mount = make_folder();
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(cgroups_free) struct cgroups *cgroups = NULL;
+
+    (void)state;
+    make_file(mount, "cpu/x", "");
+    make_file(mount, "memory/x", "");
+    assert_int_equal(cgroups_new(mount, "/fks", &cgroups, &err), 0);
+    make_file(mount, "memory/fks/podu/memory.limit_in_bytes", "-1\n");
+    make_file(mount, "cpu/fks/podu/cpu.cfs_quota_us", "-1\n");
+    make_file(mount, "cpu/fks/podu/cpu.cfs_period_us", "100000\n");
+    assert_int_equal(cgroups_make(cgroups, "u", 1048576, &err), 0);
+    expect_file(mount, "memory/fks/podu/memory.limit_in_bytes", "1048576");
+    assert_int_equal(cgroups_limit_cpu(cgroups, "u", 2000, &err), 0);
+    expect_file(mount, "cpu/fks/podu/cpu.cfs_quota_us", "200000");
+}
+
+static void test_cgroups__no_cgroups(void **state)
+{
+    CLEANUP(remove_folder) char *mount = make_folder();
+    CLEANUP(err_clear) struct err err = {0};
+    struct cgroups *cgroups = NULL;
+
+    (void)state;
+    assert_int_equal(cgroups_new(mount, "fks", &cgroups, &err), ERR_NOT_FOUND);
+    err_clear(&err);
+    assert_int_equal(cgroups_new(mount, "..", &cgroups, &err), ERR_INVALID);
+    err_clear(&err);
+    assert_int_equal(cgroups_new(mount, "/", &cgroups, &err), ERR_INVALID);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_backoff__doubles_to_its_maximum),
+        cmocka_unit_test(test_backoff__text),
+        cmocka_unit_test(test_probe_state__needs_results_in_a_row),
+        cmocka_unit_test(test_probe_state__defaults),
+        cmocka_unit_test(test_pod_grace_left__fresh_and_found),
+        cmocka_unit_test(test_pull_secrets__tables),
+        cmocka_unit_test(test_pull_secrets__reads_both_formats),
+        cmocka_unit_test(test_api_target__paths),
+        cmocka_unit_test(test_exec_split_url__parts),
+        cmocka_unit_test(test_auth__who_may),
+        cmocka_unit_test(test_node_name__carries_the_address),
+        cmocka_unit_test(test_cgroups__v2_files),
+        cmocka_unit_test(test_cgroups__v1_files),
+        cmocka_unit_test(test_cgroups__no_cgroups),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -162,6 +162,8 @@ static struct json *lease_spec(const struct host_publisher *host)
                       LEASE_DURATION_S, "renewTime", agent_time_micro(clock_wall_ns()));
 }
 
+static void renew(struct host_publisher *host);
+
 static void on_lease(struct json **answer UNUSED, struct err *err, void *data)
 {
     struct host_publisher *host = data;
@@ -170,8 +172,10 @@ static void on_lease(struct json **answer UNUSED, struct err *err, void *data)
         host->lease_made = false;
     else if (err->code == 0 || err->code == ERR_EXISTS)
         host->lease_made = true;
-    if (err->code == ERR_EXISTS)
+    if (err->code == ERR_EXISTS) {
         err_clear(err);
+        renew(host); /* of an earlier run: it must not look dead until the next beat */
+    }
     part_done(host, "renewing this host's Lease in " FKS_NAMESPACE, err);
 }
 

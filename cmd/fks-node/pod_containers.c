@@ -162,9 +162,9 @@ static void on_created(const char *id, struct err *err, void *data)
 
     container->busy = false;
     if (err->code != 0) {
-        if (is_away(err))
+        if (is_away(err)) {
             pod_retry_later(pod, "making a container", err);
-        else {
+        } else {
             metric_add(pod->agent->m_start_failures, 1);
             failed(container, "CreateContainerError", err);
         }

@@ -157,6 +157,7 @@ static void add_fks_node(const struct cluster *cluster, const struct cluster_hos
     CLEANUP(xfree) char *pods = cluster_host_pod_cidr(cluster, host->number);
     CLEANUP(xfree) char *socket = cluster_run_path(cluster, "h%d/containerd.sock", host->number);
     CLEANUP(xfree) char *state = cluster_path(cluster, "hosts/%s/state", host->name);
+    CLEANUP(xfree) char *logs = cluster_path(cluster, "hosts/%s/pod-logs", host->name);
     CLEANUP(xfree) char *cert = cluster_path(cluster, "pki/%s.crt", host->name);
     CLEANUP(xfree) char *key = cluster_path(cluster, "pki/%s.key", host->name);
     CLEANUP(xfree) char *kubeconfig = cluster_path(cluster, "kubeconfig/%s", host->name);
@@ -170,6 +171,7 @@ static void add_fks_node(const struct cluster *cluster, const struct cluster_hos
     strv_addf(&node->argv, "--address=%s", address);
     strv_addf(&node->argv, "--container-runtime-endpoint=unix://%s", socket);
     strv_addf(&node->argv, "--state-dir=%s", state);
+    strv_addf(&node->argv, "--pod-log-dir=%s", logs);
     strv_addf(&node->argv, "--cluster-dns=%s", dns);
     strv_addf(&node->argv, "--pod-cidr=%s", pods);
     strv_addf(&node->argv, "--tls-cert=%s", cert);

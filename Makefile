@@ -42,8 +42,8 @@ hardening := -fstack-protector-strong -fstack-clash-protection -fcf-protection -
 pkg_cflags := $(shell pkg-config --cflags libcurl openssl jansson yaml-0.1 libprotobuf-c 2>/dev/null)
 CFLAGS_ALL = -std=gnu17 -D_GNU_SOURCE -DFKS_PROGRAM_VERSION='"$(VERSION)"' $(optimize) $(warnings) $(hardening) $(san_flags) \
 	$(if $(WERROR),-Werror) -include lib/base/banned.h -Ilib -I. -I$(out)/gen $(own_include) $(pkg_cflags) $(CFLAGS)
-LDFLAGS_ALL := -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(san_flags) $(LDFLAGS)
-libs := -lcurl -lssl -lcrypto -ljansson -lyaml -lprotobuf-c -lwslay -lm
+LDFLAGS_ALL := -pie -Wl,-O1,-z,relro,-z,now -Wl,--as-needed $(san_flags) $(LDFLAGS)
+libs := -lssl -lcrypto -ljansson -lyaml -lprotobuf-c -lwslay -lm
 
 layers := base data net kube fargate cri
 lib_src := $(foreach l,$(layers),$(wildcard lib/$(l)/*.c))

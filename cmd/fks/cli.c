@@ -17,8 +17,10 @@
 static void print_warning(const char *text, void *data)
 {
     struct cli *cli = data;
+    if (strv_has(&cli->warnings, text))
+        return;
+    strv_add(&cli->warnings, text);
     bool colour = isatty(STDERR_FILENO) && getenv("NO_COLOR") == NULL && !streq(getenv("TERM"), "dumb");
-    cli->n_warnings++;
     fprintf(stderr, colour ? "\x1b[33;1mWarning:\x1b[0m %s\n" : "Warning: %s\n", text);
 }
 

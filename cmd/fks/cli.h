@@ -20,7 +20,7 @@ struct cli {
     const char *cache_dir;           /* --cache-dir, or NULL */
     bool help;                       /* --help */
     const struct opt *global_options; /* the rows that fill the members above; every command takes them */
-    size_t n_warnings;               /* Warning: headers printed so far */
+    struct strv warnings;            /* Warning: headers printed so far, each once */
     char *invalid_text;              /* the last Invalid answer in kubectl's words: its causes line by line; owned */
     struct kube_config config;       /* valid after cli_connect */
     struct kube_client *client;      /* made by cli_connect */

@@ -80,3 +80,4 @@ COMMAND("version", command_version, "Print the client and server version informa
 COMMAND("cluster-info", command_cluster_info, "Display cluster information")
 COMMAND("api-resources", command_api_resources, "Print the supported API resources on the server")
 COMMAND("api-versions", command_api_versions, "Print the supported API versions on the server")
+COMMAND("describe", command_describe, "Show details of a specific resource or group of resources")

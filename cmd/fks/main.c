@@ -298,14 +298,15 @@ int main(int argc, char **argv)
 
     (void)signal(SIGPIPE, SIG_IGN); /* the exec stream and a closed stdout are errors of a write, not of the process */
     int code = dispatch(&cli, argc, argv);
-    if (code == 0 && cli.warnings_as_errors && cli.n_warnings > 0)
-        code = cli_error("%zu warning%s received", cli.n_warnings, cli.n_warnings == 1 ? "" : "s");
+    if (code == 0 && cli.warnings_as_errors && cli.warnings.n > 0)
+        code = cli_error("%zu warning%s received", cli.warnings.n, cli.warnings.n == 1 ? "" : "s");
     if (fflush(stdout) != 0 && code == 0)
         code = 1;
     kube_discovery_free(cli.discovery);
     kube_client_free(cli.client);
     kube_config_done(&cli.config);
     strv_done(&o->as_groups);
+    strv_done(&cli.warnings);
     free(cli.invalid_text);
     return code;
 }

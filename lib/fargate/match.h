@@ -5,7 +5,7 @@
 
 #include "fargate/profile.h"
 
-/* `*` any run of bytes, also none; `?` exactly one UTF-8 character. Linear time in practice, never exponential. */
+/* `*` any run of bytes, also none; `?` exactly one UTF-8 character. Linear time in practice, never exponential. Both are UTF-8. */
 bool fargate_glob(const char *pattern, const char *text);
 
 enum fargate_verdict {

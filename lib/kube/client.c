@@ -52,6 +52,16 @@ struct kube_call {
 
 /* --- client */
 
+char *kube_cache_dir(const char *dir)
+{
+    const char *env = getenv("KUBECACHEDIR"), *home = getenv("HOME");
+    if (dir != NULL)
+        return path_join(dir, "fks", NULL);
+    if (strempty(env)[0] != '\0')
+        return path_join(env, "fks", NULL);
+    return path_join(strempty(home), ".kube", "cache", "fks", NULL);
+}
+
 static void copy_config(struct kube_config *to, const struct kube_config *from)
 {
     to->server = xstrdup(from->server);
@@ -127,6 +137,9 @@ int kube_client_new(struct loop *loop, const struct kube_config *config, const c
         .user_agent = user_agent,
         .light = loop == NULL,
     };
+    bool has_folder = strempty(getenv("HOME"))[0] != '\0' || strempty(getenv("KUBECACHEDIR"))[0] != '\0';
+    CLEANUP(xfree) char *session_dir = options.light && has_folder ? kube_cache_dir(NULL) : NULL;
+    options.session_dir = session_dir;
     if (http_client_new(client->loop, &options, &client->http, err) < 0)
         return (int)err->code;
     if (config->token != NULL) {

@@ -14,6 +14,8 @@ struct kube_call;
 /* loop NULL: only the blocking kube_do. config is copied. user_agent: "fks-node/v0.1.0". */
 int kube_client_new(struct loop *loop, const struct kube_config *config, const char *user_agent,
                     struct kube_client **ret, struct err *err) MUST_CHECK;
+/* Our folder in kubectl's cache: of dir, or NULL for $KUBECACHEDIR or ~/.kube/cache. Heap string. */
+char *kube_cache_dir(const char *dir) MUST_CHECK;
 struct kube_client *kube_client_free(struct kube_client *client);
 const struct kube_config *kube_client_config(const struct kube_client *client);
 struct loop *kube_client_loop(const struct kube_client *client);

@@ -103,16 +103,13 @@ int discovery_fetch(struct kube_client *client, struct discovery_list *ret, stru
 
 char *discovery_cache_path(const char *cache_dir, const char *server)
 {
-    CLEANUP(xfree) char *folder = xstrdup(cache_dir);
-    const char *env = getenv("KUBECACHEDIR"), *home = getenv("HOME");
-    if (folder == NULL)
-        folder = strempty(env)[0] != '\0' ? xstrdup(env) : path_join(strempty(home), ".kube", "cache", NULL);
+    CLEANUP(xfree) char *folder = kube_cache_dir(cache_dir);
     const char *host = strstr(server, "://");
     CLEANUP(xfree) char *name = xasprintf("%s.json", host != NULL ? host + 3 : server);
     for (char *c = name; *c != '\0'; c++)
         if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || *c == '.'))
             *c = '_';
-    return path_join(folder, "fks", name, NULL);
+    return path_join(folder, name, NULL);
 }
 
 static struct json *strings(const struct strv *list)

@@ -214,6 +214,7 @@ static void client_destroy(struct http_client *client)
     free(client->unix_socket);
     free(client->proxy);
     free(client->user_agent);
+    free(client->session_dir);
     free(client);
 }
 
@@ -289,6 +290,7 @@ int http_client_new(struct loop *loop, const struct http_client_options *options
     client->unix_socket = xstrdup(options->unix_socket);
     client->proxy = xstrdup(options->proxy);
     client->user_agent = xstrdup(options->user_agent);
+    client->session_dir = xstrdup(options->session_dir);
     client->h2c = options->h2c;
     client->env_proxy = options->proxy == NULL && options->unix_socket == NULL && env_has_proxy();
     client->light = options->light && !options->h2c && options->unix_socket == NULL && strempty(options->proxy)[0] == '\0';

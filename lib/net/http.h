@@ -30,6 +30,7 @@ struct http_client_options {
     int64_t connect_timeout_ms; /* 0: 10 s */
     bool light; /* command lines: HTTP/1.1 without libcurl, which takes longer to load than a request takes; looks names up
                    in a blocking way. Without effect where libcurl is needed: h2c, unix socket, proxy. */
+    const char *session_dir; /* light: TLS sessions are kept in this folder (net/tls.h); NULL: not at all */
 };
 
 struct http_client;

@@ -69,7 +69,7 @@ int http_curl_load(struct http_client *client, struct err *err)
 {
     void *library = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
     if (library == NULL)
-        return err_set(err, ERR_UNSUPPORTED, "libcurl cannot be loaded: %s", dlerror());
+        return err_set(err, ERR_UNSUPPORTED, "libcurl cannot be loaded (Debian: apt-get install libcurl4): %s", dlerror());
     struct curl_api *api = NEW(struct curl_api);
     const char *missing = NULL;
 #define LOAD(name)                                                                                                     \

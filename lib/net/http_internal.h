@@ -17,7 +17,7 @@ struct http_client {
     bool owns_loop;
     struct http_call *calls;
     char *ca_pem, *cert_pem, *key_pem, *server_name;
-    char *unix_socket, *proxy, *user_agent;
+    char *unix_socket, *proxy, *user_agent, *session_dir;
     bool insecure, h2c, light, env_proxy;
     int64_t connect_timeout_ms;
     int depth;    /* callbacks under way: nothing is freed below them */

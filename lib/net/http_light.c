@@ -8,12 +8,8 @@
  * once more on a new one.
  */
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <openssl/ssl.h>
+#include <poll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/limits.h"
@@ -21,7 +17,7 @@
 #include "base/str.h"
 #include "net/http_light.h"
 
-#define READ_SIZE KIB(64)
+#define READ_SIZE KIB(16) /* a TLS record; more would not come at once */
 
 static void on_fd(struct loop_fd *source, uint32_t events, void *data);
 
@@ -55,8 +51,7 @@ static void connection_free(struct light_connection *connection)
     buf_done(&connection->out);
     buf_done(&connection->in);
     buf_done(&connection->content);
-    free(connection->host);
-    free(connection->port);
+    dial_address_done(&connection->to);
     free(connection);
 }
 
@@ -135,22 +130,14 @@ static void set_timer(struct light_connection *connection, bool connecting)
 static bool dial(struct light_connection *connection)
 {
     CLEANUP(err_clear) struct err err = {0};
-    int failure = EHOSTUNREACH, one = 1;
+    int failure = EHOSTUNREACH;
     for (; connection->address != NULL; connection->address = connection->address->ai_next) {
-        const struct addrinfo *address = connection->address;
         close_socket(connection);
-        connection->fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (connection->fd >= 0) {
-            (void)setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-            (void)setsockopt(connection->fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
-            if (connect(connection->fd, address->ai_addr, address->ai_addrlen) == 0 || errno == EINPROGRESS) {
-                if (loop_fd_new(connection->client->loop, connection->fd, EPOLLOUT, on_fd, connection, &connection->source,
-                                &err) == 0)
-                    return true;
-                errno = EIO;
-            }
-        }
-        failure = errno;
+        connection->fd = dial_start(connection->address);
+        if (connection->fd >= 0 && loop_fd_new(connection->client->loop, connection->fd, EPOLLOUT, on_fd, connection,
+                                               &connection->source, &err) == 0)
+            return true;
+        failure = connection->fd < 0 ? errno : EIO;
     }
     errno = failure;
     return false;
@@ -167,7 +154,7 @@ static void dial_or_fail(struct light_connection *connection)
 static void begin_tls(struct light_connection *connection)
 {
     struct http_client *client = connection->client;
-    const char *name = client->server_name != NULL ? client->server_name : connection->host;
+    const char *name = client->server_name != NULL ? client->server_name : connection->to.host;
     CLEANUP(err_clear) struct err err = {0};
     if (client->tls == NULL) {
         struct tls_client_options options = {
@@ -175,9 +162,9 @@ static void begin_tls(struct light_connection *connection)
             .cert_pem = client->cert_pem,
             .key_pem = client->key_pem,
             .insecure = client->insecure,
+            .session_dir = client->session_dir,
         };
-        /* openssl.cnf would be read here and its leftovers cleaned up at exit: milliseconds of a short life */
-        OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_ATEXIT, NULL);
+        tls_init_short_lived();
         if (tls_client_context_new(&options, &client->tls, &err) < 0) {
             light_fail(connection, err.code, err_text(&err));
             return;
@@ -187,6 +174,8 @@ static void begin_tls(struct light_connection *connection)
         light_fail(connection, err.code, err_text(&err));
         return;
     }
+    CLEANUP(xfree) char *server = xasprintf("%s:%s %s", connection->to.host, connection->to.port, name);
+    tls_resume(connection->tls, server);
     connection->state = HANDSHAKE;
 }
 
@@ -198,12 +187,10 @@ static int set_events(struct light_connection *connection, uint32_t events)
 
 static void on_connected(struct light_connection *connection)
 {
-    int failure = 0;
-    socklen_t len = sizeof(failure);
-    (void)getsockopt(connection->fd, SOL_SOCKET, SO_ERROR, &failure, &len);
+    int failure = dial_result(connection->fd);
     if (failure == 0) {
         connection->state = SENDING;
-        if (connection->https)
+        if (connection->to.tls)
             begin_tls(connection);
         return;
     }
@@ -222,12 +209,9 @@ static void print_request(struct light_connection *connection)
 {
     struct http_call *call = connection->call;
     struct buf *out = &connection->out;
-    const char *target = strstr(call->url, "://") + 3;
-    target += strcspn(target, "/?#");
-    bool ipv6 = strchr(connection->host, ':') != NULL;
+    CLEANUP(xfree) char *authority = dial_authority(&connection->to);
     buf_clear(out);
-    buf_printf(out, "%s %s%.*s HTTP/1.1\r\nHost: %s%s%s:%s\r\n", call->method, *target == '/' ? "" : "/",
-               (int)strcspn(target, "#"), target, ipv6 ? "[" : "", connection->host, ipv6 ? "]" : "", connection->port);
+    buf_printf(out, "%s %s HTTP/1.1\r\nHost: %s\r\n", call->method, connection->to.target, authority);
     if (call->client->user_agent != NULL)
         buf_printf(out, "User-Agent: %s\r\n", call->client->user_agent);
     buf_add_str(out, call->head);
@@ -286,6 +270,13 @@ static int write_some(struct light_connection *connection, struct err *err)
     return set_events(connection, EPOLLOUT) < 0 ? ERR_IO : 0;
 }
 
+/* A request that got no answer may have been carried out all the same. */
+static bool may_repeat(const struct http_call *call)
+{
+    return streq(call->method, "GET") || streq(call->method, "HEAD") || streq(call->method, "PUT") ||
+           streq(call->method, "DELETE");
+}
+
 /* The connection ended or failed; a kept one may have been closed long ago, which says nothing about this call. */
 static void lost(struct light_connection *connection, int code, const char *text)
 {
@@ -294,7 +285,7 @@ static void lost(struct light_connection *connection, int code, const char *text
         light_finish(connection);
         return;
     }
-    if (connection->reused && call->head_len == 0 && connection->in.len == 0) {
+    if (connection->reused && call->head_len == 0 && connection->in.len == 0 && may_repeat(call)) {
         connection_free(connection);
         http_light_begin(call);
         return;
@@ -394,40 +385,19 @@ static void on_fd(struct loop_fd *source, uint32_t events, void *data)
 
 /* --- beginning */
 
-static bool parse_url(struct light_connection *connection, const char *url)
+/* An idle connection to the same place. One that has something to say is at its end, or out of step. */
+static struct light_connection *find_idle(struct http_client *client, const struct dial_address *to)
 {
-    for (const char *c = url; *c != '\0'; c++)
-        if (*c <= ' ' || *c == 0x7f)
-            return false;
-    connection->https = starts_with(url, "https://");
-    if (!connection->https && !starts_with(url, "http://"))
-        return false;
-    const char *rest = strstr(url, "://") + 3;
-    CLEANUP(xfree) char *authority = xstrndup(rest, strcspn(rest, "/?#"));
-    char *at = strrchr(authority, '@'), *host = at != NULL ? at + 1 : authority, *port;
-    if (host[0] == '[') {
-        char *end = strchr(host, ']');
-        if (end == NULL)
-            return false;
-        *end = '\0';
-        port = end[1] == ':' ? end + 2 : NULL;
-        host++;
-    } else {
-        port = strchr(host, ':');
-        if (port != NULL)
-            *port++ = '\0';
-    }
-    connection->host = xstrdup(host);
-    connection->port = xstrdup(port != NULL && *port != '\0' ? port : connection->https ? "443" : "80");
-    return host[0] != '\0';
-}
-
-static struct light_connection *find_idle(struct http_client *client, const struct light_connection *like)
-{
-    for (struct light_connection *c = client->connections; c != NULL; c = c->next)
-        if (c->call == NULL && c->state == IDLE && c->https == like->https && streq(c->host, like->host) &&
-            streq(c->port, like->port))
+    for (struct light_connection *c = client->connections, *next; c != NULL; c = next) {
+        struct pollfd readable = {.fd = c->fd, .events = POLLIN};
+        next = c->next;
+        if (c->call != NULL || c->state != IDLE || c->to.tls != to->tls || !streq(c->to.host, to->host) ||
+            !streq(c->to.port, to->port))
+            continue;
+        if (poll(&readable, 1, 0) == 0)
             return c;
+        connection_free(c);
+    }
     return NULL;
 }
 
@@ -463,18 +433,21 @@ void http_light_begin(struct http_call *call)
     struct light_connection *connection = NEW(struct light_connection);
     connection->client = client;
     connection->fd = -1;
-    connection->in.max = READ_SIZE * 4;
+    connection->in.max = LIMIT_HTTP_HEAD + 2 * READ_SIZE;
     connection->next = client->connections;
     client->connections = connection;
     connection->timer = loop_timer_new(client->loop, on_timer, connection);
-    if (!parse_url(connection, call->url)) {
+    if (dial_parse_url(call->url, &connection->to, &call->err) < 0) {
         attach(connection, call);
-        (void)err_set(&call->err, ERR_INVALID, "%s %s: this is no http or https URL", call->method, call->url);
+        (void)err_wrap(&call->err, "%s", call->method);
         fail_soon(connection);
         return;
     }
-    struct light_connection *idle = call->dedicated ? NULL : find_idle(client, connection);
+    struct light_connection *idle = call->dedicated ? NULL : find_idle(client, &connection->to);
     if (idle != NULL) {
+        struct dial_address to = idle->to;
+        idle->to = connection->to; /* the same place, another path */
+        connection->to = to;
         connection_free(connection);
         attach(idle, call);
         idle->state = SENDING;
@@ -488,16 +461,13 @@ void http_light_begin(struct http_call *call)
     }
     attach(connection, call);
     print_request(connection);
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
-    if (strspn(connection->host, "0123456789.") == strlen(connection->host) || strchr(connection->host, ':') != NULL)
-        hints.ai_flags = AI_NUMERICHOST;
-    int failure = getaddrinfo(connection->host, connection->port, &hints, &connection->addresses);
-    connection->address = connection->addresses;
-    if (failure != 0) {
-        (void)err_set(&call->err, ERR_IO, "%s %s: lookup %s: %s", call->method, call->url, connection->host,
-                      failure == EAI_NONAME ? "no such host" : gai_strerror(failure));
+    if (dial_resolve(&connection->to, &connection->addresses, &call->err) < 0) {
+        (void)err_wrap(&call->err, "%s %s", call->method, call->url);
         fail_soon(connection);
-    } else if (!dial(connection)) {
+        return;
+    }
+    connection->address = connection->addresses;
+    if (!dial(connection)) {
         http_call_no_connection(call, errno, "no address");
         fail_soon(connection);
     } else {

@@ -4,8 +4,7 @@
  */
 #pragma once
 
-#include <netdb.h>
-
+#include "net/dial.h"
 #include "net/http1.h"
 #include "net/http_internal.h"
 
@@ -16,8 +15,8 @@ struct light_connection {
     struct light_connection *next;
     struct http_call *call; /* NULL while idle */
     enum light_state state;
-    char *host, *port;
-    bool https, reused;
+    struct dial_address to;
+    bool reused;
     struct addrinfo *addresses, *address; /* all, and the one being tried */
     int fd;
     struct loop_fd *source;

@@ -1,12 +1,13 @@
 /*
- * http_light_answer.c: HTTP/1.1 answers of the light way: status line, headers, and a body by length, in chunks or to the
- * end of the connection. Bytes in, callbacks of the call out; reading and waiting is http_light.c's.
+ * http_light_answer.c: HTTP/1.1 answers of the light way: the head, and a body by length, in chunks or to the end of the
+ * connection. Bytes in, callbacks of the call out; reading and waiting is http_light.c's.
  */
 #include <stdint.h>
 
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "net/http1_response.h"
 #include "net/http_light.h"
 
 #define UNLIMITED (SIZE_MAX >> 8) /* http.c does the limiting */
@@ -18,64 +19,32 @@ static void stopped(struct light_connection *connection)
         light_finish(connection);
 }
 
-static bool has_body(const struct http_call *call)
-{
-    return !streq(call->method, "HEAD") && call->response.status != 204 && call->response.status != 304;
-}
-
-/* Reads the status line and headers at the start of `in`. 1: an answer's head; 0: more is needed; -1: broken. */
-static int take_head(struct light_connection *connection)
+/* Takes the head of an answer from the start of `in`. 1: the one that counts; 0: more is needed; negative: broken. */
+static int take_head(struct light_connection *connection, struct err *err)
 {
     struct http_call *call = connection->call;
     struct buf *in = &connection->in;
-    const char *end = in->len > 0 ? memmem(in->data, in->len, "\r\n\r\n", 4) : NULL;
-    CLEANUP(err_clear) struct err err = {0};
-    int64_t status;
-    if (end == NULL)
-        return in->len > LIMIT_HTTP_HEAD ? -1 : 0;
-    size_t len = (size_t)(end - in->data) + 4;
-    CLEANUP(xfree) char *number = len > 12 ? xstrndup(in->data + 9, 3) : xstrdup("");
-    if (len <= 12 || memcmp(in->data, "HTTP/1.", 7) != 0 || parse_int(number, 100, 599, &status, &err) < 0 ||
-        !http_call_head_bytes(call, len))
-        return -1;
-    http_call_status(call, (int)status);
-    connection->keep = in->data[7] == '1';
-    const char *line = memchr(in->data, '\n', len);
-    for (line++; line < end;) {
-        const char *next = memchr(line, '\r', (size_t)(end + 1 - line));
-        http_call_header(call, line, (size_t)(next - line));
-        line = next + 2;
-    }
-    buf_consume(in, len);
-    return status < 200 ? 0 : 1;
-}
-
-static int begin_body(struct light_connection *connection)
-{
-    struct http_response *response = &connection->call->response;
-    const char *length = http_response_header(response, "content-length");
-    const char *coding = http_response_header(response, "transfer-encoding");
-    const char *option = http_response_header(response, "connection");
-    struct http1_request framing = {.content_length = 0};
-    CLEANUP(err_clear) struct err err = {0};
-    if (option != NULL && str_is_nocase(str_of(option), "close"))
-        connection->keep = false;
-    connection->state = BODY;
-    if (!has_body(connection->call)) {
-        framing.content_length = 0;
-    } else if (coding != NULL) {
-        if (!str_is_nocase(str_of(coding), "chunked"))
-            return -1;
-        framing.chunked = true;
-    } else if (length != NULL) {
-        if (parse_int(length, 0, INT64_MAX / 256, &framing.content_length, &err) < 0)
-            return -1;
-    } else {
-        connection->keep = false;
-        connection->state = BODY_TO_END;
-    }
-    http1_body_begin(&connection->body, &framing, UNLIMITED);
-    return 0;
+    struct http1_response head;
+    int result;
+    do { /* 100 Continue and the like come before the one that counts */
+        result = http1_parse_response(buf_text(in), in->len, !streq(call->method, "HEAD"), &head, err);
+        if (result != 1)
+            return result;
+        if (!http_call_head_bytes(call, head.head_len))
+            return ERR_TOO_BIG;
+        http_call_status(call, head.status);
+        for (size_t i = 0; i < head.n_headers; i++) {
+            const char *line = head.headers[i].name.p, *end = head.headers[i].value.p + head.headers[i].value.len;
+            http_call_header(call, line, (size_t)(end - line));
+        }
+        buf_consume(in, head.head_len);
+    } while (head.status < 200);
+    bool to_end = !head.chunked && head.content_length < 0;
+    connection->keep = head.keep_alive;
+    connection->state = to_end ? BODY_TO_END : BODY;
+    if (!to_end)
+        http1_response_body_begin(&connection->body, &head, UNLIMITED);
+    return 1;
 }
 
 /* Hands on what is in `in`. False when the call is over. */
@@ -111,17 +80,12 @@ static bool take_body(struct light_connection *connection)
 
 bool light_take_input(struct light_connection *connection)
 {
-    while (connection->state == HEAD) {
-        size_t before = connection->in.len;
-        int result = take_head(connection);
-        if (result == 1 && begin_body(connection) == 0)
-            break;
-        if (result == 0 && connection->in.len == before)
-            return true;
-        if (result != 0) {
-            light_fail(connection, ERR_PARSE, "the answer is no HTTP/1.1");
-            return false;
-        }
-    }
-    return take_body(connection);
+    CLEANUP(err_clear) struct err err = {0};
+    int result = connection->state == HEAD ? take_head(connection, &err) : 1;
+    if (result == 1)
+        return take_body(connection);
+    if (result == 0)
+        return true;
+    light_fail(connection, (enum err_code)result, err_text(&err));
+    return false;
 }

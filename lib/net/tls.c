@@ -8,6 +8,9 @@
  * A context may be freed while its connections live: each SSL holds its SSL_CTX. That is what makes a reload of the
  * certificate harmless. Session tickets are on and their keys live in the context, so a reload also ends resumption of
  * sessions whose client certificate an old authority vouched for.
+ *
+ * A client that keeps sessions (session_dir) decodes its certificates only when a handshake asks for them: with a session
+ * the server knows, none does.
  */
 #include "net/tls.h"
 
@@ -20,7 +23,9 @@
 #include <openssl/ssl.h>
 
 #include "base/mem.h"
+#include "base/str.h"
 #include "net/openssl_util.h"
+#include "net/tls_session.h"
 
 /* Forward secret and authenticated only; TLS 1.3 suites all are. The order between them is the client's choice. */
 #define TLS12_CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
@@ -29,11 +34,18 @@ struct tls_context {
     SSL_CTX *ctx;
     bool is_server;
     bool insecure;
+    char *session_dir;                 /* NULL: no sessions are kept, and the rest is not used */
+    char *ca_pem, *cert_pem, *key_pem; /* what is decoded late */
+    bool ca_decoded;
 };
 
 struct tls {
     SSL *ssl;
     bool failed; /* OpenSSL forbids any further call, SSL_shutdown included */
+    bool renew_session;   /* the one that was taken up is old */
+    bool session_is_kept; /* one of this connection: the others that the server gives are of no use */
+    unsigned char session_key[TLS_SESSION_KEY_LEN];
+    struct err late;   /* what was wrong with what was decoded late */
 };
 
 static const unsigned char alpn_http11[] = "\x08http/1.1";
@@ -43,8 +55,15 @@ static const unsigned char alpn_http11[] = "\x08http/1.1";
 
 struct tls_context *tls_context_free(struct tls_context *context)
 {
-    if (context != NULL)
-        SSL_CTX_free(context->ctx);
+    if (context == NULL)
+        return NULL;
+    SSL_CTX_free(context->ctx);
+    if (context->key_pem != NULL)
+        explicit_bzero(context->key_pem, strlen(context->key_pem));
+    free(context->session_dir);
+    free(context->ca_pem);
+    free(context->cert_pem);
+    free(context->key_pem);
     free(context);
     return NULL;
 }
@@ -58,6 +77,15 @@ static void ignore_sigpipe(void)
         action = (struct sigaction){.sa_handler = SIG_IGN};
         (void)sigaction(SIGPIPE, &action, NULL);
     }
+}
+
+/*
+ * A third of what OpenSSL does before the first byte: reading openssl.cnf (kubectl, too, knows nothing of it), registering
+ * ciphers for encrypted PEM files, which we refuse, and cleaning up at exit what the kernel takes back anyway.
+ */
+void tls_init_short_lived(void)
+{
+    (void)OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_ADD_ALL_CIPHERS | OPENSSL_INIT_NO_ATEXIT, NULL);
 }
 
 static int context_begin(const SSL_METHOD *method, struct tls_context **ret, struct err *err)
@@ -78,11 +106,14 @@ static int context_begin(const SSL_METHOD *method, struct tls_context **ret, str
     SSL_CTX_set_mode(context->ctx, SSL_MODE_NO_AUTO_CHAIN);
     /* one read(2) for a record instead of one for its header and one for the rest; see tls_has_pending */
     SSL_CTX_set_read_ahead(context->ctx, 1);
+    /* as Go does: what is listed is trusted, be it an intermediate authority */
+    X509_STORE_set_flags(SSL_CTX_get_cert_store(context->ctx), X509_V_FLAG_PARTIAL_CHAIN);
     *ret = take(&context);
     return 0;
 }
 
-static int use_certificate(SSL_CTX *ctx, const char *cert_pem, const char *key_pem, struct err *err)
+/* ssl: for this connection only; NULL: for all of the context. */
+static int use_certificate(SSL_CTX *ctx, SSL *ssl, const char *cert_pem, const char *key_pem, struct err *err)
 {
     CLEANUP(openssl_certs_free) STACK_OF(X509) *certs = NULL;
     CLEANUP(EVP_PKEY_free) EVP_PKEY *key = NULL;
@@ -92,15 +123,12 @@ static int use_certificate(SSL_CTX *ctx, const char *cert_pem, const char *key_p
         r = openssl_parse_key(key_pem, &key, err);
     if (r < 0)
         return r;
-    if (SSL_CTX_use_certificate(ctx, sk_X509_value(certs, 0)) != 1)
-        return openssl_error(err, ERR_INVALID, "the certificate cannot be used");
-    for (int i = 1; i < sk_X509_num(certs); i++)
-        if (!SSL_CTX_add1_chain_cert(ctx, sk_X509_value(certs, i)))
-            return openssl_error(err, ERR_INVALID, "certificate %d of the chain cannot be used", i + 1);
-    if (!X509_check_private_key(sk_X509_value(certs, 0), key))
+    CLEANUP(X509_free) X509 *cert = sk_X509_shift(certs); /* what is left is its chain */
+    if (!X509_check_private_key(cert, key))
         return openssl_error(err, ERR_INVALID, "certificate and private key do not belong together");
-    if (SSL_CTX_use_PrivateKey(ctx, key) != 1)
-        return openssl_error(err, ERR_INVALID, "the private key cannot be used");
+    if ((ssl != NULL ? SSL_use_cert_and_key(ssl, cert, key, certs, 1)
+                     : SSL_CTX_use_cert_and_key(ctx, cert, key, certs, 1)) != 1)
+        return openssl_error(err, ERR_INVALID, "the certificate cannot be used");
     return 0;
 }
 
@@ -118,8 +146,16 @@ static int trust(SSL_CTX *ctx, const char *ca_pem, bool announce, struct err *er
         if (!X509_STORE_add_cert(store, cert) || (announce && !SSL_CTX_add_client_CA(ctx, cert)))
             return openssl_error(err, ERR_INVALID, "certificate authority %d cannot be used", i + 1);
     }
-    /* as Go does: what is listed is trusted, be it an intermediate authority */
-    X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
+    return 0;
+}
+
+/* ca_pem NULL: the system's, unless nothing is verified. */
+static int trust_authorities(struct tls_context *context, const char *ca_pem, struct err *err)
+{
+    if (ca_pem != NULL)
+        return trust(context->ctx, ca_pem, false, err);
+    if (!context->insecure && !SSL_CTX_set_default_verify_paths(context->ctx))
+        return openssl_error(err, ERR_IO, "loading the system's certificate authorities");
     return 0;
 }
 
@@ -142,7 +178,7 @@ int tls_server_context_new(const struct tls_server_options *options, struct tls_
 
     int r = context_begin(TLS_server_method(), &context, err);
     if (r == 0)
-        r = use_certificate(context->ctx, options->cert_pem, options->key_pem, err);
+        r = use_certificate(context->ctx, NULL, options->cert_pem, options->key_pem, err);
     if (r == 0 && options->client_ca_pem != NULL)
         r = trust(context->ctx, options->client_ca_pem, true, err);
     if (r < 0)
@@ -162,20 +198,77 @@ int tls_server_context_new(const struct tls_server_options *options, struct tls_
     return 0;
 }
 
+/* --- clients that keep sessions: OpenSSL's callbacks */
+
+static int on_session(SSL *ssl, SSL_SESSION *session)
+{
+    struct tls *tls = SSL_get_app_data(ssl);
+    const struct tls_context *context = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+
+    bool wanted = !tls->session_is_kept && (tls->renew_session || !SSL_session_reused(ssl));
+    if (wanted && SSL_SESSION_get_protocol_version(session) == TLS1_3_VERSION) {
+        tls->session_is_kept = true;
+        tls_session_save(context->session_dir, tls->session_key, session);
+    }
+    return 0; /* OpenSSL keeps its reference */
+}
+
+/* The server asks for a client certificate. */
+static int on_certificate_wanted(SSL *ssl, void *data)
+{
+    struct tls *tls = SSL_get_app_data(ssl);
+    const struct tls_context *context = data;
+
+    return context->cert_pem == NULL ||
+           use_certificate(NULL, ssl, context->cert_pem, context->key_pem, &tls->late) == 0;
+}
+
+/* The server shows its certificate. */
+static int on_verify(X509_STORE_CTX *store, void *data)
+{
+    SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    struct tls *tls = SSL_get_app_data(ssl);
+    struct tls_context *context = data;
+
+    if (!context->insecure && !context->ca_decoded && trust_authorities(context, context->ca_pem, &tls->late) < 0) {
+        X509_STORE_CTX_set_error(store, X509_V_ERR_UNSPECIFIED);
+        return 0;
+    }
+    context->ca_decoded = true;
+    return X509_verify_cert(store);
+}
+
+static void keep_sessions(struct tls_context *context, const struct tls_client_options *options)
+{
+    context->session_dir = xstrdup(options->session_dir);
+    context->ca_pem = xstrdup(options->ca_pem);
+    context->cert_pem = xstrdup(options->cert_pem);
+    context->key_pem = xstrdup(options->key_pem);
+    SSL_CTX_set_app_data(context->ctx, context);
+    SSL_CTX_set_session_cache_mode(context->ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(context->ctx, on_session);
+    SSL_CTX_set_cert_cb(context->ctx, on_certificate_wanted, context);
+    SSL_CTX_set_cert_verify_callback(context->ctx, on_verify, context);
+}
+
 int tls_client_context_new(const struct tls_client_options *options, struct tls_context **ret, struct err *err)
 {
     CLEANUP(tls_context_free) struct tls_context *context = NULL;
 
     int r = context_begin(TLS_client_method(), &context, err);
-    if (r == 0 && options->cert_pem != NULL)
-        r = use_certificate(context->ctx, options->cert_pem, options->key_pem, err);
-    if (r == 0 && options->ca_pem != NULL)
-        r = trust(context->ctx, options->ca_pem, false, err);
     if (r < 0)
         return r;
     context->insecure = options->insecure;
-    if (options->ca_pem == NULL && !options->insecure && !SSL_CTX_set_default_verify_paths(context->ctx))
-        return openssl_error(err, ERR_IO, "loading the system's certificate authorities");
+    if (options->session_dir != NULL) {
+        keep_sessions(context, options);
+    } else {
+        if (options->cert_pem != NULL)
+            r = use_certificate(context->ctx, NULL, options->cert_pem, options->key_pem, err);
+        if (r == 0)
+            r = trust_authorities(context, options->ca_pem, err);
+        if (r < 0)
+            return r;
+    }
     SSL_CTX_set_verify(context->ctx, options->insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
     if (SSL_CTX_set_alpn_protos(context->ctx, alpn_http11, ALPN_HTTP11_LEN) != 0)
         return openssl_error(err, ERR_INTERNAL, "making a TLS context");
@@ -208,6 +301,7 @@ int tls_new(struct tls_context *context, int fd, const char *server_name, struct
     tls->ssl = SSL_new(context->ctx);
     if (tls->ssl == NULL || !SSL_set_fd(tls->ssl, fd))
         return openssl_error(err, ERR_INTERNAL, "making a TLS connection");
+    SSL_set_app_data(tls->ssl, tls);
     if (context->is_server) {
         SSL_set_accept_state(tls->ssl);
     } else {
@@ -221,10 +315,39 @@ int tls_new(struct tls_context *context, int fd, const char *server_name, struct
     return 0;
 }
 
+void tls_resume(struct tls *tls, const char *server)
+{
+    const struct tls_context *context = SSL_CTX_get_app_data(SSL_get_SSL_CTX(tls->ssl));
+    if (context == NULL)
+        return;
+    struct tls_session_parties parties = {
+        .server = server,
+        .ca_pem = context->ca_pem,
+        .cert_pem = context->cert_pem,
+        .key_pem = context->key_pem,
+        .insecure = context->insecure,
+    };
+    if (!tls_session_key(&parties, tls->session_key))
+        return;
+    SSL_SESSION *session = tls_session_load(context->session_dir, tls->session_key, &tls->renew_session);
+    if (session != NULL)
+        (void)SSL_set_session(tls->ssl, session);
+    SSL_SESSION_free(session);
+    ERR_clear_error();
+}
+
+bool tls_is_resumed(const struct tls *tls)
+{
+    return SSL_session_reused(tls->ssl) == 1;
+}
+
 struct tls *tls_free(struct tls *tls)
 {
-    if (tls != NULL)
-        SSL_free(tls->ssl);
+    if (tls == NULL)
+        return NULL;
+    SSL_free(tls->ssl);
+    OPENSSL_cleanse(tls->session_key, sizeof(tls->session_key));
+    err_clear(&tls->late);
     free(tls);
     return NULL;
 }
@@ -234,6 +357,11 @@ static int failure(struct tls *tls, int ssl_error, const char *doing, struct err
     int errnum = errno;
 
     tls->failed = true;
+    if (tls->late.code != 0) {
+        ERR_clear_error();
+        err_move(err, &tls->late);
+        return (int)err->code;
+    }
     if (ssl_error == SSL_ERROR_SYSCALL && errnum != 0) {
         ERR_clear_error();
         return err_errno(err, errnum, "%s", doing);

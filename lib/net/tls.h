@@ -18,10 +18,15 @@ struct tls_server_options {
 };
 int tls_server_context_new(const struct tls_server_options *options, struct tls_context **ret, struct err *err) MUST_CHECK;
 
+/* Programs that live for one request call this before anything else here: OpenSSL leaves out what only others need. */
+void tls_init_short_lived(void);
+
 struct tls_client_options {
     const char *ca_pem;             /* NULL: the system's */
     const char *cert_pem, *key_pem; /* or NULL */
     bool insecure;
+    const char *session_dir; /* sessions are kept in this folder for tls_resume, and PEM texts only decoded when a handshake
+                                needs them; the context must then outlive its connections. NULL: neither */
 };
 /* ALPN http/1.1 only, for upgraded streams (exec); everything else goes through http.h. */
 int tls_client_context_new(const struct tls_client_options *options, struct tls_context **ret, struct err *err) MUST_CHECK;
@@ -30,6 +35,12 @@ struct tls_context *tls_context_free(struct tls_context *context);
 /* fd stays the caller's. server_name: for client contexts, SNI and verified name or address. */
 int tls_new(struct tls_context *context, int fd, const char *server_name, struct tls **ret, struct err *err) MUST_CHECK;
 struct tls *tls_free(struct tls *tls);
+/*
+ * Before the handshake of a client with a session_dir: takes up the session that an earlier program had with this server,
+ * if it can, and keeps the one that the server gives now. server: "host:port name", all that tells servers apart.
+ */
+void tls_resume(struct tls *tls, const char *server);
+bool tls_is_resumed(const struct tls *tls); /* after the handshake */
 
 /* ret_n of tls_read and tls_write is written only on TLS_DONE. */
 enum tls_result {

@@ -6,10 +6,6 @@
 #include "net/ws.h"
 
 #include <errno.h>
-#include <arpa/inet.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <openssl/evp.h>
 #include <poll.h>
 #include <strings.h>
@@ -22,6 +18,7 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "net/dial.h"
 #include "net/http1.h"
 #include "net/tls.h"
 
@@ -44,19 +41,6 @@ struct ws {
     bool closed;             /* the peer sent a close frame */
     struct err failed;       /* what a callback of wslay met */
 };
-
-struct address {
-    char *host, *port, *target;
-    bool tls;
-};
-
-static void address_done(struct address *address)
-{
-    free(address->host);
-    free(address->port);
-    free(address->target);
-}
-DEFINE_CLEANUP_IN_PLACE(struct address, address_done)
 
 struct ws *ws_free(struct ws *ws)
 {
@@ -155,67 +139,29 @@ static int wait_fd(int fd, short events, int64_t deadline, const char *what, str
 
 /* --- dialling */
 
-static int parse_url(const char *url, struct address *ret, struct err *err)
-{
-    ret->tls = starts_with(url, "https://") || starts_with(url, "wss://");
-    const char *rest = strstr(url, "://");
-    if (rest == NULL || (!ret->tls && !starts_with(url, "http://") && !starts_with(url, "ws://")))
-        return err_set(err, ERR_INVALID, "'%s' is no http, https, ws or wss URL", url);
-    rest += 3;
-    size_t len = strcspn(rest, "/?#");
-    CLEANUP(xfree) char *authority = xstrndup(rest, len);
-    char *port = NULL;
-    if (authority[0] == '[') {
-        char *end = strchr(authority, ']');
-        if (end == NULL)
-            return err_set(err, ERR_INVALID, "'%s': no ']' after the address", url);
-        *end = '\0';
-        port = end[1] == ':' ? end + 2 : NULL;
-        ret->host = xstrdup(authority + 1);
-    } else {
-        port = strchr(authority, ':');
-        if (port != NULL)
-            *port++ = '\0';
-        ret->host = xstrdup(authority);
-    }
-    ret->port = xstrdup(port != NULL ? port : ret->tls ? "443" : "80");
-    ret->target = rest[len] == '/' ? xstrndup(rest + len, strcspn(rest + len, "#")) : xasprintf("/%s", rest + len);
-    return 0;
-}
-
 static int dial_one(const struct addrinfo *info, const char *what, int64_t deadline, int *ret_fd, struct err *err)
 {
-    CLEANUP(fd_close) int fd = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    int one = 1, failure = 0;
-    socklen_t len = sizeof(failure);
+    CLEANUP(fd_close) int fd = dial_start(info);
     if (fd < 0)
-        return err_errno(err, errno, "dial %s", what);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
-    if (connect(fd, info->ai_addr, info->ai_addrlen) < 0) {
-        if (errno != EINPROGRESS)
-            return err_set(err, ERR_REFUSED, "dial %s: %s", what, strerror(errno));
-        if (wait_fd(fd, POLLOUT, deadline, what, err) < 0)
-            return (int)err->code;
-        if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &len) < 0 || failure != 0)
-            return err_set(err, failure == ETIMEDOUT ? ERR_TIMEOUT : ERR_REFUSED, "dial %s: %s", what,
-                           failure == ECONNREFUSED ? "connection refused" : strerror(failure));
-    }
+        return err_set(err, ERR_REFUSED, "dial %s: %s", what, strerror(errno));
+    if (wait_fd(fd, POLLOUT, deadline, what, err) < 0)
+        return (int)err->code;
+    int failure = dial_result(fd);
+    if (failure != 0)
+        return err_set(err, failure == ETIMEDOUT ? ERR_TIMEOUT : ERR_REFUSED, "dial %s: %s", what,
+                       failure == ECONNREFUSED ? "connection refused" : strerror(failure));
     *ret_fd = fd;
     fd = -1;
     return 0;
 }
 
-static int dial(const struct address *address, int64_t deadline, int *ret_fd, struct err *err)
+static int dial(const struct dial_address *address, int64_t deadline, int *ret_fd, struct err *err)
 {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG}, *list = NULL;
-    CLEANUP(xfree) char *what = xasprintf("tcp %s:%s", address->host, address->port);
-    struct in6_addr literal;
-    if (inet_pton(AF_INET, address->host, &literal) == 1 || inet_pton(AF_INET6, address->host, &literal) == 1)
-        hints.ai_flags = AI_NUMERICHOST;
-    int failure = getaddrinfo(address->host, address->port, &hints, &list);
-    if (failure != 0)
-        return err_set(err, ERR_IO, "dial %s: lookup: %s", what, gai_strerror(failure));
+    CLEANUP(xfree) char *authority = dial_authority(address);
+    CLEANUP(xfree) char *what = xasprintf("tcp %s", authority);
+    struct addrinfo *list = NULL;
+    if (dial_resolve(address, &list, err) < 0)
+        return err_wrap(err, "dial %s", what);
     int result = 0;
     for (const struct addrinfo *info = list; info != NULL; info = info->ai_next) {
         err_clear(err);
@@ -252,12 +198,11 @@ static int begin_tls(struct ws *ws, const struct ws_options *options, const char
 
 /* --- the upgrade */
 
-static void print_request(const struct ws_options *options, const struct address *address, const char *key,
+static void print_request(const struct ws_options *options, const struct dial_address *address, const char *key,
                           struct buf *out)
 {
-    bool ipv6 = strchr(address->host, ':') != NULL;
-    buf_printf(out, "GET %s HTTP/1.1\r\nHost: %s%s%s:%s\r\n", address->target, ipv6 ? "[" : "", address->host,
-               ipv6 ? "]" : "", address->port);
+    CLEANUP(xfree) char *authority = dial_authority(address);
+    buf_printf(out, "GET %s HTTP/1.1\r\nHost: %s\r\n", address->target, authority);
     buf_printf(out, "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n",
                key);
     for (size_t i = 0; options->protocols != NULL && options->protocols[i] != NULL; i++)
@@ -373,7 +318,7 @@ static int refuse(struct ws *ws, const char *head, int status, int64_t deadline,
     return result;
 }
 
-static int upgrade(struct ws *ws, const struct ws_options *options, const struct address *address, int64_t deadline,
+static int upgrade(struct ws *ws, const struct ws_options *options, const struct dial_address *address, int64_t deadline,
                    struct buf *ret_refusal, struct err *err)
 {
     CLEANUP(buf_done) struct buf key = {0};
@@ -486,10 +431,10 @@ static int begin_frames(struct ws *ws, struct err *err)
 int ws_connect(const struct ws_options *options, struct ws **ret, struct buf *ret_refusal, struct err *err)
 {
     CLEANUP(ws_free) struct ws *ws = NEW(struct ws);
-    CLEANUP(address_done) struct address address = {0};
+    CLEANUP(dial_address_done) struct dial_address address = {0};
     int64_t deadline = clock_monotonic_ms() + HANDSHAKE_MS;
     ws->fd = -1;
-    if (parse_url(options->url, &address, err) < 0 || dial(&address, deadline, &ws->fd, err) < 0)
+    if (dial_parse_url(options->url, &address, err) < 0 || dial(&address, deadline, &ws->fd, err) < 0)
         return (int)err->code;
     if (address.tls && begin_tls(ws, options, address.host, deadline, err) < 0)
         return (int)err->code;

@@ -4,6 +4,7 @@ whose container is gone by now, is seen there."""
 
 import collections
 import http.server
+import json
 import threading
 
 import pytest
@@ -55,9 +56,13 @@ def kill_one(cluster, victim):
     return lambda: eventually(back, 30, f"{victim} runs again")
 
 
-def scale(cluster, count):
-    # the API server may be the one that is down
-    eventually(lambda: cluster.fks.run("scale", "deployment", "victims", f"--replicas={count}").code == 0, 60, "scaling is accepted")
+def scale(cluster, made, count):
+    made["spec"]["replicas"] = count
+
+    def accepted():  # the API server may be the one that is down
+        return cluster.fks.run("apply", "-f", "-", stdin=json.dumps(made)).code == 0
+
+    eventually(accepted, 60, "scaling is accepted")
 
 
 def count(cluster, check):
@@ -65,17 +70,19 @@ def count(cluster, check):
     return sum(map(check, cluster.pods("default", "app=victims")))
 
 
+@pytest.mark.parametrize("moment", ["at-once", "in-between"])
 @pytest.mark.parametrize("victim", VICTIMS)
-def test_kill(cluster, collector, victim):
+def test_kill(cluster, collector, victim, moment):
     host, port = collector.server_address
     command = f"timeout 20 wget -q -O /dev/null http://{host}:{port}/$UID_OF_POD; exec sleep 3600"
     env = [{"name": "UID_OF_POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}}]
     cluster.ready("default", 0, "app=victims")
-    cluster.fks.apply(deployment("victims", 0, command=command, env=env))
+    made = deployment("victims", 0, command=command, env=env)
+    cluster.fks.apply(made)
     try:
-        scale(cluster, REPLICAS)
-        # in the middle: something runs, not everything does
-        eventually(lambda: count(cluster, lambda item: "nodeName" in item["spec"]) >= 1, 60, "the first pod is bound")
+        scale(cluster, made, REPLICAS)
+        if moment == "in-between":
+            eventually(lambda: count(cluster, lambda item: "nodeName" in item["spec"]) >= 1, 60, "the first pod is bound")
         kill_one(cluster, victim)()
         pods = cluster.ready("default", REPLICAS, "app=victims", seconds=120)
         uids = {item["metadata"]["uid"] for item in pods}
@@ -84,9 +91,9 @@ def test_kill(cluster, collector, victim):
         assert all(state["restartCount"] == 0 for item in pods for state in item["status"]["containerStatuses"])
         eventually(lambda: uids <= set(collector.starts), 20, "every container has told its start")
 
-        scale(cluster, 0)
-        eventually(lambda: count(cluster, lambda item: "deletionTimestamp" in item["metadata"]) >= 1
-                   or count(cluster, lambda item: True) < REPLICAS, 60, "the first pod goes")
+        scale(cluster, made, 0)
+        if moment == "in-between":
+            eventually(lambda: count(cluster, lambda item: "deletionTimestamp" not in item["metadata"]) < REPLICAS, 60, "the first pod goes")
         kill_one(cluster, victim)()
         cluster.ready("default", 0, "app=victims", seconds=120)
         cluster.settled()

@@ -1,5 +1,6 @@
 /* fuzz_glob.c: pattern and text, cut at the first newline, against a plain recursive matcher. */
 #include "base/mem.h"
+#include "data/utf8.h"
 #include "fargate/match.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -32,8 +33,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (text == NULL)
         return 0;
     *text++ = '\0';
+    /* names and labels come out of JSON, which is UTF-8; elsewhere it must not crash, but "one character" means nothing */
+    bool is_text = utf8_valid(pattern, strlen(pattern)) && utf8_valid(text, strlen(text));
     bool matches = fargate_glob(pattern, text);
-    if (strlen(pattern) <= 12 && strlen(text) <= 12 && matches != slow_glob(pattern, text))
+    if (is_text && strlen(pattern) <= 12 && strlen(text) <= 12 && matches != slow_glob(pattern, text))
         abort();
     return 0;
 }

@@ -57,7 +57,8 @@ static void write_row(const struct kube_resource *resource, bool wide, struct bu
     strv_sort(&verbs);
     CLEANUP(xfree) char *short_names = strv_join(&resource->short_names, ",");
     buf_printf(out, "%s\t%s\t%s%s%s\t%s\t%s", resource->plural, short_names, resource->group,
-               resource->group[0] != '\0' ? "/" : "", resource->version, resource->namespaced ? "true" : "false", resource->kind);
+               resource->group[0] != '\0' ? "/" : "", resource->version, resource->namespaced ? "true" : "false",
+               resource->kind);
     if (wide) {
         CLEANUP(xfree) char *all_verbs = strv_join(&verbs, ","), *categories = strv_join(&resource->categories, ",");
         buf_printf(out, "\t%s\t%s", all_verbs, categories);
@@ -71,7 +72,8 @@ static void print_resources(const struct api_resources *options, const struct ku
     CLEANUP(tabwriter_done) struct tabwriter writer = {.min_width = 6, .padding = 3};
     CLEANUP(buf_done) struct buf text = {0};
     if (!only_names && !options->no_headers)
-        buf_printf(&writer.text, "NAME\tSHORTNAMES\tAPIVERSION\tNAMESPACED\tKIND%s\n", wide ? "\tVERBS\tCATEGORIES" : "");
+        buf_printf(&writer.text, "NAME\tSHORTNAMES\tAPIVERSION\tNAMESPACED\tKIND%s\n",
+                   wide ? "\tVERBS\tCATEGORIES" : "");
     for (size_t i = 0; i < n; i++) {
         if (only_names) {
             resource_print_plural(list[i], &writer.text);
@@ -96,7 +98,10 @@ static int run_api_resources(struct cli *cli, const struct api_resources *option
         if (is_wanted(options, &all[i]))
             list[n++] = &all[i];
     }
-    qsort(list, n, sizeof(*list), streq(options->sort_by, "name") ? by_name : streq(options->sort_by, "kind") ? by_kind : by_group);
+    qsort(list, n, sizeof(*list),
+          streq(options->sort_by, "name")   ? by_name
+          : streq(options->sort_by, "kind") ? by_kind
+                                            : by_group);
     print_resources(options, list, n);
     free(list);
     return 0;
@@ -106,24 +111,49 @@ int command_api_resources(struct cli *cli, int argc, char **argv)
 {
     struct api_resources resources = {.group = "", .sort_by = "", .namespaced = true};
     const struct opt options[] = {
-        {.name = "api-group", .type = OPT_STRING, .value = &resources.group, .argument = "", .help = "Only this API group.", .seen = &resources.group_seen},
-        {.name = "categories", .type = OPT_LIST, .value = &resources.categories, .argument = "[]", .help = "Only resources in these categories."},
-        {.name = "namespaced", .type = OPT_BOOL, .value = &resources.namespaced, .help = "true: only namespaced resources; false: only the others.", .seen = &resources.namespaced_seen},
+        {.name = "api-group",
+         .type = OPT_STRING,
+         .value = &resources.group,
+         .argument = "",
+         .help = "Only this API group.",
+         .seen = &resources.group_seen},
+        {.name = "categories",
+         .type = OPT_LIST,
+         .value = &resources.categories,
+         .argument = "[]",
+         .help = "Only resources in these categories."},
+        {.name = "namespaced",
+         .type = OPT_BOOL,
+         .value = &resources.namespaced,
+         .help = "true: only namespaced resources; false: only the others.",
+         .seen = &resources.namespaced_seen},
         {.name = "no-headers", .type = OPT_BOOL, .value = &resources.no_headers, .help = "Leave the header line out."},
-        {.name = "output", .letter = 'o', .type = OPT_STRING, .value = &resources.format, .argument = "", .help = "wide or name."},
+        {.name = "output",
+         .letter = 'o',
+         .type = OPT_STRING,
+         .value = &resources.format,
+         .argument = "",
+         .help = "wide or name."},
         {.name = "sort-by", .type = OPT_STRING, .value = &resources.sort_by, .argument = "", .help = "name or kind."},
-        {.name = "verbs", .type = OPT_LIST, .value = &resources.verbs, .argument = "[]", .help = "Only resources with these verbs."},
+        {.name = "verbs",
+         .type = OPT_LIST,
+         .value = &resources.verbs,
+         .argument = "[]",
+         .help = "Only resources with these verbs."},
         {0},
     };
-    const struct cli_command command = {.words = "api-resources", .usage = "[flags] [options]",
-                                        .about = "Print the supported API resources on the server.", .options = options};
+    const struct cli_command command = {.words = "api-resources",
+                                        .usage = "[flags] [options]",
+                                        .about = "Print the supported API resources on the server.",
+                                        .options = options};
     CLEANUP(strv_done) struct strv args = {0};
     int code = 0;
     if (cli_parse(cli, &command, argc, argv, &args, NULL, &code)) {
         CLEANUP(xfree) char *joined = strv_join(&args, " ");
         const char *format = strempty(resources.format), *sort_by = resources.sort_by;
         if (args.n > 0)
-            code = cli_error("unexpected arguments: [%s]\nSee '%s api-resources -h' for help and examples", joined, cli->program);
+            code = cli_error("unexpected arguments: [%s]\nSee '%s api-resources -h' for help and examples", joined,
+                             cli->program);
         else if (format[0] != '\0' && !streq(format, "wide") && !streq(format, "name"))
             code = cli_error("--output %s is not available", format);
         else if (sort_by[0] != '\0' && !streq(sort_by, "name") && !streq(sort_by, "kind"))
@@ -138,8 +168,10 @@ int command_api_resources(struct cli *cli, int argc, char **argv)
 
 int command_api_versions(struct cli *cli, int argc, char **argv)
 {
-    const struct cli_command command = {.words = "api-versions", .usage = "[options]",
-                                        .about = "Print the supported API versions on the server, in the form of \"group/version\"."};
+    const struct cli_command command = {
+        .words = "api-versions",
+        .usage = "[options]",
+        .about = "Print the supported API versions on the server, in the form of \"group/version\"."};
     CLEANUP(strv_done) struct strv args = {0}, versions = {0};
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(json_free) struct json *groups = NULL, *core = NULL;
@@ -150,10 +182,11 @@ int command_api_versions(struct cli *cli, int argc, char **argv)
     if (cli_do(cli, &core_request, &core, &err) < 0 || cli_do(cli, &groups_request, &groups, &err) < 0)
         return cli_fail(cli, &err);
     const struct json *item, *version;
-    json_each(item, json_get(core, "versions", NULL)) strv_add(&versions, strempty(json_string_value(item)));
-    json_each(item, json_get(groups, "groups", NULL))
-    {
-        json_each(version, json_get(item, "versions", NULL)) strv_add(&versions, json_str_or("", version, "groupVersion", NULL));
+    json_each(item, json_get(core, "versions", NULL))
+        strv_add(&versions, strempty(json_string_value(item)));
+    json_each(item, json_get(groups, "groups", NULL)) {
+        json_each(version, json_get(item, "versions", NULL))
+            strv_add(&versions, json_str_or("", version, "groupVersion", NULL));
     }
     strv_sort(&versions);
     for (size_t i = 0; i < versions.n; i++)

@@ -74,8 +74,8 @@ static int last_applied(const struct json *live, struct json **ret, struct err *
 }
 
 /* One try: computes the patch against the live object and sends it. *ret_changed: there was something to send. */
-static int patch_once(struct apply *apply, const struct item *item, const struct json *modified, const struct json *live,
-                      struct json **ret, bool *ret_changed, struct err *err)
+static int patch_once(struct apply *apply, const struct item *item, const struct json *modified,
+                      const struct json *live, struct json **ret, bool *ret_changed, struct err *err)
 {
     CLEANUP(json_free) struct json *original = NULL, *patch = NULL;
     enum merge_style style = merge_style_of(item->resource->group);
@@ -98,8 +98,10 @@ static int patch_existing(struct apply *apply, struct item *item, struct json *l
     write_set_last_applied(modified);
     if (json_str(live, "metadata", "annotations", LAST_APPLIED_ANNOTATION, NULL) == NULL)
         fprintf(stderr,
-                "Warning: resource %s/%s is missing the %s annotation which is required by %s apply. %s apply should only be "
-                "used on resources created declaratively by either %s create --save-config or %s apply. The missing annotation "
+                "Warning: resource %s/%s is missing the %s annotation which is required by %s apply. %s apply should "
+                "only be "
+                "used on resources created declaratively by either %s create --save-config or %s apply. The missing "
+                "annotation "
                 "will be patched automatically.\n",
                 item->resource->plural, item->name, LAST_APPLIED_ANNOTATION, apply->cli->program, apply->cli->program,
                 apply->cli->program, apply->cli->program);
@@ -166,7 +168,8 @@ static int apply_one(struct apply *apply, struct item *item, struct err *err)
         const char *generate = json_str(item->object, "metadata", "generateName", NULL);
         if (generate != NULL)
             return err_set(err, ERR_INVALID, "from %s: cannot use generate name with apply", generate);
-        return err_set(err, ERR_INVALID, "error when retrieving current configuration of \"%s\": resource name may not be empty",
+        return err_set(err, ERR_INVALID,
+                       "error when retrieving current configuration of \"%s\": resource name may not be empty",
                        strempty(item->source));
     }
     return apply->server_side ? apply_server_side(apply, item, err) : apply_client_side(apply, item, err);
@@ -180,8 +183,9 @@ static int print_collected(struct apply *apply, struct err *err)
         return 0;
     if (json_len(applied) == 1)
         return output_print(&apply->output, json_at(applied, 0), err);
-    CLEANUP(json_free) struct json *list = json_build("{s:s, s:O, s:s, s:{}}", "apiVersion", "v1", "items", applied, "kind",
-                                                      "List", "metadata");
+    CLEANUP(json_free)
+    struct json *list =
+        json_build("{s:s, s:O, s:s, s:{}}", "apiVersion", "v1", "items", applied, "kind", "List", "metadata");
     return output_print(&apply->output, list, err);
 }
 
@@ -195,13 +199,15 @@ static int check_options(struct apply *apply, const struct strv *args, struct er
     if (selection_require_files(&apply->selection, err) < 0)
         return err->code;
     if (apply->prune)
-        return err_set(err, ERR_UNSUPPORTED, "--prune is not available: delete what is no longer in the files with delete -f");
+        return err_set(err, ERR_UNSUPPORTED,
+                       "--prune is not available: delete what is no longer in the files with delete -f");
     if (apply->force_conflicts && !apply->server_side)
         return err_set(err, ERR_USAGE, "--force-conflicts only works with --server-side");
     if (write_options_check(&apply->write, err) < 0 || output_parse(&apply->output_options, &apply->output, err) < 0)
         return err->code;
     if (apply->server_side && write_is_client_dry_run(&apply->write))
-        return err_set(err, ERR_USAGE, "--dry-run=client doesn't work with --server-side (did you mean --dry-run=server instead?)");
+        return err_set(err, ERR_USAGE,
+                       "--dry-run=client doesn't work with --server-side (did you mean --dry-run=server instead?)");
     if (apply->write.field_manager == NULL)
         apply->write.field_manager = apply->server_side ? "kubectl" : "kubectl-client-side-apply";
     return 0;
@@ -244,7 +250,10 @@ int command_apply(struct cli *cli, int argc, char **argv)
         WRITE_DRY_RUN_OPTION(&apply.write),
         WRITE_VALIDATE_OPTION(&apply.write),
         WRITE_MANAGER_OPTION(&apply.write),
-        {.name = "force-conflicts", .type = OPT_BOOL, .value = &apply.force_conflicts, .help = "With --server-side: take fields over from other managers."},
+        {.name = "force-conflicts",
+         .type = OPT_BOOL,
+         .value = &apply.force_conflicts,
+         .help = "With --server-side: take fields over from other managers."},
         {.name = "prune", .type = OPT_BOOL, .value = &apply.prune, .help = "Not available."},
         {.name = "server-side", .type = OPT_BOOL, .value = &apply.server_side, .help = "Let the server merge."},
         {0},
@@ -252,9 +261,11 @@ int command_apply(struct cli *cli, int argc, char **argv)
     const struct cli_command command = {
         .words = "apply",
         .usage = "(-f FILENAME | -k DIRECTORY) [options]",
-        .about = "Apply a configuration to a resource by file name or stdin. The resource is created if it does not exist yet.",
-        .examples = "  # Apply the objects in a file\n  fks apply -f ./pod.yaml\n\n  # Apply what another program writes\n"
-                    "  helm template web | fks apply -f -\n",
+        .about = "Apply a configuration to a resource by file name or stdin. The resource is created if it does not "
+                 "exist yet.",
+        .examples =
+            "  # Apply the objects in a file\n  fks apply -f ./pod.yaml\n\n  # Apply what another program writes\n"
+            "  helm template web | fks apply -f -\n",
         .options = options,
     };
     CLEANUP(strv_done) struct strv args = {0};

@@ -77,11 +77,13 @@ static int from_pairs(struct cli *cli, const struct selection *selection, const 
         strv_split(&parts, args->items[i], '/');
         if (parts.n > 2)
             return err_set(err, ERR_USAGE, "arguments in resource/name form may not have more than one slash");
-        if (parts.n < 2 || parts.items[0][0] == '\0' || parts.items[1][0] == '\0' || strchr(parts.items[0], ',') != NULL)
+        if (parts.n < 2 || parts.items[0][0] == '\0' || parts.items[1][0] == '\0' ||
+            strchr(parts.items[0], ',') != NULL)
             return err_set(err, ERR_USAGE, "arguments in resource/name form must have a single resource and name");
     }
     if (selection->label_selector != NULL || selection->field_selector != NULL || selection->all)
-        return err_set(err, ERR_USAGE, "selectors and the all flag cannot be used when passing resource/name arguments");
+        return err_set(err, ERR_USAGE,
+                       "selectors and the all flag cannot be used when passing resource/name arguments");
     for (size_t i = 0; i < args->n; i++) {
         CLEANUP(strv_done) struct strv parts = {0};
         strv_split(&parts, args->items[i], '/');
@@ -96,7 +98,8 @@ static int from_pairs(struct cli *cli, const struct selection *selection, const 
 }
 
 /* The resources behind a list of types, categories expanded, each once. */
-static int resolve_types(struct cli *cli, const char *text, const struct kube_resource ***ret, size_t *ret_n, struct err *err)
+static int resolve_types(struct cli *cli, const char *text, const struct kube_resource ***ret, size_t *ret_n,
+                         struct err *err)
 {
     CLEANUP(strv_done) struct strv types = {0};
     split_types(text, &types);

@@ -35,9 +35,10 @@ static int parse_request_timeout(const char *text, int64_t *ret_ms, struct err *
     }
     CLEANUP(err_clear) struct err as_duration = {0};
     if (parse_duration(text, ret_ms, &as_duration) < 0)
-        return err_set(err, ERR_USAGE,
-                       "Invalid timeout value. Timeout must be a single integer in seconds, or an integer followed by a "
-                       "corresponding time unit (e.g. 1s | 2m | 3h)");
+        return err_set(
+            err, ERR_USAGE,
+            "Invalid timeout value. Timeout must be a single integer in seconds, or an integer followed by a "
+            "corresponding time unit (e.g. 1s | 2m | 3h)");
     return 0;
 }
 
@@ -85,10 +86,10 @@ static void describe_invalid(const struct json *status, struct buf *out)
         buf_add_str(out, "request is invalid");
 
     CLEANUP(strv_done) struct strv lines = {0};
-    json_each(cause, causes)
-    {
-        CLEANUP(xfree) char *line = xasprintf("%s: %s", json_str_or("", cause, "field", NULL),
-                                              json_str_or("", cause, "message", NULL));
+    json_each(cause, causes) {
+        CLEANUP(xfree)
+        char *line =
+            xasprintf("%s: %s", json_str_or("", cause, "field", NULL), json_str_or("", cause, "message", NULL));
         if (!strv_has(&lines, line))
             strv_add(&lines, line);
     }

@@ -15,15 +15,15 @@ struct cli {
     struct kube_overrides overrides; /* global connection flags */
     int64_t verbosity;               /* -v */
     bool match_server_version, warnings_as_errors;
-    const char *namespace;           /* --namespace, NULL when it was not given */
-    const char *request_timeout;     /* --request-timeout as typed: "5", "2s" */
-    const char *cache_dir;           /* --cache-dir, or NULL */
-    bool help;                       /* --help */
+    const char *namespace;            /* --namespace, NULL when it was not given */
+    const char *request_timeout;      /* --request-timeout as typed: "5", "2s" */
+    const char *cache_dir;            /* --cache-dir, or NULL */
+    bool help;                        /* --help */
     const struct opt *global_options; /* the rows that fill the members above; every command takes them */
-    struct strv warnings;            /* Warning: headers printed so far, each once */
-    char *invalid_text;              /* the last Invalid answer in kubectl's words: its causes line by line; owned */
-    struct kube_config config;       /* valid after cli_connect */
-    struct kube_client *client;      /* made by cli_connect */
+    struct strv warnings;             /* Warning: headers printed so far, each once */
+    char *invalid_text;               /* the last Invalid answer in kubectl's words: its causes line by line; owned */
+    struct kube_config config;        /* valid after cli_connect */
+    struct kube_client *client;       /* made by cli_connect */
     struct kube_discovery *discovery;
 };
 
@@ -42,9 +42,9 @@ int cli_usage(const struct cli *cli, const char *command, const struct err *err)
 
 /* What a command tells about itself: for parsing and for --help. */
 struct cli_command {
-    const char *words;  /* "rollout status" */
-    const char *usage;  /* what follows the words in the usage line: "(TYPE NAME | TYPE/NAME) [options]" */
-    const char *about;  /* one paragraph */
+    const char *words;    /* "rollout status" */
+    const char *usage;    /* what follows the words in the usage line: "(TYPE NAME | TYPE/NAME) [options]" */
+    const char *about;    /* one paragraph */
     const char *examples; /* lines indented by two blanks, or NULL */
     const struct opt *options, *more_options; /* besides the global ones; each may be NULL */
 };

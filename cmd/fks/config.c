@@ -15,8 +15,7 @@ const char *config_content_key(const char *section)
 const struct json *config_entry(const struct json *config, const char *section, const char *name)
 {
     const struct json *entry;
-    json_each(entry, json_get(config, section, NULL))
-    {
+    json_each(entry, json_get(config, section, NULL)) {
         if (streq(json_str(entry, "name", NULL), name))
             return entry;
     }
@@ -47,8 +46,10 @@ static void redact(struct json *content)
 {
     static const struct {
         const char *key, *shown;
-    } secrets[] = {{"certificate-authority-data", "DATA+OMITTED"}, {"client-certificate-data", "DATA+OMITTED"},
-                   {"client-key-data", "DATA+OMITTED"},            {"token", "REDACTED"},
+    } secrets[] = {{"certificate-authority-data", "DATA+OMITTED"},
+                   {"client-certificate-data", "DATA+OMITTED"},
+                   {"client-key-data", "DATA+OMITTED"},
+                   {"token", "REDACTED"},
                    {"password", "REDACTED"}};
     for (size_t i = 0; i < countof(secrets); i++) {
         if (json_member(content, secrets[i].key) != NULL)
@@ -85,17 +86,27 @@ static int minify(const struct cli *cli, struct json **config, struct err *err)
 static struct json *shown_config(const struct json *config, bool raw)
 {
     static const char *const sections[] = {"clusters", "users", "contexts"};
-    static const char *const content_order[] = {"server", "tls-server-name", "insecure-skip-tls-verify",
-                                                "certificate-authority", "certificate-authority-data", "proxy-url",
-                                                "client-certificate", "client-certificate-data", "client-key",
-                                                "client-key-data", "token", "cluster", "user", "namespace", NULL};
+    static const char *const content_order[] = {"server",
+                                                "tls-server-name",
+                                                "insecure-skip-tls-verify",
+                                                "certificate-authority",
+                                                "certificate-authority-data",
+                                                "proxy-url",
+                                                "client-certificate",
+                                                "client-certificate-data",
+                                                "client-key",
+                                                "client-key-data",
+                                                "token",
+                                                "cluster",
+                                                "user",
+                                                "namespace",
+                                                NULL};
     struct json *shown = json_build("{s:s, s:s}", "kind", "Config", "apiVersion", "v1");
     for (size_t i = 0; i < countof(sections); i++) {
         const struct json *entry, *entries = json_get(config, sections[i], NULL);
         const char *content_key = config_content_key(sections[i]);
         struct json *list = json_len(entries) > 0 ? json_new_array() : json_new_null();
-        json_each(entry, entries)
-        {
+        json_each(entry, entries) {
             struct json *content = in_order(json_member(entry, content_key), content_order);
             if (!raw)
                 redact(content);
@@ -120,7 +131,8 @@ int command_config_view(struct cli *cli, int argc, char **argv)
         {.name = "raw", .type = OPT_BOOL, .value = &raw, .help = "Show certificates and secrets."},
         {0},
     };
-    const struct cli_command command = {.words = "config view", .usage = "[options]",
+    const struct cli_command command = {.words = "config view",
+                                        .usage = "[options]",
                                         .about = "Display merged kubeconfig settings or a specified kubeconfig file.",
                                         .options = options};
     CLEANUP(strv_done) struct strv args = {0};
@@ -128,7 +140,8 @@ int command_config_view(struct cli *cli, int argc, char **argv)
     if (!cli_parse(cli, &command, argc, argv, &args, NULL, &code))
         return code;
     if (args.n > 0)
-        return cli_error("unexpected arguments: [%s]\nSee '%s config view -h' for help and examples", args.items[0], cli->program);
+        return cli_error("unexpected arguments: [%s]\nSee '%s config view -h' for help and examples", args.items[0],
+                         cli->program);
     if (flatten)
         return cli_error("--flatten is not available");
     CLEANUP(err_clear) struct err err = {0};
@@ -148,7 +161,8 @@ int command_config_view(struct cli *cli, int argc, char **argv)
 
 int command_config_current_context(struct cli *cli, int argc, char **argv)
 {
-    const struct cli_command command = {.words = "config current-context", .usage = "[options]", .about = "Display the current-context."};
+    const struct cli_command command = {
+        .words = "config current-context", .usage = "[options]", .about = "Display the current-context."};
     CLEANUP(strv_done) struct strv args = {0};
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(json_free) struct json *config = NULL;
@@ -167,7 +181,8 @@ int command_config_current_context(struct cli *cli, int argc, char **argv)
 static void entry_names(const struct json *config, const char *section, struct strv *out)
 {
     const struct json *entry;
-    json_each(entry, json_get(config, section, NULL)) strv_add(out, json_str_or("", entry, "name", NULL));
+    json_each(entry, json_get(config, section, NULL))
+        strv_add(out, json_str_or("", entry, "name", NULL));
     strv_sort(out);
 }
 
@@ -191,7 +206,8 @@ static int list_names(struct cli *cli, const char *words, const char *section, c
 
 int command_config_get_clusters(struct cli *cli, int argc, char **argv)
 {
-    return list_names(cli, "config get-clusters", "clusters", "Display clusters defined in the kubeconfig.", argc, argv);
+    return list_names(cli, "config get-clusters", "clusters", "Display clusters defined in the kubeconfig.", argc,
+                      argv);
 }
 
 int command_config_get_users(struct cli *cli, int argc, char **argv)
@@ -220,8 +236,9 @@ static int print_contexts(const struct cli *cli, const struct json *config, cons
             buf_printf(&writer.text, "%s\n", name);
             continue;
         }
-        buf_printf(&writer.text, "%s\t%s\t%s\t%s\t%s\n", streq(name, json_str_or("", config, "current-context", NULL)) ? "*" : "",
-                   name, json_str_or("", entry, "context", "cluster", NULL), json_str_or("", entry, "context", "user", NULL),
+        buf_printf(&writer.text, "%s\t%s\t%s\t%s\t%s\n",
+                   streq(name, json_str_or("", config, "current-context", NULL)) ? "*" : "", name,
+                   json_str_or("", entry, "context", "cluster", NULL), json_str_or("", entry, "context", "user", NULL),
                    json_str_or("", entry, "context", "namespace", NULL));
     }
     tabwriter_flush(&writer, &text);
@@ -235,11 +252,18 @@ int command_config_get_contexts(struct cli *cli, int argc, char **argv)
     bool no_headers = false;
     const struct opt options[] = {
         {.name = "no-headers", .type = OPT_BOOL, .value = &no_headers, .help = "Leave the header line out."},
-        {.name = "output", .letter = 'o', .type = OPT_STRING, .value = &format, .argument = "", .help = "name: only the names."},
+        {.name = "output",
+         .letter = 'o',
+         .type = OPT_STRING,
+         .value = &format,
+         .argument = "",
+         .help = "name: only the names."},
         {0},
     };
-    const struct cli_command command = {.words = "config get-contexts", .usage = "[(-o|--output=)name)] [options]",
-                                        .about = "Display one or many contexts from the kubeconfig file.", .options = options};
+    const struct cli_command command = {.words = "config get-contexts",
+                                        .usage = "[(-o|--output=)name)] [options]",
+                                        .about = "Display one or many contexts from the kubeconfig file.",
+                                        .options = options};
     CLEANUP(strv_done) struct strv args = {0}, names = {0};
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(json_free) struct json *config = NULL;
@@ -247,7 +271,8 @@ int command_config_get_contexts(struct cli *cli, int argc, char **argv)
     if (!cli_parse(cli, &command, argc, argv, &args, NULL, &code))
         return code;
     if (format != NULL && format[0] != '\0' && !streq(format, "name"))
-        return cli_error("--output %s is not available in kubectl config get-contexts; resetting to default output format", format);
+        return cli_error(
+            "--output %s is not available in kubectl config get-contexts; resetting to default output format", format);
     if (kube_config_raw(&cli->overrides, &config, &err) < 0)
         return cli_fail(cli, &err);
     entry_names(config, "contexts", &names);

@@ -65,7 +65,8 @@ static int store(const struct config_file *file, struct err *err)
 }
 
 /* The file that has the entry (section NULL: a current-context), else the one for new entries. */
-static int open_for(const struct cli *cli, const char *section, const char *name, struct config_file *ret, struct err *err)
+static int open_for(const struct cli *cli, const char *section, const char *name, struct config_file *ret,
+                    struct err *err)
 {
     CLEANUP(strv_done) struct strv paths = {0};
     const char *flag = cli->overrides.kubeconfig, *environment = getenv("KUBECONFIG");
@@ -132,7 +133,8 @@ static int unexpected_args(const struct strv *args)
 
 int command_config_use_context(struct cli *cli, int argc, char **argv)
 {
-    const struct cli_command command = {.words = "config use-context", .usage = "CONTEXT_NAME [options]",
+    const struct cli_command command = {.words = "config use-context",
+                                        .usage = "CONTEXT_NAME [options]",
                                         .about = "Set the current-context in a kubeconfig file."};
     CLEANUP(strv_done) struct strv args = {0};
     CLEANUP(err_clear) struct err err = {0};
@@ -165,7 +167,8 @@ int command_config_set_context(struct cli *cli, int argc, char **argv)
     };
     const struct cli_command command = {
         .words = "config set-context",
-        .usage = "[NAME | --current] [--cluster=cluster_nickname] [--user=user_nickname] [--namespace=namespace] [options]",
+        .usage =
+            "[NAME | --current] [--cluster=cluster_nickname] [--user=user_nickname] [--namespace=namespace] [options]",
         .about = "Set a context entry in kubeconfig.",
         .options = options};
     CLEANUP(strv_done) struct strv args = {0};
@@ -209,7 +212,8 @@ int command_config_set_context(struct cli *cli, int argc, char **argv)
 
 int command_config_rename_context(struct cli *cli, int argc, char **argv)
 {
-    const struct cli_command command = {.words = "config rename-context", .usage = "CONTEXT_NAME NEW_NAME [options]",
+    const struct cli_command command = {.words = "config rename-context",
+                                        .usage = "CONTEXT_NAME NEW_NAME [options]",
                                         .about = "Rename a context from the kubeconfig file."};
     CLEANUP(strv_done) struct strv args = {0};
     CLEANUP(err_clear) struct err err = {0};
@@ -226,7 +230,8 @@ int command_config_rename_context(struct cli *cli, int argc, char **argv)
     if (entry == NULL)
         return cli_error("cannot rename the context \"%s\", it's not in %s", from, file.path);
     if (config_entry(file.config, "contexts", to) != NULL)
-        return cli_error("cannot rename the context \"%s\", the context \"%s\" already exists in %s", from, to, file.path);
+        return cli_error("cannot rename the context \"%s\", the context \"%s\" already exists in %s", from, to,
+                         file.path);
     bool existed = false;
     CLEANUP(json_free) struct json *content = json_clone(json_get(entry, "context", NULL));
     (void)drop_entry(file.config, "contexts", from);
@@ -244,7 +249,8 @@ int command_config_rename_context(struct cli *cli, int argc, char **argv)
     return 0;
 }
 
-static int delete_entry(struct cli *cli, const char *section, const char *words, const char *about, int argc, char **argv)
+static int delete_entry(struct cli *cli, const char *section, const char *words, const char *about, int argc,
+                        char **argv)
 {
     const struct cli_command command = {.words = words, .usage = "NAME [options]", .about = about};
     CLEANUP(strv_done) struct strv args = {0};
@@ -261,7 +267,9 @@ static int delete_entry(struct cli *cli, const char *section, const char *words,
     if (!drop_entry(file.config, section, name))
         return cli_error("cannot delete %s %s, not in %s", kind, name, file.path);
     if (streq(section, "contexts") && streq(json_str(file.config, "current-context", NULL), name))
-        fputs("warning: this removed your active context, use \"kubectl config use-context\" to select a different one\n", stderr);
+        fputs(
+            "warning: this removed your active context, use \"kubectl config use-context\" to select a different one\n",
+            stderr);
     if (store(&file, &err) < 0)
         return cli_fail(cli, &err);
     printf("deleted %s %s from %s\n", kind, name, file.path);
@@ -270,17 +278,20 @@ static int delete_entry(struct cli *cli, const char *section, const char *words,
 
 int command_config_delete_context(struct cli *cli, int argc, char **argv)
 {
-    return delete_entry(cli, "contexts", "config delete-context", "Delete the specified context from the kubeconfig.", argc, argv);
+    return delete_entry(cli, "contexts", "config delete-context", "Delete the specified context from the kubeconfig.",
+                        argc, argv);
 }
 
 int command_config_delete_cluster(struct cli *cli, int argc, char **argv)
 {
-    return delete_entry(cli, "clusters", "config delete-cluster", "Delete the specified cluster from the kubeconfig.", argc, argv);
+    return delete_entry(cli, "clusters", "config delete-cluster", "Delete the specified cluster from the kubeconfig.",
+                        argc, argv);
 }
 
 int command_config_delete_user(struct cli *cli, int argc, char **argv)
 {
-    return delete_entry(cli, "users", "config delete-user", "Delete the specified user from the kubeconfig.", argc, argv);
+    return delete_entry(cli, "users", "config delete-user", "Delete the specified user from the kubeconfig.", argc,
+                        argv);
 }
 
 /* --- clusters and users: their options are the global ones of the same name */
@@ -336,14 +347,32 @@ static int set_entry(struct cli *cli, bool is_cluster, int argc, char **argv)
     bool embed = false, existed = false;
     const char *proxy_url = NULL, *username = NULL, *password = NULL;
     const struct opt cluster_options[] = {
-        {.name = "embed-certs", .type = OPT_BOOL, .value = &embed, .help = "Put the files' content into the kubeconfig."},
-        {.name = "proxy-url", .type = OPT_STRING, .value = &proxy_url, .argument = "", .help = "Proxy on the way to the server."},
+        {.name = "embed-certs",
+         .type = OPT_BOOL,
+         .value = &embed,
+         .help = "Put the files' content into the kubeconfig."},
+        {.name = "proxy-url",
+         .type = OPT_STRING,
+         .value = &proxy_url,
+         .argument = "",
+         .help = "Proxy on the way to the server."},
         {0},
     };
     const struct opt user_options[] = {
-        {.name = "embed-certs", .type = OPT_BOOL, .value = &embed, .help = "Put the files' content into the kubeconfig."},
-        {.name = "password", .type = OPT_STRING, .value = &password, .argument = "", .help = "Password for basic authentication."},
-        {.name = "username", .type = OPT_STRING, .value = &username, .argument = "", .help = "User name for basic authentication."},
+        {.name = "embed-certs",
+         .type = OPT_BOOL,
+         .value = &embed,
+         .help = "Put the files' content into the kubeconfig."},
+        {.name = "password",
+         .type = OPT_STRING,
+         .value = &password,
+         .argument = "",
+         .help = "Password for basic authentication."},
+        {.name = "username",
+         .type = OPT_STRING,
+         .value = &username,
+         .argument = "",
+         .help = "User name for basic authentication."},
         {0},
     };
     const struct cli_command command = {
@@ -368,7 +397,8 @@ static int set_entry(struct cli *cli, bool is_cluster, int argc, char **argv)
         json_set_str(content, "username", username);
     if (password != NULL)
         json_set_str(content, "password", password);
-    int set = is_cluster ? set_cluster(cli, content, embed, proxy_url, &err) : set_credentials(cli, content, embed, &err);
+    int set =
+        is_cluster ? set_cluster(cli, content, embed, proxy_url, &err) : set_credentials(cli, content, embed, &err);
     if (set < 0 || store(&file, &err) < 0)
         return cli_fail(cli, &err);
     printf("%s \"%s\" set.\n", is_cluster ? "Cluster" : "User", args.items[0]);

@@ -36,7 +36,8 @@ static int run_create(struct create *create, const struct strv *args)
     CLEANUP(output_done) struct output output = {0};
     if (args->n > 0) {
         CLEANUP(xfree) char *joined = strv_join(args, " ");
-        return cli_error("Unexpected args: [%s]\nSee '%s create -h' for help and examples", joined, create->cli->program);
+        return cli_error("Unexpected args: [%s]\nSee '%s create -h' for help and examples", joined,
+                         create->cli->program);
     }
     if (selection_require_files(&create->selection, &err) < 0 || write_options_check(&create->write, &err) < 0 ||
         output_parse(&create->output_options, &output, &err) < 0)
@@ -59,7 +60,8 @@ static int run_create(struct create *create, const struct strv *args)
 
 int command_create(struct cli *cli, int argc, char **argv)
 {
-    struct create create = {.cli = cli, .write = {.field_manager = "kubectl-create"}, .output_options = {.hide_missing = true}};
+    struct create create = {
+        .cli = cli, .write = {.field_manager = "kubectl-create"}, .output_options = {.hide_missing = true}};
     const struct opt options[] = {
         SELECTION_FILE_OPTIONS(&create.selection),
         SELECTION_LABEL_OPTION(&create.selection),
@@ -67,15 +69,19 @@ int command_create(struct cli *cli, int argc, char **argv)
         WRITE_DRY_RUN_OPTION(&create.write),
         WRITE_VALIDATE_OPTION(&create.write),
         WRITE_MANAGER_OPTION(&create.write),
-        {.name = "save-config", .type = OPT_BOOL, .value = &create.save_config, .help = "Keep the configuration in the object's annotation, for a later apply."},
+        {.name = "save-config",
+         .type = OPT_BOOL,
+         .value = &create.save_config,
+         .help = "Keep the configuration in the object's annotation, for a later apply."},
         {0},
     };
     const struct cli_command command = {
         .words = "create",
         .usage = "-f FILENAME [options]",
         .about = "Create a resource from a file or from stdin. 'create KIND' makes one from options.",
-        .examples = "  # Create the objects in a file\n  fks create -f ./pod.yaml\n\n  # Create a deployment from options\n"
-                    "  fks create deployment web --image=nginx\n",
+        .examples =
+            "  # Create the objects in a file\n  fks create -f ./pod.yaml\n\n  # Create a deployment from options\n"
+            "  fks create deployment web --image=nginx\n",
         .options = options,
     };
     CLEANUP(strv_done) struct strv args = {0};

@@ -45,18 +45,22 @@ static bool is_utf8(const char *text, size_t len)
 
 static int add_key(struct filling *filling, const char *key, const char *bytes, size_t len)
 {
-    static const char rule[] = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or "
-                               "'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
+    static const char rule[] =
+        "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or "
+        "'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
     if (!is_valid_key(key))
         return filling->is_secret
                    ? err_set(filling->err, ERR_INVALID, "\"%s\" is not valid key name for a Secret %s", key, rule)
-                   : err_set(filling->err, ERR_INVALID, "\"%s\" is not a valid key name for a ConfigMap: %s", key, rule);
+                   : err_set(filling->err, ERR_INVALID, "\"%s\" is not a valid key name for a ConfigMap: %s", key,
+                             rule);
     if (json_member(filling->data, key) != NULL || json_member(filling->binary, key) != NULL)
         return filling->is_secret
-                   ? err_set(filling->err, ERR_EXISTS, "cannot add key %s, another key by that name already exists", key)
-                   : err_set(filling->err, ERR_EXISTS,
-                             "cannot add key \"%s\", another key by that name already exists in %s for ConfigMap \"%s\"", key,
-                             json_member(filling->data, key) != NULL ? "Data" : "BinaryData", filling->name);
+                   ? err_set(filling->err, ERR_EXISTS, "cannot add key %s, another key by that name already exists",
+                             key)
+                   : err_set(
+                         filling->err, ERR_EXISTS,
+                         "cannot add key \"%s\", another key by that name already exists in %s for ConfigMap \"%s\"",
+                         key, json_member(filling->data, key) != NULL ? "Data" : "BinaryData", filling->name);
     bool plain = !filling->is_secret && is_utf8(bytes, len);
     if (plain) {
         json_set(filling->data, key, json_new_string_n(bytes, len));
@@ -115,7 +119,8 @@ static int add_source(struct filling *filling, const char *source)
         return err_set(filling->err, ERR_USAGE, "key names or file paths cannot contain '='");
     if (parts.n == 2 && (parts.items[0][0] == '\0' || parts.items[1][0] == '\0'))
         return err_set(filling->err, ERR_USAGE,
-                       parts.items[0][0] == '\0' ? "key name for file path %s missing" : "file path for key name %s missing",
+                       parts.items[0][0] == '\0' ? "key name for file path %s missing"
+                                                 : "file path for key name %s missing",
                        parts.items[0][0] == '\0' ? parts.items[1] : parts.items[0]);
     const char *path = parts.n == 2 ? parts.items[1] : source;
     const char *slash = strrchr(path, '/');
@@ -152,7 +157,8 @@ static int add_env_file(struct filling *filling, const char *path)
         const char *inherited = has_value ? NULL : getenv(name);
         if (!has_value && inherited == NULL)
             inherited = "";
-        int code = has_value ? add_key(filling, name, value.p, value.len) : add_key(filling, name, inherited, strlen(inherited));
+        int code = has_value ? add_key(filling, name, value.p, value.len)
+                             : add_key(filling, name, inherited, strlen(inherited));
         if (code < 0)
             return code;
     }
@@ -186,17 +192,26 @@ static void set_sorted(struct json *object, const char *key, const struct json *
     json_set(object, key, sorted);
 }
 
-#define SOURCE_OPTIONS(sources)                                                                                            \
-    {.name = "from-env-file", .type = OPT_LIST, .value = &(sources)->env_files, .argument = "[]",                          \
-     .help = "File with lines KEY=VALUE."},                                                                                \
-    {.name = "from-file", .type = OPT_LIST, .value = &(sources)->files, .argument = "[]",                                  \
-     .help = "File or folder; the key is the file's name, or given as key=file."},                                         \
-    {.name = "from-literal", .type = OPT_ARRAY, .value = &(sources)->literals, .argument = "[]",                           \
-     .help = "A key and its value: key=value."}
+#define SOURCE_OPTIONS(sources)                                                                     \
+    {.name = "from-env-file",                                                                       \
+     .type = OPT_LIST,                                                                              \
+     .value = &(sources)->env_files,                                                                \
+     .argument = "[]",                                                                              \
+     .help = "File with lines KEY=VALUE."},                                                         \
+        {.name = "from-file",                                                                       \
+         .type = OPT_LIST,                                                                          \
+         .value = &(sources)->files,                                                                \
+         .argument = "[]",                                                                          \
+         .help = "File or folder; the key is the file's name, or given as key=file."},              \
+    {                                                                                               \
+        .name = "from-literal", .type = OPT_ARRAY, .value = &(sources)->literals, .argument = "[]", \
+        .help = "A key and its value: key=value."                                                   \
+    }
 
 /* Both commands: parse, fill, send. */
-static int create_from_sources(struct generate *generate, const struct cli_command *command, const struct sources *sources,
-                               const char *const *type, int argc, char **argv, bool is_secret)
+static int create_from_sources(struct generate *generate, const struct cli_command *command,
+                               const struct sources *sources, const char *const *type, int argc, char **argv,
+                               bool is_secret)
 {
     CLEANUP(strv_done) struct strv args = {0};
     int code = 0, dash = -1;
@@ -233,7 +248,8 @@ int command_create_configmap(struct cli *cli, int argc, char **argv)
     const struct opt options[] = {GENERATE_OPTIONS(&generate), SOURCE_OPTIONS(&sources), {0}};
     const struct cli_command command = {
         .words = "create configmap",
-        .usage = "NAME [--from-file=[key=]source] [--from-literal=key1=value1] [--dry-run=server|client|none] [options]",
+        .usage =
+            "NAME [--from-file=[key=]source] [--from-literal=key1=value1] [--dry-run=server|client|none] [options]",
         .about = "Create a config map based on a file, directory, or specified literal value.",
         .options = options};
     const char *no_type = NULL;
@@ -276,7 +292,8 @@ int command_create_secret_tls(struct cli *cli, int argc, char **argv)
     };
     const struct cli_command command = {.words = "create secret tls",
                                         .usage = "NAME --cert=path/to/cert/file --key=path/to/key/file [options]",
-                                        .about = "Create a TLS secret from the given public/private key pair.", .options = options};
+                                        .about = "Create a TLS secret from the given public/private key pair.",
+                                        .options = options};
     CLEANUP(strv_done) struct strv args = {0};
     int code = 0, dash = -1;
     if (!cli_parse(cli, &command, argc, argv, &args, &dash, &code))
@@ -296,8 +313,9 @@ int command_create_secret_tls(struct cli *cli, int argc, char **argv)
         json_free(data);
         return cli_fail(cli, &err);
     }
-    return generate_finish(&generate, json_build("{s:s, s:s, s:o, s:o, s:s}", "kind", "Secret", "apiVersion", "v1", "metadata",
-                                                 generate_metadata(&generate, name, true), "data", data, "type",
-                                                 "kubernetes.io/tls"),
+    return generate_finish(&generate,
+                           json_build("{s:s, s:s, s:o, s:o, s:s}", "kind", "Secret", "apiVersion", "v1", "metadata",
+                                      generate_metadata(&generate, name, true), "data", data, "type",
+                                      "kubernetes.io/tls"),
                            "secret");
 }

@@ -20,7 +20,8 @@ static int parse_port(const char *text, struct json **ret, int64_t node_port, st
     strv_split(&parts, text, ':');
     int64_t port = 0, target = 0;
     if (parse_int(parts.n > 0 ? parts.items[0] : "", 0, 65535, &port, &no_number) < 0)
-        return err_set(err, ERR_USAGE, "strconv.ParseUint: parsing \"%s\": invalid syntax", parts.n > 0 ? parts.items[0] : "");
+        return err_set(err, ERR_USAGE, "strconv.ParseUint: parsing \"%s\": invalid syntax",
+                       parts.n > 0 ? parts.items[0] : "");
     CLEANUP(xfree) char *name = xstrdup(text);
     for (char *c = name; *c != '\0'; c++)
         *c = *c == ':' ? '-' : *c;
@@ -68,21 +69,39 @@ static int build_spec(const struct service *service, const char *name, struct js
     return 0;
 }
 
-static int create_service(struct cli *cli, struct service *service, const char *words, const char *usage, int argc, char **argv)
+static int create_service(struct cli *cli, struct service *service, const char *words, const char *usage, int argc,
+                          char **argv)
 {
     struct generate generate = GENERATE_INIT(cli);
     struct opt options[12] = {GENERATE_OPTIONS(&generate)};
     size_t n = 0;
     while (options[n].name != NULL)
         n++;
-    options[n++] = (struct opt){.name = "tcp", .type = OPT_LIST, .value = &service->tcp, .argument = "[]", .help = "Port pairs: port:targetPort."};
+    options[n++] = (struct opt){.name = "tcp",
+                                .type = OPT_LIST,
+                                .value = &service->tcp,
+                                .argument = "[]",
+                                .help = "Port pairs: port:targetPort."};
     if (streq(service->type, "ClusterIP"))
-        options[n++] = (struct opt){.name = "clusterip", .type = OPT_STRING, .value = &service->cluster_ip, .argument = "", .help = "An address of your own, or None for a headless service."};
+        options[n++] = (struct opt){.name = "clusterip",
+                                    .type = OPT_STRING,
+                                    .value = &service->cluster_ip,
+                                    .argument = "",
+                                    .help = "An address of your own, or None for a headless service."};
     if (streq(service->type, "NodePort"))
-        options[n++] = (struct opt){.name = "node-port", .type = OPT_INT, .value = &service->node_port, .argument = "0", .help = "Port on each node."};
+        options[n++] = (struct opt){.name = "node-port",
+                                    .type = OPT_INT,
+                                    .value = &service->node_port,
+                                    .argument = "0",
+                                    .help = "Port on each node."};
     if (streq(service->type, "ExternalName"))
-        options[n++] = (struct opt){.name = "external-name", .type = OPT_STRING, .value = &service->external_name, .argument = "", .help = "The name outside that the service stands for."};
-    const struct cli_command command = {.words = words, .usage = usage, .about = "Create a service with the specified name.", .options = options};
+        options[n++] = (struct opt){.name = "external-name",
+                                    .type = OPT_STRING,
+                                    .value = &service->external_name,
+                                    .argument = "",
+                                    .help = "The name outside that the service stands for."};
+    const struct cli_command command = {
+        .words = words, .usage = usage, .about = "Create a service with the specified name.", .options = options};
     CLEANUP(strv_done) struct strv args = {0};
     int code = 0, dash = -1;
     if (!cli_parse(cli, &command, argc, argv, &args, &dash, &code))
@@ -97,15 +116,17 @@ static int create_service(struct cli *cli, struct service *service, const char *
     struct json *metadata = generate_metadata(&generate, name, true);
     json_set(metadata, "labels", json_build("{s:s}", "app", name));
     CLEANUP(xfree) char *what = xasprintf("%s service", service->type);
-    return generate_finish(&generate, json_build("{s:s, s:s, s:o, s:o, s:{s:{}}}", "kind", "Service", "apiVersion", "v1", "metadata",
-                                                 metadata, "spec", spec, "status", "loadBalancer"),
+    return generate_finish(&generate,
+                           json_build("{s:s, s:s, s:o, s:o, s:{s:{}}}", "kind", "Service", "apiVersion", "v1",
+                                      "metadata", metadata, "spec", spec, "status", "loadBalancer"),
                            what);
 }
 
 int command_create_service_clusterip(struct cli *cli, int argc, char **argv)
 {
     struct service service = {.type = "ClusterIP"};
-    int code = create_service(cli, &service, "create service clusterip", "NAME [--tcp=<port>:<targetPort>] [options]", argc, argv);
+    int code = create_service(cli, &service, "create service clusterip", "NAME [--tcp=<port>:<targetPort>] [options]",
+                              argc, argv);
     strv_done(&service.tcp);
     return code;
 }
@@ -113,7 +134,8 @@ int command_create_service_clusterip(struct cli *cli, int argc, char **argv)
 int command_create_service_nodeport(struct cli *cli, int argc, char **argv)
 {
     struct service service = {.type = "NodePort"};
-    int code = create_service(cli, &service, "create service nodeport", "NAME [--tcp=port:targetPort] [options]", argc, argv);
+    int code =
+        create_service(cli, &service, "create service nodeport", "NAME [--tcp=port:targetPort] [options]", argc, argv);
     strv_done(&service.tcp);
     return code;
 }
@@ -121,7 +143,8 @@ int command_create_service_nodeport(struct cli *cli, int argc, char **argv)
 int command_create_service_loadbalancer(struct cli *cli, int argc, char **argv)
 {
     struct service service = {.type = "LoadBalancer"};
-    int code = create_service(cli, &service, "create service loadbalancer", "NAME [--tcp=port:targetPort] [options]", argc, argv);
+    int code = create_service(cli, &service, "create service loadbalancer", "NAME [--tcp=port:targetPort] [options]",
+                              argc, argv);
     strv_done(&service.tcp);
     return code;
 }
@@ -129,7 +152,8 @@ int command_create_service_loadbalancer(struct cli *cli, int argc, char **argv)
 int command_create_service_externalname(struct cli *cli, int argc, char **argv)
 {
     struct service service = {.type = "ExternalName"};
-    int code = create_service(cli, &service, "create service externalname", "NAME --external-name external.name [options]", argc, argv);
+    int code = create_service(cli, &service, "create service externalname",
+                              "NAME --external-name external.name [options]", argc, argv);
     strv_done(&service.tcp);
     return code;
 }

@@ -12,8 +12,10 @@ int command_create_namespace(struct cli *cli, int argc, char **argv)
 {
     struct generate generate = GENERATE_INIT(cli);
     const struct opt options[] = {GENERATE_OPTIONS(&generate), {0}};
-    const struct cli_command command = {.words = "create namespace", .usage = "NAME [--dry-run=server|client|none] [options]",
-                                        .about = "Create a namespace with the specified name.", .options = options};
+    const struct cli_command command = {.words = "create namespace",
+                                        .usage = "NAME [--dry-run=server|client|none] [options]",
+                                        .about = "Create a namespace with the specified name.",
+                                        .options = options};
     CLEANUP(strv_done) struct strv args = {0};
     int code = 0, dash = -1;
     if (!cli_parse(cli, &command, argc, argv, &args, &dash, &code))
@@ -21,8 +23,9 @@ int command_create_namespace(struct cli *cli, int argc, char **argv)
     const char *name = generate_name(&generate, command.words, &args, dash);
     if (name == NULL)
         return 1;
-    return generate_finish(&generate, json_build("{s:s, s:s, s:o, s:{}, s:{}}", "kind", "Namespace", "apiVersion", "v1", "metadata",
-                                                 generate_metadata(&generate, name, false), "spec", "status"),
+    return generate_finish(&generate,
+                           json_build("{s:s, s:s, s:o, s:{}, s:{}}", "kind", "Namespace", "apiVersion", "v1",
+                                      "metadata", generate_metadata(&generate, name, false), "spec", "status"),
                            NULL);
 }
 
@@ -30,8 +33,10 @@ int command_create_serviceaccount(struct cli *cli, int argc, char **argv)
 {
     struct generate generate = GENERATE_INIT(cli);
     const struct opt options[] = {GENERATE_OPTIONS(&generate), {0}};
-    const struct cli_command command = {.words = "create serviceaccount", .usage = "NAME [--dry-run=server|client|none] [options]",
-                                        .about = "Create a service account with the specified name.", .options = options};
+    const struct cli_command command = {.words = "create serviceaccount",
+                                        .usage = "NAME [--dry-run=server|client|none] [options]",
+                                        .about = "Create a service account with the specified name.",
+                                        .options = options};
     CLEANUP(strv_done) struct strv args = {0};
     int code = 0, dash = -1;
     if (!cli_parse(cli, &command, argc, argv, &args, &dash, &code))
@@ -39,8 +44,9 @@ int command_create_serviceaccount(struct cli *cli, int argc, char **argv)
     const char *name = generate_name(&generate, command.words, &args, dash);
     if (name == NULL)
         return 1;
-    return generate_finish(&generate, json_build("{s:s, s:s, s:o}", "kind", "ServiceAccount", "apiVersion", "v1", "metadata",
-                                                 generate_metadata(&generate, name, true)),
+    return generate_finish(&generate,
+                           json_build("{s:s, s:s, s:o}", "kind", "ServiceAccount", "apiVersion", "v1", "metadata",
+                                      generate_metadata(&generate, name, true)),
                            "serviceaccount");
 }
 
@@ -95,13 +101,29 @@ int command_create_deployment(struct cli *cli, int argc, char **argv)
     bool image_seen = false;
     const struct opt options[] = {
         GENERATE_OPTIONS(&generate),
-        {.name = "image", .type = OPT_LIST, .value = &images, .argument = "[]", .help = "Images to run, one container each.", .seen = &image_seen},
-        {.name = "port", .type = OPT_INT, .value = &port, .argument = "-1", .help = "The port that the first container exposes."},
-        {.name = "replicas", .letter = 'r', .type = OPT_INT, .value = &replicas, .argument = "1", .help = "Number of replicas."},
+        {.name = "image",
+         .type = OPT_LIST,
+         .value = &images,
+         .argument = "[]",
+         .help = "Images to run, one container each.",
+         .seen = &image_seen},
+        {.name = "port",
+         .type = OPT_INT,
+         .value = &port,
+         .argument = "-1",
+         .help = "The port that the first container exposes."},
+        {.name = "replicas",
+         .letter = 'r',
+         .type = OPT_INT,
+         .value = &replicas,
+         .argument = "1",
+         .help = "Number of replicas."},
         {0},
     };
-    const struct cli_command command = {.words = "create deployment", .usage = "NAME --image=image -- [COMMAND] [args...] [options]",
-                                        .about = "Create a deployment with the specified name.", .options = options};
+    const struct cli_command command = {.words = "create deployment",
+                                        .usage = "NAME --image=image -- [COMMAND] [args...] [options]",
+                                        .about = "Create a deployment with the specified name.",
+                                        .options = options};
     int code = 0, dash = -1;
     if (!cli_parse(cli, &command, argc, argv, &args, &dash, &code))
         return code;
@@ -115,14 +137,14 @@ int command_create_deployment(struct cli *cli, int argc, char **argv)
         return cli_error("cannot specify multiple --image options and command");
     struct json *metadata = generate_metadata(&generate, name, true);
     json_set(metadata, "labels", json_build("{s:s}", "app", name));
-    struct json *template = json_build("{s:{s:{s:s}}, s:{s:o}}", "metadata", "labels", "app", name, "spec", "containers",
-                                       deployment_containers(&images, command_line, port));
-    return generate_finish(
-        &generate,
-        json_build("{s:s, s:s, s:o, s:{s:I, s:{s:{s:s}}, s:o, s:{}}, s:{}}", "kind", "Deployment", "apiVersion", "apps/v1", "metadata",
-                   metadata, "spec", "replicas", replicas, "selector", "matchLabels", "app", name, "template", template, "strategy",
-                   "status"),
-        "deployment");
+    struct json *template = json_build("{s:{s:{s:s}}, s:{s:o}}", "metadata", "labels", "app", name, "spec",
+                                       "containers", deployment_containers(&images, command_line, port));
+    return generate_finish(&generate,
+                           json_build("{s:s, s:s, s:o, s:{s:I, s:{s:{s:s}}, s:o, s:{}}, s:{}}", "kind", "Deployment",
+                                      "apiVersion", "apps/v1", "metadata", metadata, "spec", "replicas", replicas,
+                                      "selector", "matchLabels", "app", name, "template", template, "strategy",
+                                      "status"),
+                           "deployment");
 }
 
 /* The pod template of a job: one container. */
@@ -136,7 +158,8 @@ static struct json *job_template(const char *name, const char *image, struct jso
 }
 
 /* create job --from=cronjob/NAME: what the CronJob would make now. */
-static int job_from_cronjob(struct generate *generate, const char *name, const char *from, struct json **ret, struct err *err)
+static int job_from_cronjob(struct generate *generate, const char *name, const char *from, struct json **ret,
+                            struct err *err)
 {
     CLEANUP(strv_done) struct strv args = {0};
     CLEANUP(items_done) struct items items = {0};
@@ -163,8 +186,8 @@ static int job_from_cronjob(struct generate *generate, const char *name, const c
              json_build("[{s:s, s:s, s:s, s:s, s:b}]", "apiVersion", "batch/v1", "kind", "CronJob", "name",
                         json_str(cronjob, "metadata", "name", NULL), "uid", json_str(cronjob, "metadata", "uid", NULL),
                         "controller", 1));
-    *ret = json_build("{s:s, s:s, s:o, s:O, s:{}}", "kind", "Job", "apiVersion", "batch/v1", "metadata", metadata, "spec",
-                      json_get(template, "spec", NULL), "status");
+    *ret = json_build("{s:s, s:s, s:o, s:O, s:{}}", "kind", "Job", "apiVersion", "batch/v1", "metadata", metadata,
+                      "spec", json_get(template, "spec", NULL), "status");
     return 0;
 }
 
@@ -174,13 +197,19 @@ int command_create_job(struct cli *cli, int argc, char **argv)
     const char *image = NULL, *from = NULL;
     const struct opt options[] = {
         GENERATE_OPTIONS(&generate),
-        {.name = "from", .type = OPT_STRING, .value = &from, .argument = "", .help = "The cronjob to make a job of: cronjob/NAME."},
+        {.name = "from",
+         .type = OPT_STRING,
+         .value = &from,
+         .argument = "",
+         .help = "The cronjob to make a job of: cronjob/NAME."},
         {.name = "image", .type = OPT_STRING, .value = &image, .argument = "", .help = "Image to run."},
         {0},
     };
     const struct cli_command command = {.words = "create job",
-                                        .usage = "NAME --image=image [--from=cronjob/name] -- [COMMAND] [args...] [options]",
-                                        .about = "Create a job with the specified name.", .options = options};
+                                        .usage =
+                                            "NAME --image=image [--from=cronjob/name] -- [COMMAND] [args...] [options]",
+                                        .about = "Create a job with the specified name.",
+                                        .options = options};
     CLEANUP(strv_done) struct strv args = {0};
     int code = 0, dash = -1;
     if (!cli_parse(cli, &command, argc, argv, &args, &dash, &code))
@@ -211,19 +240,29 @@ int command_create_cronjob(struct cli *cli, int argc, char **argv)
     const struct opt options[] = {
         GENERATE_OPTIONS(&generate),
         {.name = "image", .type = OPT_STRING, .value = &image, .argument = "", .help = "Image to run."},
-        {.name = "restart", .type = OPT_STRING, .value = &restart, .argument = "OnFailure", .help = "The pods' restart policy: OnFailure or Never."},
-        {.name = "schedule", .type = OPT_STRING, .value = &schedule, .argument = "", .help = "When to run, in cron format."},
+        {.name = "restart",
+         .type = OPT_STRING,
+         .value = &restart,
+         .argument = "OnFailure",
+         .help = "The pods' restart policy: OnFailure or Never."},
+        {.name = "schedule",
+         .type = OPT_STRING,
+         .value = &schedule,
+         .argument = "",
+         .help = "When to run, in cron format."},
         {0},
     };
-    const struct cli_command command = {.words = "create cronjob",
-                                        .usage = "NAME --image=image --schedule='0/5 * * * ?' -- [COMMAND] [args...] [flags] [options]",
-                                        .about = "Create a cron job with the specified name.", .options = options};
+    const struct cli_command command = {
+        .words = "create cronjob",
+        .usage = "NAME --image=image --schedule='0/5 * * * ?' -- [COMMAND] [args...] [flags] [options]",
+        .about = "Create a cron job with the specified name.",
+        .options = options};
     CLEANUP(strv_done) struct strv args = {0};
     int code = 0, dash = -1;
     if (!cli_parse(cli, &command, argc, argv, &args, &dash, &code))
         return code;
     if (image == NULL || schedule == NULL)
-        return cli_error("required flag(s) %s not set", image != NULL   ? "\"schedule\""
+        return cli_error("required flag(s) %s not set", image != NULL      ? "\"schedule\""
                                                         : schedule != NULL ? "\"image\""
                                                                            : "\"image\", \"schedule\"");
     const char *name = generate_name(&generate, command.words, &args, dash);
@@ -231,8 +270,9 @@ int command_create_cronjob(struct cli *cli, int argc, char **argv)
         return 1;
     struct json *job = json_build("{s:{s:s}, s:{s:o}}", "metadata", "name", name, "spec", "template",
                                   job_template(name, image, generate_command(&args, dash), restart));
-    return generate_finish(&generate, json_build("{s:s, s:s, s:o, s:{s:s, s:o}, s:{}}", "kind", "CronJob", "apiVersion", "batch/v1",
-                                                 "metadata", generate_metadata(&generate, name, true), "spec", "schedule",
-                                                 schedule, "jobTemplate", job, "status"),
+    return generate_finish(&generate,
+                           json_build("{s:s, s:s, s:o, s:{s:s, s:o}, s:{}}", "kind", "CronJob", "apiVersion",
+                                      "batch/v1", "metadata", generate_metadata(&generate, name, true), "spec",
+                                      "schedule", schedule, "jobTemplate", job, "status"),
                            "cronjob");
 }

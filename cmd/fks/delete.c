@@ -12,7 +12,8 @@
 
 #define WAIT_FOREVER_MS (INT64_C(168) * 3600 * 1000) /* kubectl's "for ever" */
 
-struct delete {
+struct delete
+{
     struct cli *cli;
     struct selection selection;
     struct write_options write;
@@ -50,7 +51,8 @@ static int check_options(struct delete *delete, struct err *err)
     if (delete->force && delete->grace_period > 0)
         return err_set(err, ERR_USAGE, "--force and --grace-period greater than 0 cannot be specified together");
     if (delete->force)
-        fputs("Warning: Immediate deletion does not wait for confirmation that the running resource has been terminated. The "
+        fputs("Warning: Immediate deletion does not wait for confirmation that the running resource has been "
+              "terminated. The "
               "resource may continue to run on the cluster indefinitely.\n",
               stderr);
     return 0;
@@ -60,15 +62,19 @@ static int propagation(const char *cascade, const char **ret, struct err *err)
 {
     static const struct {
         const char *given, *policy;
-    } policies[] = {{"background", "Background"}, {"true", "Background"}, {"foreground", "Foreground"},
-                    {"orphan", "Orphan"},         {"false", "Orphan"}};
+    } policies[] = {{"background", "Background"},
+                    {"true", "Background"},
+                    {"foreground", "Foreground"},
+                    {"orphan", "Orphan"},
+                    {"false", "Orphan"}};
     for (size_t i = 0; i < countof(policies); i++) {
         if (streq(policies[i].given, cascade)) {
             *ret = policies[i].policy;
             return 0;
         }
     }
-    return err_set(err, ERR_USAGE, "invalid cascade value (%s). Must be \"background\", \"foreground\", or \"orphan\"", cascade);
+    return err_set(err, ERR_USAGE, "invalid cascade value (%s). Must be \"background\", \"foreground\", or \"orphan\"",
+                   cascade);
 }
 
 static void print_deleted(const struct delete *delete, const struct item *item)
@@ -99,8 +105,9 @@ static int delete_one(const struct delete *delete, const struct item *item, cons
         print_deleted(delete, item);
         return 0;
     }
-    CLEANUP(json_free) struct json *body = json_build("{s:s, s:s, s:s}", "kind", "DeleteOptions", "apiVersion", "v1",
-                                                      "propagationPolicy", policy);
+    CLEANUP(json_free)
+    struct json *body =
+        json_build("{s:s, s:s, s:s}", "kind", "DeleteOptions", "apiVersion", "v1", "propagationPolicy", policy);
     if (delete->grace_period >= 0)
         json_set_int(body, "gracePeriodSeconds", delete->grace_period);
     if (write_is_dry_run(&delete->write))
@@ -145,16 +152,20 @@ static int wait_gone(const struct delete *delete, const struct deleted *deleted,
             return 0;
         int64_t left = deadline_ms - clock_monotonic_ms();
         CLEANUP(xfree) char *collection = item_collection_path(&deleted->item);
-        const struct watch_request watch = {.path = collection, .name = deleted->item.name, .timeout_ms = left,
+        const struct watch_request watch = {.path = collection,
+                                            .name = deleted->item.name,
+                                            .timeout_ms = left,
                                             .resource_version = json_str(object, "metadata", "resourceVersion", NULL)};
         bool ended_by_server = false;
-        int code = left > 0 ? watch_run(delete->cli, &watch, on_event, (void *)(uintptr_t)deleted, &ended_by_server, err) : ERR_TIMEOUT;
+        int code = left > 0
+                       ? watch_run(delete->cli, &watch, on_event, (void *)(uintptr_t)deleted, &ended_by_server, err)
+                       : ERR_TIMEOUT;
         if (code == 0 && !ended_by_server)
             return 0;
         if (code == ERR_TIMEOUT) {
             err_clear(err);
-            return err_set(err, ERR_TIMEOUT, "timed out waiting for the condition on %s/%s", deleted->item.resource->plural,
-                           deleted->item.name);
+            return err_set(err, ERR_TIMEOUT, "timed out waiting for the condition on %s/%s",
+                           deleted->item.resource->plural, deleted->item.name);
         }
         if (code == ERR_GONE || code == ERR_IO)
             err_clear(err);
@@ -190,7 +201,8 @@ static bool is_confirmed(const struct items *items)
     fputs("Do you want to continue? (y/N): ", stdout);
     (void)fflush(stdout);
     char answer[16] = "";
-    return fgets(answer, sizeof(answer), stdin) != NULL && str_is_nocase((struct str){answer, strcspn(answer, "\r\n")}, "y");
+    return fgets(answer, sizeof(answer), stdin) != NULL &&
+           str_is_nocase((struct str){answer, strcspn(answer, "\r\n")}, "y");
 }
 
 static int delete_items(struct delete *delete, struct items *items, const char *policy, struct failures *failures)
@@ -262,23 +274,60 @@ static int run_delete(struct delete *delete, const struct strv *args)
 
 int command_delete(struct cli *cli, int argc, char **argv)
 {
-    struct delete delete = {.cli = cli, .grace_period = -1, .wait = true, .cascade = "background", .selection = {.chunk_size = 500}};
+    struct delete delete = {
+        .cli = cli, .grace_period = -1, .wait = true, .cascade = "background", .selection = {.chunk_size = 500}};
     const struct opt options[] = {
         SELECTION_FILE_OPTIONS(&delete.selection),
         SELECTION_LABEL_OPTION(&delete.selection),
         SELECTION_FIELD_OPTION(&delete.selection),
         SELECTION_NAMESPACES_OPTION(&delete.selection),
         WRITE_DRY_RUN_OPTION(&delete.write),
-        {.name = "all", .type = OPT_BOOL, .value = &delete.selection.all, .help = "Delete all resources of the types, in the namespace."},
-        {.name = "cascade", .type = OPT_STRING, .value = &delete.cascade, .argument = "background", .bare_value = "background", .help = "background, orphan or foreground: what becomes of the objects owned by the deleted one."},
-        {.name = "force", .type = OPT_BOOL, .value = &delete.force, .help = "Remove from the API at once, without waiting for a graceful end."},
-        {.name = "grace-period", .type = OPT_INT, .value = &delete.grace_period, .argument = "-1", .help = "Seconds given to end gracefully; negative: the object's own."},
-        {.name = "ignore-not-found", .type = OPT_BOOL, .value = &delete.ignore_not_found, .seen = &delete.ignore_seen, .help = "What is not there counts as deleted."},
-        {.name = "interactive", .letter = 'i', .type = OPT_BOOL, .value = &delete.interactive, .help = "Ask before deleting."},
+        {.name = "all",
+         .type = OPT_BOOL,
+         .value = &delete.selection.all,
+         .help = "Delete all resources of the types, in the namespace."},
+        {.name = "cascade",
+         .type = OPT_STRING,
+         .value = &delete.cascade,
+         .argument = "background",
+         .bare_value = "background",
+         .help = "background, orphan or foreground: what becomes of the objects owned by the deleted one."},
+        {.name = "force",
+         .type = OPT_BOOL,
+         .value = &delete.force,
+         .help = "Remove from the API at once, without waiting for a graceful end."},
+        {.name = "grace-period",
+         .type = OPT_INT,
+         .value = &delete.grace_period,
+         .argument = "-1",
+         .help = "Seconds given to end gracefully; negative: the object's own."},
+        {.name = "ignore-not-found",
+         .type = OPT_BOOL,
+         .value = &delete.ignore_not_found,
+         .seen = &delete.ignore_seen,
+         .help = "What is not there counts as deleted."},
+        {.name = "interactive",
+         .letter = 'i',
+         .type = OPT_BOOL,
+         .value = &delete.interactive,
+         .help = "Ask before deleting."},
         {.name = "now", .type = OPT_BOOL, .value = &delete.now, .help = "Grace period of one second."},
-        {.name = "output", .letter = 'o', .type = OPT_STRING, .value = &delete.output, .argument = "", .help = "name: shorter output (resource/name)."},
-        {.name = "raw", .type = OPT_STRING, .value = &delete.raw, .argument = "", .help = "A path to send DELETE to as it is."},
-        {.name = "timeout", .type = OPT_DURATION, .value = &delete.timeout_ms, .argument = "0s", .help = "How long to wait until the objects are gone; 0: for ever."},
+        {.name = "output",
+         .letter = 'o',
+         .type = OPT_STRING,
+         .value = &delete.output,
+         .argument = "",
+         .help = "name: shorter output (resource/name)."},
+        {.name = "raw",
+         .type = OPT_STRING,
+         .value = &delete.raw,
+         .argument = "",
+         .help = "A path to send DELETE to as it is."},
+        {.name = "timeout",
+         .type = OPT_DURATION,
+         .value = &delete.timeout_ms,
+         .argument = "0s",
+         .help = "How long to wait until the objects are gone; 0: for ever."},
         {.name = "wait", .type = OPT_BOOL, .value = &delete.wait, .help = "Wait until the objects are gone."},
         {0},
     };
@@ -286,7 +335,8 @@ int command_delete(struct cli *cli, int argc, char **argv)
         .words = "delete",
         .usage = "([-f FILENAME] | [-k DIRECTORY] | TYPE [(NAME | -l label | --all)]) [options]",
         .about = "Delete resources by file names, stdin, resources and names, or by resources and label selector.",
-        .examples = "  # Delete what a file describes\n  fks delete -f ./pod.yaml\n\n  # Delete pods and services with a label\n"
+        .examples = "  # Delete what a file describes\n  fks delete -f ./pod.yaml\n\n  # Delete pods and services with "
+                    "a label\n"
                     "  fks delete pods,services -l app=web\n",
         .options = options,
     };

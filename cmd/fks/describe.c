@@ -28,8 +28,8 @@ static void relate_list(struct describing *describing, struct json *related, con
     json_set(related, key, items != NULL && json_type(items) != JSON_NULL ? json_keep(items) : json_new_array());
 }
 
-static void relate(struct describing *describing, struct json *related, const char *key, const char *group, const char *namespace,
-                   const char *plural, const char *label_selector, const char *field_selector)
+static void relate(struct describing *describing, struct json *related, const char *key, const char *group,
+                   const char *namespace, const char *plural, const char *label_selector, const char *field_selector)
 {
     CLEANUP(buf_done) struct buf path = {0};
     CLEANUP(xfree) char *collection = kube_path(group, "v1", namespace, plural, NULL, NULL);
@@ -45,12 +45,13 @@ static void relate(struct describing *describing, struct json *related, const ch
     relate_list(describing, related, key, buf_text(&path));
 }
 
-static void relate_selected(struct describing *describing, struct json *related, const struct json *object, const char *key,
-                            const char *group, const char *plural)
+static void relate_selected(struct describing *describing, struct json *related, const struct json *object,
+                            const char *key, const char *group, const char *plural)
 {
     CLEANUP(buf_done) struct buf selector = {0};
     pods_selector_text(json_get(object, "spec", "selector", NULL), &selector);
-    relate(describing, related, key, group, json_str(object, "metadata", "namespace", NULL), plural, buf_text(&selector), NULL);
+    relate(describing, related, key, group, json_str(object, "metadata", "namespace", NULL), plural,
+           buf_text(&selector), NULL);
 }
 
 static void relate_node(struct describing *describing, struct json *related, const struct json *node)
@@ -80,8 +81,8 @@ static struct json *related_objects(struct describing *describing, const struct 
         relate_selected(describing, related, object, "pods", "", "pods");
     } else if (streq(kind, "Service")) {
         CLEANUP(xfree) char *selector = xasprintf("kubernetes.io/service-name=%s", name);
-        relate(describing, related, "endpointSlices", "discovery.k8s.io", json_str(object, "metadata", "namespace", NULL),
-               "endpointslices", selector, NULL);
+        relate(describing, related, "endpointSlices", "discovery.k8s.io",
+               json_str(object, "metadata", "namespace", NULL), "endpointslices", selector, NULL);
     } else if (streq(kind, "Namespace")) {
         relate(describing, related, "quotas", "", name, "resourcequotas", NULL, NULL);
         relate(describing, related, "limitRanges", "", name, "limitranges", NULL, NULL);
@@ -93,12 +94,15 @@ static void add_events(struct describing *describing, const struct json *object,
 {
     const char *namespace = json_str(object, "metadata", "namespace", NULL);
     CLEANUP(json_free) struct json *found = json_new_object();
-    CLEANUP(xfree) char *fields = xasprintf(
-        "involvedObject.name=%s,involvedObject.namespace=%s,involvedObject.kind=%s,involvedObject.uid=%s",
-        json_str_or("", object, "metadata", "name", NULL), strempty(namespace), json_str_or("", object, "kind", NULL), uid);
+    CLEANUP(xfree)
+    char *fields =
+        xasprintf("involvedObject.name=%s,involvedObject.namespace=%s,involvedObject.kind=%s,involvedObject.uid=%s",
+                  json_str_or("", object, "metadata", "name", NULL), strempty(namespace),
+                  json_str_or("", object, "kind", NULL), uid);
     relate(describing, found, "events", "", namespace, "events", NULL, fields);
     const struct json *event;
-    json_each(event, json_get(found, "events", NULL)) json_push(events, json_keep(event));
+    json_each(event, json_get(found, "events", NULL))
+        json_push(events, json_keep(event));
 }
 
 static struct json *events_of(struct describing *describing, const struct json *object)
@@ -182,9 +186,10 @@ static int run_describe(struct describing *describing, const struct strv *args)
     CLEANUP(failures_done) struct failures failures = {0};
     CLEANUP(items_done) struct items items = {0};
     if (args->n == 0 && !selection_has_files(&describing->selection))
-        return cli_error("You must specify the type of resource to describe. Use \"%s api-resources\" for a complete list of "
-                         "supported resources.",
-                         describing->cli->program);
+        return cli_error(
+            "You must specify the type of resource to describe. Use \"%s api-resources\" for a complete list of "
+            "supported resources.",
+            describing->cli->program);
     if (items_resolve(describing->cli, &describing->selection, args, true, &items, &failures, &err) < 0)
         return cli_fail(describing->cli, &err);
     if ((failures.n > 0 || items.n > 1) && !describing->show_events_seen)
@@ -208,20 +213,26 @@ static int run_describe(struct describing *describing, const struct strv *args)
 
 int command_describe(struct cli *cli, int argc, char **argv)
 {
-    struct describing describing = {.cli = cli, .show_events = true, .selection = {.everything_if_unnamed = true, .chunk_size = 500}};
+    struct describing describing = {
+        .cli = cli, .show_events = true, .selection = {.everything_if_unnamed = true, .chunk_size = 500}};
     const struct opt options[] = {
         SELECTION_FILE_OPTIONS(&describing.selection),
         SELECTION_LABEL_OPTION(&describing.selection),
         SELECTION_NAMESPACES_OPTION(&describing.selection),
         SELECTION_CHUNK_OPTION(&describing.selection),
-        {.name = "show-events", .type = OPT_BOOL, .value = &describing.show_events, .help = "Show the events of the object.", .seen = &describing.show_events_seen},
+        {.name = "show-events",
+         .type = OPT_BOOL,
+         .value = &describing.show_events,
+         .help = "Show the events of the object.",
+         .seen = &describing.show_events_seen},
         {0},
     };
     const struct cli_command command = {
         .words = "describe",
         .usage = "(-f FILENAME | TYPE [NAME_PREFIX | -l label] | TYPE/NAME) [options]",
         .about = "Show details of a specific resource or group of resources.",
-        .examples = "  # Describe a node\n  fks describe nodes/n1\n\n  # Describe pods with a label\n  fks describe pods -l app=web\n",
+        .examples = "  # Describe a node\n  fks describe nodes/n1\n\n  # Describe pods with a label\n  fks describe "
+                    "pods -l app=web\n",
         .options = options,
     };
     CLEANUP(strv_done) struct strv args = {0};

@@ -13,14 +13,28 @@ struct exec {
     bool use_stdin, tty, quiet;
     int64_t pod_timeout_ms;
 };
-#define EXEC_OPTIONS(exec)                                                                                                 \
-    {.name = "container", .letter = 'c', .type = OPT_STRING, .value = &(exec)->container, .argument = "",                  \
-     .help = "Container; the default-container annotation's or the first one if omitted."},                                \
-    {.name = "stdin", .letter = 'i', .type = OPT_BOOL, .value = &(exec)->use_stdin, .help = "Pass stdin to the container."}, \
-    {.name = "tty", .letter = 't', .type = OPT_BOOL, .value = &(exec)->tty, .help = "Stdin is a terminal."},               \
-    {.name = "quiet", .letter = 'q', .type = OPT_BOOL, .value = &(exec)->quiet, .help = "Only the output of the remote session."}, \
-    {.name = "pod-running-timeout", .type = OPT_DURATION, .value = &(exec)->pod_timeout_ms, .argument = "1m0s",            \
-     .help = "How long to wait until at least one pod is running."}
+#define EXEC_OPTIONS(exec)                                                                                         \
+    {.name = "container",                                                                                          \
+     .letter = 'c',                                                                                                \
+     .type = OPT_STRING,                                                                                           \
+     .value = &(exec)->container,                                                                                  \
+     .argument = "",                                                                                               \
+     .help = "Container; the default-container annotation's or the first one if omitted."},                        \
+        {.name = "stdin",                                                                                          \
+         .letter = 'i',                                                                                            \
+         .type = OPT_BOOL,                                                                                         \
+         .value = &(exec)->use_stdin,                                                                              \
+         .help = "Pass stdin to the container."},                                                                  \
+        {.name = "tty", .letter = 't', .type = OPT_BOOL, .value = &(exec)->tty, .help = "Stdin is a terminal."},   \
+        {.name = "quiet",                                                                                          \
+         .letter = 'q',                                                                                            \
+         .type = OPT_BOOL,                                                                                         \
+         .value = &(exec)->quiet,                                                                                  \
+         .help = "Only the output of the remote session."},                                                        \
+    {                                                                                                              \
+        .name = "pod-running-timeout", .type = OPT_DURATION, .value = &(exec)->pod_timeout_ms, .argument = "1m0s", \
+        .help = "How long to wait until at least one pod is running."                                              \
+    }
 
 /* The pod behind the argument or the file. */
 static int find_pod(struct exec *exec, const char *argument, struct json **ret, struct err *err)
@@ -49,11 +63,12 @@ static int find_pod(struct exec *exec, const char *argument, struct json **ret, 
     return 0;
 }
 
-static char *stream_path(const struct json *pod, const char *subresource, const char *container, const struct strv *command,
-                         bool use_stdin, bool tty)
+static char *stream_path(const struct json *pod, const char *subresource, const char *container,
+                         const struct strv *command, bool use_stdin, bool tty)
 {
-    CLEANUP(xfree) char *plain = kube_path("", "v1", json_str(pod, "metadata", "namespace", NULL), "pods",
-                                           json_str(pod, "metadata", "name", NULL), subresource);
+    CLEANUP(xfree)
+    char *plain = kube_path("", "v1", json_str(pod, "metadata", "namespace", NULL), "pods",
+                            json_str(pod, "metadata", "name", NULL), subresource);
     struct buf path = {0};
     buf_add_str(&path, plain);
     for (size_t i = 0; command != NULL && i < command->n; i++)
@@ -77,7 +92,8 @@ static int stream_to(struct exec *exec, const struct json *pod, const char *subr
         return cli_fail(exec->cli, &err);
     bool tty = stream_wants_tty(exec->use_stdin, exec->tty, exec->quiet);
     CLEANUP(xfree) char *path = stream_path(pod, subresource, container, command, exec->use_stdin, tty);
-    const struct stream_options options = {.path = path, .use_stdin = exec->use_stdin, .tty = tty, .quiet = exec->quiet};
+    const struct stream_options options = {
+        .path = path, .use_stdin = exec->use_stdin, .tty = tty, .quiet = exec->quiet};
     int exit_code = 0;
     if (stream_run(exec->cli, &options, &exit_code, &err) < 0)
         return cli_fail(exec->cli, &err);
@@ -92,9 +108,10 @@ static int run_exec(struct exec *exec, const struct strv *args, int dash)
     const char *argument = args->n > 0 && dash != 0 ? args->items[0] : NULL;
     bool has_file = exec->selection.filenames.n > 0;
     if (dash < 0 && (args->n > 1 || (args->n > 0 && has_file)))
-        return cli_error("exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead\nSee '%s exec -h' "
-                         "for help and examples",
-                         exec->cli->program);
+        return cli_error(
+            "exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead\nSee '%s exec -h' "
+            "for help and examples",
+            exec->cli->program);
     CLEANUP(strv_done) struct strv command = {0};
     for (size_t i = dash >= 0 ? (size_t)dash : args->n; i < args->n; i++)
         strv_add(&command, args->items[i]);
@@ -116,15 +133,21 @@ int command_exec(struct cli *cli, int argc, char **argv)
     struct exec exec = {.cli = cli, .pod_timeout_ms = 60000};
     const struct opt options[] = {
         EXEC_OPTIONS(&exec),
-        {.name = "filename", .letter = 'f', .type = OPT_LIST, .value = &exec.selection.filenames, .argument = "[]", .help = "File that describes what to exec into."},
+        {.name = "filename",
+         .letter = 'f',
+         .type = OPT_LIST,
+         .value = &exec.selection.filenames,
+         .argument = "[]",
+         .help = "File that describes what to exec into."},
         {0},
     };
     const struct cli_command command = {
         .words = "exec",
         .usage = "(POD | TYPE/NAME) [-c CONTAINER] [flags] -- COMMAND [args...] [options]",
         .about = "Execute a command in a container.",
-        .examples = "  # A shell in a pod\n  fks exec -it web-0 -- sh\n\n  # One command in the first pod of a deployment\n"
-                    "  fks exec deploy/web -- date\n",
+        .examples =
+            "  # A shell in a pod\n  fks exec -it web-0 -- sh\n\n  # One command in the first pod of a deployment\n"
+            "  fks exec deploy/web -- date\n",
         .options = options,
     };
     CLEANUP(strv_done) struct strv args = {0};
@@ -139,12 +162,15 @@ static int run_attach(struct exec *exec, const struct strv *args)
 {
     CLEANUP(err_clear) struct err err = {0};
     if (args->n == 0)
-        return cli_error("at least 1 argument is required for attach\nSee '%s attach -h' for help and examples", exec->cli->program);
+        return cli_error("at least 1 argument is required for attach\nSee '%s attach -h' for help and examples",
+                         exec->cli->program);
     if (args->n > 2)
-        return cli_error("expected POD, TYPE/NAME, or TYPE NAME, (at most 2 arguments) saw %zu: [%s %s %s]\nSee '%s attach -h' for "
-                         "help and examples",
-                         args->n, args->items[0], args->items[1], args->items[2], exec->cli->program);
-    CLEANUP(xfree) char *argument = args->n == 2 ? xasprintf("%s/%s", args->items[0], args->items[1]) : xstrdup(args->items[0]);
+        return cli_error(
+            "expected POD, TYPE/NAME, or TYPE NAME, (at most 2 arguments) saw %zu: [%s %s %s]\nSee '%s attach -h' for "
+            "help and examples",
+            args->n, args->items[0], args->items[1], args->items[2], exec->cli->program);
+    CLEANUP(xfree)
+    char *argument = args->n == 2 ? xasprintf("%s/%s", args->items[0], args->items[1]) : xstrdup(args->items[0]);
     CLEANUP(json_free) struct json *pod = NULL;
     if (find_pod(exec, argument, &pod, &err) < 0)
         return cli_fail(exec->cli, &err);
@@ -160,8 +186,10 @@ int command_attach(struct cli *cli, int argc, char **argv)
 {
     struct exec exec = {.cli = cli, .pod_timeout_ms = 60000};
     const struct opt options[] = {EXEC_OPTIONS(&exec), {0}};
-    const struct cli_command command = {.words = "attach", .usage = "(POD | TYPE/NAME) -c CONTAINER [options]",
-                                        .about = "Attach to a process that is already running inside an existing container.",
+    const struct cli_command command = {.words = "attach",
+                                        .usage = "(POD | TYPE/NAME) -c CONTAINER [options]",
+                                        .about =
+                                            "Attach to a process that is already running inside an existing container.",
                                         .options = options};
     CLEANUP(strv_done) struct strv args = {0};
     int code = 0;

@@ -10,7 +10,8 @@ const char *generate_name(const struct generate *generate, const char *words, co
     size_t n = dash >= 0 ? (size_t)dash : args->n;
     if (n == 1)
         return args->items[0];
-    cli_error("exactly one NAME is required, got %zu\nSee '%s %s -h' for help and examples", n, generate->cli->program, words);
+    cli_error("exactly one NAME is required, got %zu\nSee '%s %s -h' for help and examples", n, generate->cli->program,
+              words);
     return NULL;
 }
 
@@ -42,8 +43,9 @@ static int send(struct generate *generate, struct json *object, struct json **re
         return err->code;
     const char *own = json_str(object, "metadata", "namespace", NULL);
     const char *namespace = own != NULL ? own : cli_namespace(generate->cli);
-    const struct item item = {.resource = resource, .object = object,
-                              .namespace = resource->namespaced ? (char *)(uintptr_t)namespace : NULL};
+    const struct item item = {.resource = resource,
+                              .object = object,
+                              .namespace = resource->namespaced ? (char *)(uintptr_t) namespace : NULL};
     return write_create(generate->cli, &generate->write, &item, ret, err);
 }
 

@@ -13,13 +13,17 @@ struct generate {
     struct output_options output_options;
     bool save_config; /* --save-config: annotate for apply */
 };
-#define GENERATE_OPTIONS(generate)                                                                                         \
-    OUTPUT_OPTIONS(&(generate)->output_options), WRITE_DRY_RUN_OPTION(&(generate)->write),                                 \
-        WRITE_VALIDATE_OPTION(&(generate)->write), WRITE_MANAGER_OPTION(&(generate)->write),                               \
-        {.name = "save-config", .type = OPT_BOOL, .value = &(generate)->save_config,                                       \
-         .help = "Keep the configuration in the object's annotation, for a later apply."}
-#define GENERATE_INIT(cli_pointer)                                                                                         \
-    {.cli = (cli_pointer), .write = {.field_manager = "kubectl-create"}, .output_options = {.hide_missing = true}}
+#define GENERATE_OPTIONS(generate)                                                           \
+    OUTPUT_OPTIONS(&(generate)->output_options), WRITE_DRY_RUN_OPTION(&(generate)->write),   \
+        WRITE_VALIDATE_OPTION(&(generate)->write), WRITE_MANAGER_OPTION(&(generate)->write), \
+    {                                                                                        \
+        .name = "save-config", .type = OPT_BOOL, .value = &(generate)->save_config,          \
+        .help = "Keep the configuration in the object's annotation, for a later apply."      \
+    }
+#define GENERATE_INIT(cli_pointer)                                                                                    \
+    {                                                                                                                 \
+        .cli = (cli_pointer), .write = {.field_manager = "kubectl-create"}, .output_options = {.hide_missing = true } \
+    }
 
 /* The one NAME argument, or NULL after the usage error was printed. */
 const char *generate_name(const struct generate *generate, const char *words, const struct strv *args, int dash);

@@ -31,7 +31,8 @@ bool get_is_table(const struct get *get)
     return get->output.kind == OUTPUT_HUMAN || get->output.kind == OUTPUT_WIDE;
 }
 
-void get_table_init(const struct get *get, const struct kube_resource *resource, const char *prefix, struct table *table)
+void get_table_init(const struct get *get, const struct kube_resource *resource, const char *prefix,
+                    struct table *table)
 {
     const struct table_options options = {
         .wide = get->output.kind == OUTPUT_WIDE,
@@ -84,8 +85,8 @@ static void read_tables(struct get *get, const struct items *items, struct answe
         answers->resource = item->resource;
         int code = 0;
         if (item->name == NULL) {
-            code = item_list(get->cli, item, &selection, GET_TABLE_ACCEPT, get->sort_by != NULL ? "includeObject=Object" : NULL,
-                             add_answer, answers, &failure);
+            code = item_list(get->cli, item, &selection, GET_TABLE_ACCEPT,
+                             get->sort_by != NULL ? "includeObject=Object" : NULL, add_answer, answers, &failure);
         } else {
             CLEANUP(json_free) struct json *table = NULL;
             code = read_one(get, item, true, &table, &failure);
@@ -204,8 +205,9 @@ static int print_objects(struct get *get, const struct items *items)
             json_push(members, json_keep(objects.list[i].object));
         if (get->sort_by != NULL)
             code = sort_by_path(&members, NULL, get->sort_by, &err);
-        CLEANUP(json_free) struct json *list = json_build("{s:s, s:o, s:s, s:{s:s}}", "apiVersion", "v1", "items", members,
-                                                          "kind", "List", "metadata", "resourceVersion", "");
+        CLEANUP(json_free)
+        struct json *list = json_build("{s:s, s:o, s:s, s:{s:s}}", "apiVersion", "v1", "items", members, "kind", "List",
+                                       "metadata", "resourceVersion", "");
         if (code == 0)
             code = output_print(&get->output, list, &err);
     }
@@ -237,13 +239,15 @@ static int run_get(struct get *get, const struct strv *args)
     if (get->raw != NULL)
         return get_raw(get, args);
     if (args->n == 0 && !selection_has_files(&get->selection)) {
-        fprintf(stderr,
-                "You must specify the type of resource to get. Use \"%s api-resources\" for a complete list of supported "
-                "resources.\n\n",
-                get->cli->program);
-        return cli_error("Required resource not specified.\nUse \"%s explain <resource>\" for a detailed description of that "
-                         "resource (e.g. %s explain pods).\nSee '%s get -h' for help and examples",
-                         get->cli->program, get->cli->program, get->cli->program);
+        fprintf(
+            stderr,
+            "You must specify the type of resource to get. Use \"%s api-resources\" for a complete list of supported "
+            "resources.\n\n",
+            get->cli->program);
+        return cli_error(
+            "Required resource not specified.\nUse \"%s explain <resource>\" for a detailed description of that "
+            "resource (e.g. %s explain pods).\nSee '%s get -h' for help and examples",
+            get->cli->program, get->cli->program, get->cli->program);
     }
     if (output_parse(&get->output_options, &get->output, &err) < 0)
         return cli_fail(get->cli, &err);
@@ -266,7 +270,8 @@ static int run_get(struct get *get, const struct strv *args)
 
 int command_get(struct cli *cli, int argc, char **argv)
 {
-    struct get get = {.cli = cli, .server_print = true,
+    struct get get = {.cli = cli,
+                      .server_print = true,
                       .selection = {.chunk_size = 500, .everything_if_unnamed = true},
                       .output_options = {.hide_missing = true, .is_get = true}};
     const struct opt options[] = {
@@ -276,18 +281,46 @@ int command_get(struct cli *cli, int argc, char **argv)
         SELECTION_FILE_OPTIONS(&get.selection),
         SELECTION_LABEL_OPTION(&get.selection),
         OUTPUT_OPTIONS(&get.output_options),
-        {.name = "ignore-not-found", .type = OPT_BOOL, .value = &get.ignore_not_found, .help = "No error for objects that do not exist."},
-        {.name = "label-columns", .letter = 'L', .type = OPT_LIST, .value = &get.label_columns, .argument = "[]", .help = "Labels to show as columns."},
+        {.name = "ignore-not-found",
+         .type = OPT_BOOL,
+         .value = &get.ignore_not_found,
+         .help = "No error for objects that do not exist."},
+        {.name = "label-columns",
+         .letter = 'L',
+         .type = OPT_LIST,
+         .value = &get.label_columns,
+         .argument = "[]",
+         .help = "Labels to show as columns."},
         {.name = "no-headers", .type = OPT_BOOL, .value = &get.no_headers, .help = "Leave the header line out."},
-        {.name = "output-watch-events", .type = OPT_BOOL, .value = &get.output_watch_events, .help = "Show the type of each watch event."},
+        {.name = "output-watch-events",
+         .type = OPT_BOOL,
+         .value = &get.output_watch_events,
+         .help = "Show the type of each watch event."},
         {.name = "raw", .type = OPT_STRING, .value = &get.raw, .argument = "", .help = "A path to request as it is."},
-        {.name = "server-print", .type = OPT_BOOL, .value = &get.server_print, .help = "Let the server make the table."},
+        {.name = "server-print",
+         .type = OPT_BOOL,
+         .value = &get.server_print,
+         .help = "Let the server make the table."},
         {.name = "show-kind", .type = OPT_BOOL, .value = &get.show_kind, .help = "Put the kind before the names."},
-        {.name = "show-labels", .type = OPT_BOOL, .value = &get.show_labels, .help = "Show all labels as the last column."},
-        {.name = "sort-by", .type = OPT_STRING, .value = &get.sort_by, .argument = "", .help = "JSONPath of the field to sort by."},
-        {.name = "subresource", .type = OPT_STRING, .value = &get.subresource, .argument = "", .help = "Read this subresource of the objects."},
+        {.name = "show-labels",
+         .type = OPT_BOOL,
+         .value = &get.show_labels,
+         .help = "Show all labels as the last column."},
+        {.name = "sort-by",
+         .type = OPT_STRING,
+         .value = &get.sort_by,
+         .argument = "",
+         .help = "JSONPath of the field to sort by."},
+        {.name = "subresource",
+         .type = OPT_STRING,
+         .value = &get.subresource,
+         .argument = "",
+         .help = "Read this subresource of the objects."},
         {.name = "watch", .letter = 'w', .type = OPT_BOOL, .value = &get.watch, .help = "After listing, show changes."},
-        {.name = "watch-only", .type = OPT_BOOL, .value = &get.watch_only, .help = "Show changes without listing first."},
+        {.name = "watch-only",
+         .type = OPT_BOOL,
+         .value = &get.watch_only,
+         .help = "Show changes without listing first."},
         {0},
     };
     const struct cli_command command = {
@@ -295,7 +328,8 @@ int command_get(struct cli *cli, int argc, char **argv)
         .usage = "[(-o|--output=)json|yaml|name|wide|...] (TYPE[.VERSION][.GROUP] [NAME | -l label] | "
                  "TYPE[.VERSION][.GROUP]/NAME ...) [flags] [options]",
         .about = "Display one or many resources.",
-        .examples = "  # All pods of the namespace\n  fks get pods\n\n  # One deployment as YAML\n  fks get deployment web -o yaml\n\n"
+        .examples = "  # All pods of the namespace\n  fks get pods\n\n  # One deployment as YAML\n  fks get deployment "
+                    "web -o yaml\n\n"
                     "  # Everything with a label, in all namespaces\n  fks get all -A -l app=web\n",
         .options = options,
     };

@@ -7,7 +7,7 @@
 #include "print/output.h"
 #include "print/table.h"
 
-#define GET_TABLE_ACCEPT                                                                                                   \
+#define GET_TABLE_ACCEPT \
     "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json"
 
 struct get {
@@ -23,6 +23,7 @@ struct get {
 /* True when the answers are Tables: no -o, or wide. */
 bool get_is_table(const struct get *get);
 /* The table printer for one kind. prefix is "pod" or NULL. */
-void get_table_init(const struct get *get, const struct kube_resource *resource, const char *prefix, struct table *table);
+void get_table_init(const struct get *get, const struct kube_resource *resource, const char *prefix,
+                    struct table *table);
 /* -w and --watch-only; returns the exit code. */
 int get_watch(struct get *get, const struct strv *args);

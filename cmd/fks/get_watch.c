@@ -23,7 +23,8 @@ static bool print_now(struct watching *watching, const struct json *object, cons
         table_flush(&watching->table, &text);
         fwrite(buf_text(&text), 1, text.len, stdout);
     } else {
-        CLEANUP(json_free) struct json *wrapped = event != NULL ? json_build("{s:s, s:O}", "type", event, "object", object) : NULL;
+        CLEANUP(json_free)
+        struct json *wrapped = event != NULL ? json_build("{s:s, s:O}", "type", event, "object", object) : NULL;
         bool by_name = get->output.kind == OUTPUT_NAME;
         if (output_print(&get->output, wrapped != NULL && !by_name ? wrapped : object, &watching->err) < 0)
             return false;
@@ -75,12 +76,12 @@ static int print_current(struct watching *watching, const struct item *item, cha
         return print_now(watching, current, event) ? 0 : -1;
     CLEANUP(items_done) struct items members = {0};
     const struct json *member;
-    json_each(member, json_get(current, "items", NULL))
-    {
+    json_each(member, json_get(current, "items", NULL)) {
         CLEANUP(json_free) struct json *object = json_clone(member);
-        CLEANUP(xfree) char *version = item->resource->group[0] != '\0'
-                                           ? xasprintf("%s/%s", item->resource->group, item->resource->version)
-                                           : xstrdup(item->resource->version);
+        CLEANUP(xfree)
+        char *version =
+            item->resource->group[0] != '\0' ? xasprintf("%s/%s", item->resource->group, item->resource->version)
+                                             : xstrdup(item->resource->version);
         json_set_str(object, "apiVersion", version);
         json_set_str(object, "kind", item->resource->kind);
         if (!print_now(watching, object, event))
@@ -140,7 +141,8 @@ int get_watch(struct get *get, const struct strv *args)
             return cli_error("you may only specify a single resource type");
     }
     if (items.n != 1)
-        return cli_error("watch is only supported on individual resources and resource collections - %zu resources were found",
-                         items.n);
+        return cli_error(
+            "watch is only supported on individual resources and resource collections - %zu resources were found",
+            items.n);
     return watch_item(get, &items.list[0]);
 }

@@ -117,8 +117,8 @@ static int blame_selector(const struct item *item, const struct selection *selec
     CLEANUP(xfree) char *subject = xasprintf("%s/%s, Resource=%s", r->group, r->version, r->plural);
     if (labels[0] == '\0' && fields[0] == '\0')
         return err_wrap(err, "Unable to list \"%s\"", subject);
-    return err_wrap(err, "Unable to find \"%s\" that match label selector \"%s\", field selector \"%s\"", subject, labels,
-                    fields);
+    return err_wrap(err, "Unable to find \"%s\" that match label selector \"%s\", field selector \"%s\"", subject,
+                    labels, fields);
 }
 
 int item_list(struct cli *cli, const struct item *item, const struct selection *selection, const char *accept,
@@ -162,12 +162,14 @@ int items_select(struct cli *cli, const struct selection *selection, const struc
         return items_from_args(cli, selection, args, ret, err);
     if (args->n > 0) {
         if (args->n == 1 && strchr(args->items[0], '/') == NULL)
-            return err_set(err, ERR_USAGE,
-                           "when paths, URLs, or stdin is provided as input, you may not specify resource arguments as well");
-        return err_set(err, ERR_USAGE, strchr(args->items[0], '/') != NULL
-                                           ? "resource/name arguments cannot be provided when a path is specified"
-                                           : "when paths, URLs, or stdin is provided as input, you may not specify resource "
-                                             "arguments as well");
+            return err_set(
+                err, ERR_USAGE,
+                "when paths, URLs, or stdin is provided as input, you may not specify resource arguments as well");
+        return err_set(err, ERR_USAGE,
+                       strchr(args->items[0], '/') != NULL
+                           ? "resource/name arguments cannot be provided when a path is specified"
+                           : "when paths, URLs, or stdin is provided as input, you may not specify resource "
+                             "arguments as well");
     }
     return items_from_files(cli, selection, ret, failures, err);
 }
@@ -183,15 +185,15 @@ static bool add_members(const struct json *answer, void *data)
     struct listing *listing = data;
     const struct kube_resource *resource = listing->collection->resource;
     const struct json *member;
-    json_each(member, json_get(answer, "items", NULL))
-    {
+    json_each(member, json_get(answer, "items", NULL)) {
         struct item *item = items_add(listing->out);
         item->resource = resource;
         item->name = xstrdup(json_str(member, "metadata", "name", NULL));
         item->namespace = xstrdup(json_str(member, "metadata", "namespace", NULL));
         item->object = json_clone(member);
-        CLEANUP(xfree) char *api_version = resource->group[0] != '\0' ? xasprintf("%s/%s", resource->group, resource->version)
-                                                                      : xstrdup(resource->version);
+        CLEANUP(xfree)
+        char *api_version = resource->group[0] != '\0' ? xasprintf("%s/%s", resource->group, resource->version)
+                                                       : xstrdup(resource->version);
         json_set_str(item->object, "apiVersion", api_version);
         json_set_str(item->object, "kind", resource->kind);
     }

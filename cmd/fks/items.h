@@ -9,10 +9,10 @@
 
 struct item {
     const struct kube_resource *resource; /* borrowed from discovery */
-    char *namespace;     /* NULL: cluster-scoped, or all namespaces */
-    char *name;          /* NULL: a whole collection */
-    struct json *object; /* from a file or the server; or NULL */
-    char *source;        /* the file it came from, for messages; NULL: arguments */
+    char *namespace;                      /* NULL: cluster-scoped, or all namespaces */
+    char *name;                           /* NULL: a whole collection */
+    struct json *object;                  /* from a file or the server; or NULL */
+    char *source;                         /* the file it came from, for messages; NULL: arguments */
 };
 void item_done(struct item *item);
 
@@ -28,39 +28,57 @@ DEFINE_CLEANUP_IN_PLACE(struct items, items_done)
 
 /* The options by which nearly every verb selects. {0} is valid and selects nothing. */
 struct selection {
-    struct strv filenames; /* -f */
-    const char *kustomize; /* -k: refused with a clear error */
-    bool recursive;        /* -R */
+    struct strv filenames;                       /* -f */
+    const char *kustomize;                       /* -k: refused with a clear error */
+    bool recursive;                              /* -R */
     const char *label_selector, *field_selector; /* NULL: none */
     bool all_namespaces, all;
-    int64_t chunk_size;    /* 0: one answer whatever its size */
-    bool check_type_meta;  /* a file's object without apiVersion or kind is a validation failure */
+    int64_t chunk_size;         /* 0: one answer whatever its size */
+    bool check_type_meta;       /* a file's object without apiVersion or kind is a validation failure */
     bool everything_if_unnamed; /* "TYPE" alone means all of that type */
-    bool local;            /* files only, no server: items get no resource */
+    bool local;                 /* files only, no server: items get no resource */
 };
 void selection_done(struct selection *selection);
 DEFINE_CLEANUP_IN_PLACE(struct selection, selection_done)
 
 /* Rows for -f, -k, -R; -l, --field-selector. */
-#define SELECTION_FILE_OPTIONS(selection)                                                                                  \
-    {.name = "filename", .letter = 'f', .type = OPT_LIST, .value = &(selection)->filenames, .argument = "[]",              \
-     .help = "File, folder or URL that describes the resources; - is standard input."},                                    \
-    {.name = "kustomize", .letter = 'k', .type = OPT_STRING, .value = &(selection)->kustomize, .argument = "",             \
-     .help = "Kustomization folder (not available: pipe the output of kustomize build into -f -)."},                       \
-    {.name = "recursive", .letter = 'R', .type = OPT_BOOL, .value = &(selection)->recursive,                               \
-     .help = "Go into the folders below the one given with -f."}
-#define SELECTION_LABEL_OPTION(selection)                                                                                  \
-    {.name = "selector", .letter = 'l', .type = OPT_STRING, .value = &(selection)->label_selector, .argument = "",         \
-     .help = "Label query, for example -l key1=value1,key2=value2."}
-#define SELECTION_FIELD_OPTION(selection)                                                                                  \
-    {.name = "field-selector", .type = OPT_STRING, .value = &(selection)->field_selector, .argument = "",                  \
-     .help = "Field query, for example --field-selector status.phase=Running."}
-#define SELECTION_NAMESPACES_OPTION(selection)                                                                             \
-    {.name = "all-namespaces", .letter = 'A', .type = OPT_BOOL, .value = &(selection)->all_namespaces,                     \
-     .help = "Work in all namespaces; --namespace is ignored."}
-#define SELECTION_CHUNK_OPTION(selection)                                                                                  \
-    {.name = "chunk-size", .type = OPT_INT, .value = &(selection)->chunk_size, .argument = "500",                          \
-     .help = "Read large lists in pieces of so many objects; 0: in one."}
+#define SELECTION_FILE_OPTIONS(selection)                                                                \
+    {.name = "filename",                                                                                 \
+     .letter = 'f',                                                                                      \
+     .type = OPT_LIST,                                                                                   \
+     .value = &(selection)->filenames,                                                                   \
+     .argument = "[]",                                                                                   \
+     .help = "File, folder or URL that describes the resources; - is standard input."},                  \
+        {.name = "kustomize",                                                                            \
+         .letter = 'k',                                                                                  \
+         .type = OPT_STRING,                                                                             \
+         .value = &(selection)->kustomize,                                                               \
+         .argument = "",                                                                                 \
+         .help = "Kustomization folder (not available: pipe the output of kustomize build into -f -)."}, \
+    {                                                                                                    \
+        .name = "recursive", .letter = 'R', .type = OPT_BOOL, .value = &(selection)->recursive,          \
+        .help = "Go into the folders below the one given with -f."                                       \
+    }
+#define SELECTION_LABEL_OPTION(selection)                                                                             \
+    {                                                                                                                 \
+        .name = "selector", .letter = 'l', .type = OPT_STRING, .value = &(selection)->label_selector, .argument = "", \
+        .help = "Label query, for example -l key1=value1,key2=value2."                                                \
+    }
+#define SELECTION_FIELD_OPTION(selection)                                                                    \
+    {                                                                                                        \
+        .name = "field-selector", .type = OPT_STRING, .value = &(selection)->field_selector, .argument = "", \
+        .help = "Field query, for example --field-selector status.phase=Running."                            \
+    }
+#define SELECTION_NAMESPACES_OPTION(selection)                                                            \
+    {                                                                                                     \
+        .name = "all-namespaces", .letter = 'A', .type = OPT_BOOL, .value = &(selection)->all_namespaces, \
+        .help = "Work in all namespaces; --namespace is ignored."                                         \
+    }
+#define SELECTION_CHUNK_OPTION(selection)                                                            \
+    {                                                                                                \
+        .name = "chunk-size", .type = OPT_INT, .value = &(selection)->chunk_size, .argument = "500", \
+        .help = "Read large lists in pieces of so many objects; 0: in one."                          \
+    }
 
 bool selection_has_files(const struct selection *selection);
 /* -f and -k are there or "must specify one of -f and -k". */
@@ -91,7 +109,8 @@ char *item_path(const struct item *item, const char *subresource) MUST_CHECK;
 /* Path of the collection the item is in. */
 char *item_collection_path(const struct item *item) MUST_CHECK;
 /* GET of one object. accept may be NULL. A missing namespace is told as such. */
-int item_get(struct cli *cli, const struct item *item, const char *accept, struct json **ret, struct err *err) MUST_CHECK;
+int item_get(struct cli *cli, const struct item *item, const char *accept, struct json **ret,
+             struct err *err) MUST_CHECK;
 /* GET of a collection, piece by piece; page is called with each answer and returns false to stop. */
 typedef bool item_page(const struct json *answer, void *data);
 int item_list(struct cli *cli, const struct item *item, const struct selection *selection, const char *accept,

@@ -39,7 +39,8 @@ static int split_arguments(struct label *label, const struct strv *args, struct 
         bool removes = equals == NULL && ends_with(arg, "-");
         if (equals == NULL && !removes) {
             if (in_pairs)
-                return err_set(err, ERR_USAGE, "all resources must be specified before %s changes: %s", noun(label), arg);
+                return err_set(err, ERR_USAGE, "all resources must be specified before %s changes: %s", noun(label),
+                               arg);
             strv_add(&label->resources, arg);
             continue;
         }
@@ -55,8 +56,8 @@ static int split_arguments(struct label *label, const struct strv *args, struct 
     }
     for (size_t i = 0; i < label->removals.n; i++) {
         if (json_member(label->changes, label->removals.items[i]) != NULL)
-            return err_set(err, ERR_USAGE, "can not both modify and remove %s %s in the same command", label->annotate ? "an" : "a",
-                           noun(label));
+            return err_set(err, ERR_USAGE, "can not both modify and remove %s %s in the same command",
+                           label->annotate ? "an" : "a", noun(label));
     }
     return 0;
 }
@@ -74,7 +75,8 @@ static int check_overwrite(const struct label *label, const struct json *current
         if (old == NULL || streq(old, new))
             continue;
         if (!label->annotate)
-            return err_set(err, ERR_EXISTS, "'%s' already has a value (%s), and --overwrite is false", keys.items[i], old);
+            return err_set(err, ERR_EXISTS, "'%s' already has a value (%s), and --overwrite is false", keys.items[i],
+                           old);
         buf_printf(&clashes, "%s'%s' already has a value (%s)", clashes.len > 0 ? "; " : "", keys.items[i], old);
     }
     if (clashes.len > 0)
@@ -103,7 +105,10 @@ static struct json *build_patch(const struct label *label, const struct json *ob
         else if (!label->annotate)
             printf("label \"%s\" not found.\n", label->removals.items[i]);
     }
-    *ret_verb = label->annotate ? "annotated" : json_len(members) == 0 ? "not labeled" : n_set == 0 ? "unlabeled" : "labeled";
+    *ret_verb = label->annotate          ? "annotated"
+                : json_len(members) == 0 ? "not labeled"
+                : n_set == 0             ? "unlabeled"
+                                         : "labeled";
     struct json *patch = json_new_object();
     if (json_len(members) > 0)
         json_set(json_edit(patch, "metadata", NULL), field(label), members);
@@ -123,7 +128,8 @@ static void print_list(const struct label *label, const struct item *item, bool 
         printf("Listing %s for %s.%s/%s:\n", field(label), item->resource != NULL ? item->resource->kind : "",
                item->resource != NULL ? item->resource->group : "", item->name);
     for (size_t i = 0; i < keys.n; i++)
-        printf("%s%s=%s\n", one ? "" : " ", keys.items[i], strempty(json_string_value(json_member(current, keys.items[i]))));
+        printf("%s%s=%s\n", one ? "" : " ", keys.items[i],
+               strempty(json_string_value(json_member(current, keys.items[i]))));
 }
 
 static int label_one(struct label *label, const struct item *item, bool one, struct err *err)
@@ -161,20 +167,22 @@ static int run_label(struct label *label, const struct strv *args)
     CLEANUP(items_done) struct items items = {0};
     CLEANUP(failures_done) struct failures failures = {0};
     struct selection *selection = &label->selection;
-    if (write_options_check(&label->write, &err) < 0 || output_parse(&label->output_options, &label->output, &err) < 0 ||
-        split_arguments(label, args, &err) < 0)
+    if (write_options_check(&label->write, &err) < 0 ||
+        output_parse(&label->output_options, &label->output, &err) < 0 || split_arguments(label, args, &err) < 0)
         return cli_fail(label->cli, &err);
     if (label->resources.n == 0 && !selection_has_files(selection))
         return cli_error("one or more resources must be specified as <resource> <name> or <resource>/<name>");
     if (json_len(label->changes) == 0 && label->removals.n == 0 && !label->list)
         return cli_error("at least one %s update is required", noun(label));
     if (selection->all && (selection->label_selector != NULL || selection->field_selector != NULL))
-        return cli_error("cannot set --all and --%s at the same time", selection->label_selector != NULL ? "selector" : "field-selector");
+        return cli_error("cannot set --all and --%s at the same time",
+                         selection->label_selector != NULL ? "selector" : "field-selector");
     if (selection->local && !selection_has_files(selection))
         return cli_error("error: you must specify resources by --filename when --local is set.\n"
                          "Example resource specifications include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'");
-    int code = selection->local ? items_from_files(label->cli, selection, &items, &failures, &err)
-                                : items_resolve(label->cli, selection, &label->resources, true, &items, &failures, &err);
+    int code = selection->local
+                   ? items_from_files(label->cli, selection, &items, &failures, &err)
+                   : items_resolve(label->cli, selection, &label->resources, true, &items, &failures, &err);
     if (code < 0)
         return cli_fail(label->cli, &err);
     if (items.n > 1 && label->resource_version != NULL)
@@ -187,7 +195,8 @@ static int run_label(struct label *label, const struct strv *args)
     return cli_fail_all(label->cli, &failures);
 }
 
-static int label_command(struct label *label, const char *words, const char *usage, const char *about, int argc, char **argv)
+static int label_command(struct label *label, const char *words, const char *usage, const char *about, int argc,
+                         char **argv)
 {
     label->changes = json_new_object();
     const struct opt options[] = {
@@ -198,11 +207,24 @@ static int label_command(struct label *label, const char *words, const char *usa
         OUTPUT_OPTIONS(&label->output_options),
         WRITE_DRY_RUN_OPTION(&label->write),
         WRITE_MANAGER_OPTION(&label->write),
-        {.name = "all", .type = OPT_BOOL, .value = &label->selection.all, .help = "All resources of the types, in the namespace."},
+        {.name = "all",
+         .type = OPT_BOOL,
+         .value = &label->selection.all,
+         .help = "All resources of the types, in the namespace."},
         {.name = "list", .type = OPT_BOOL, .value = &label->list, .help = "Only show what is there."},
-        {.name = "local", .type = OPT_BOOL, .value = &label->selection.local, .help = "Do not ask the server: work on the file."},
-        {.name = "overwrite", .type = OPT_BOOL, .value = &label->overwrite, .help = "Values that exist may be replaced."},
-        {.name = "resource-version", .type = OPT_STRING, .value = &label->resource_version, .argument = "", .help = "Only if the object has this version."},
+        {.name = "local",
+         .type = OPT_BOOL,
+         .value = &label->selection.local,
+         .help = "Do not ask the server: work on the file."},
+        {.name = "overwrite",
+         .type = OPT_BOOL,
+         .value = &label->overwrite,
+         .help = "Values that exist may be replaced."},
+        {.name = "resource-version",
+         .type = OPT_STRING,
+         .value = &label->resource_version,
+         .argument = "",
+         .help = "Only if the object has this version."},
         {0},
     };
     const struct cli_command command = {.words = words, .usage = usage, .about = about, .options = options};
@@ -220,17 +242,22 @@ static int label_command(struct label *label, const char *words, const char *usa
 
 int command_label(struct cli *cli, int argc, char **argv)
 {
-    struct label label = {.cli = cli, .write = {.field_manager = "kubectl-label"}, .output_options = {.hide_missing = true}};
-    return label_command(&label, "label",
-                         "[--overwrite] (-f FILENAME | TYPE NAME) KEY_1=VAL_1 ... KEY_N=VAL_N [--resource-version=version] [options]",
-                         "Update the labels on a resource.", argc, argv);
+    struct label label = {
+        .cli = cli, .write = {.field_manager = "kubectl-label"}, .output_options = {.hide_missing = true}};
+    return label_command(
+        &label, "label",
+        "[--overwrite] (-f FILENAME | TYPE NAME) KEY_1=VAL_1 ... KEY_N=VAL_N [--resource-version=version] [options]",
+        "Update the labels on a resource.", argc, argv);
 }
 
 int command_annotate(struct cli *cli, int argc, char **argv)
 {
-    struct label label = {.cli = cli, .annotate = true, .write = {.field_manager = "kubectl-annotate"},
+    struct label label = {.cli = cli,
+                          .annotate = true,
+                          .write = {.field_manager = "kubectl-annotate"},
                           .output_options = {.hide_missing = true}};
-    return label_command(&label, "annotate",
-                         "[--overwrite] (-f FILENAME | TYPE NAME) KEY_1=VAL_1 ... KEY_N=VAL_N [--resource-version=version] [options]",
-                         "Update the annotations on one or more resources.", argc, argv);
+    return label_command(
+        &label, "annotate",
+        "[--overwrite] (-f FILENAME | TYPE NAME) KEY_1=VAL_1 ... KEY_N=VAL_N [--resource-version=version] [options]",
+        "Update the annotations on one or more resources.", argc, argv);
 }

@@ -124,8 +124,7 @@ static int add_selected(struct logs *logs, struct sources *sources, struct err *
     const struct json *pod, *pods = json_get(list, "items", NULL);
     if (json_len(pods) == 0)
         fprintf(stderr, "No resources found in %s namespace.\n", cli_namespace(logs->cli));
-    json_each(pod, pods)
-    {
+    json_each(pod, pods) {
         if (add_pod(logs, pod, sources, err) < 0)
             return err->code;
     }
@@ -147,7 +146,8 @@ static int add_object(struct logs *logs, const char *argument, struct sources *s
         return err->code;
     size_t n = json_len(pods);
     if (n > 1 && !logs->all_pods)
-        fprintf(stderr, "Found %zu pods, using pod/%s\n", n, json_str_or("", json_at(pods, 0), "metadata", "name", NULL));
+        fprintf(stderr, "Found %zu pods, using pod/%s\n", n,
+                json_str_or("", json_at(pods, 0), "metadata", "name", NULL));
     for (size_t i = 0; i < (logs->all_pods ? n : 1); i++) {
         if (add_pod(logs, json_at(pods, i), sources, err) < 0)
             return err->code;
@@ -183,13 +183,32 @@ static bool on_bytes(const struct http_response *response, const char *bytes, si
     return fflush(stdout) == 0;
 }
 
+/* With -f a log that the server cannot give yet (the container is being made) is asked for again every second. */
+static int read_source(struct logs *logs, struct source *source)
+{
+    int64_t deadline = clock_monotonic_ms() + logs->pod_timeout_ms;
+    for (;;) {
+        const struct kube_request request = {.path = source->path, .timeout_ms = INT32_MAX};
+        int code = kube_do_raw(logs->cli->client, &request, on_bytes, source, NULL, &source->err);
+        write_line(source);
+        if (code == 0 || !logs->follow || logs->ignore_errors || source->err.http_status == 0)
+            return code;
+        fprintf(stderr, "%s\n", err_text(&source->err));
+        if (clock_monotonic_ms() >= deadline) {
+            err_clear(&source->err);
+            return err_set(&source->err, ERR_TIMEOUT, "timed out waiting for the condition");
+        }
+        err_clear(&source->err);
+        const struct timespec pause = {.tv_sec = 1};
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
 static int read_sequentially(struct logs *logs, struct sources *sources)
 {
     for (size_t i = 0; i < sources->n; i++) {
         struct source *source = sources->list[i];
-        const struct kube_request request = {.path = source->path, .timeout_ms = INT32_MAX};
-        int code = kube_do_raw(logs->cli->client, &request, on_bytes, source, NULL, &source->err);
-        write_line(source);
+        int code = read_source(logs, source);
         if (code < 0 && ferror(stdout))
             return 1; /* the reader of our output has gone */
         if (code < 0 && logs->ignore_errors)
@@ -247,12 +266,14 @@ static int check_options(const struct logs *logs, const struct strv *args, struc
     if ((args->n == 0 && logs->label_selector == NULL) || args->n > 2)
         return err_set(err, ERR_USAGE, "%s\nSee '%s logs -h' for help and examples", usage, program);
     if (args->n == 1 && logs->label_selector != NULL)
-        return err_set(err, ERR_USAGE, "only a selector (-l) or a POD name is allowed\nSee '%s logs -h' for help and examples",
+        return err_set(err, ERR_USAGE,
+                       "only a selector (-l) or a POD name is allowed\nSee '%s logs -h' for help and examples",
                        program);
     if (logs->since_time != NULL && logs->since_ms != 0)
         return err_set(err, ERR_USAGE, "at most one of `sinceTime` or `sinceSeconds` may be specified");
     if (logs->all_containers && logs->container != NULL)
-        return err_set(err, ERR_USAGE, "--all-containers=true should not be specified with container name %s", logs->container);
+        return err_set(err, ERR_USAGE, "--all-containers=true should not be specified with container name %s",
+                       logs->container);
     if (logs->container_seen && args->n == 2)
         return err_set(err, ERR_USAGE, "only one of -c or an inline [CONTAINER] arg is allowed");
     if (logs->limit_bytes < 0)
@@ -280,7 +301,8 @@ static int run_logs(struct logs *logs, const struct strv *args)
     if (logs->label_selector != NULL && !logs->tail_seen)
         logs->tail = 10; /* many pods at once: only the last lines of each */
     logs->prefix = logs->prefix || logs->all_pods;
-    int code = logs->label_selector != NULL ? add_selected(logs, &sources, &err) : add_object(logs, args->items[0], &sources, &err);
+    int code = logs->label_selector != NULL ? add_selected(logs, &sources, &err)
+                                            : add_object(logs, args->items[0], &sources, &err);
     if (code < 0)
         return cli_fail(logs->cli, &err);
     if (!logs->follow || sources.n < 2)
@@ -296,21 +318,72 @@ int command_logs(struct cli *cli, int argc, char **argv)
 {
     struct logs logs = {.cli = cli, .tail = -1, .max_requests = 5, .pod_timeout_ms = 20000};
     const struct opt options[] = {
-        {.name = "all-containers", .type = OPT_BOOL, .value = &logs.all_containers, .help = "Logs of all containers of the pods."},
+        {.name = "all-containers",
+         .type = OPT_BOOL,
+         .value = &logs.all_containers,
+         .help = "Logs of all containers of the pods."},
         {.name = "all-pods", .type = OPT_BOOL, .value = &logs.all_pods, .help = "Logs of all pods; sets --prefix."},
-        {.name = "container", .letter = 'c', .type = OPT_STRING, .value = &logs.container, .argument = "", .help = "The container.", .seen = &logs.container_seen},
-        {.name = "follow", .letter = 'f', .type = OPT_BOOL, .value = &logs.follow, .help = "Keep showing what is written."},
-        {.name = "ignore-errors", .type = OPT_BOOL, .value = &logs.ignore_errors, .help = "Go on when a log cannot be read."},
-        {.name = "insecure-skip-tls-verify-backend", .type = OPT_BOOL, .value = &logs.insecure_backend, .help = "The API server shall not verify the kubelet's certificate."},
-        {.name = "limit-bytes", .type = OPT_INT, .value = &logs.limit_bytes, .argument = "0", .help = "At most so many bytes of each log."},
-        {.name = "max-log-requests", .type = OPT_INT, .value = &logs.max_requests, .argument = "5", .help = "At most so many logs are followed at once."},
-        {.name = "pod-running-timeout", .type = OPT_DURATION, .value = &logs.pod_timeout_ms, .argument = "20s", .help = "How long to wait until at least one pod is running."},
-        {.name = "prefix", .type = OPT_BOOL, .value = &logs.prefix, .help = "Begin each line with its pod and container."},
-        {.name = "previous", .letter = 'p', .type = OPT_BOOL, .value = &logs.previous, .help = "Logs of the container's previous instance."},
+        {.name = "container",
+         .letter = 'c',
+         .type = OPT_STRING,
+         .value = &logs.container,
+         .argument = "",
+         .help = "The container.",
+         .seen = &logs.container_seen},
+        {.name = "follow",
+         .letter = 'f',
+         .type = OPT_BOOL,
+         .value = &logs.follow,
+         .help = "Keep showing what is written."},
+        {.name = "ignore-errors",
+         .type = OPT_BOOL,
+         .value = &logs.ignore_errors,
+         .help = "Go on when a log cannot be read."},
+        {.name = "insecure-skip-tls-verify-backend",
+         .type = OPT_BOOL,
+         .value = &logs.insecure_backend,
+         .help = "The API server shall not verify the kubelet's certificate."},
+        {.name = "limit-bytes",
+         .type = OPT_INT,
+         .value = &logs.limit_bytes,
+         .argument = "0",
+         .help = "At most so many bytes of each log."},
+        {.name = "max-log-requests",
+         .type = OPT_INT,
+         .value = &logs.max_requests,
+         .argument = "5",
+         .help = "At most so many logs are followed at once."},
+        {.name = "pod-running-timeout",
+         .type = OPT_DURATION,
+         .value = &logs.pod_timeout_ms,
+         .argument = "20s",
+         .help = "How long to wait until at least one pod is running."},
+        {.name = "prefix",
+         .type = OPT_BOOL,
+         .value = &logs.prefix,
+         .help = "Begin each line with its pod and container."},
+        {.name = "previous",
+         .letter = 'p',
+         .type = OPT_BOOL,
+         .value = &logs.previous,
+         .help = "Logs of the container's previous instance."},
         SELECTION_LABEL_OPTION(&logs),
-        {.name = "since", .type = OPT_DURATION, .value = &logs.since_ms, .argument = "0s", .help = "Only what is newer than this duration."},
-        {.name = "since-time", .type = OPT_STRING, .value = &logs.since_time, .argument = "", .help = "Only what is newer than this time (RFC 3339)."},
-        {.name = "tail", .type = OPT_INT, .value = &logs.tail, .argument = "-1", .help = "Only the last lines of each log; -1: all, with a selector 10.", .seen = &logs.tail_seen},
+        {.name = "since",
+         .type = OPT_DURATION,
+         .value = &logs.since_ms,
+         .argument = "0s",
+         .help = "Only what is newer than this duration."},
+        {.name = "since-time",
+         .type = OPT_STRING,
+         .value = &logs.since_time,
+         .argument = "",
+         .help = "Only what is newer than this time (RFC 3339)."},
+        {.name = "tail",
+         .type = OPT_INT,
+         .value = &logs.tail,
+         .argument = "-1",
+         .help = "Only the last lines of each log; -1: all, with a selector 10.",
+         .seen = &logs.tail_seen},
         {.name = "timestamps", .type = OPT_BOOL, .value = &logs.timestamps, .help = "Begin each line with its time."},
         {0},
     };

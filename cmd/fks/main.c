@@ -35,7 +35,8 @@ static const char *program_name(const char *argv0)
 static const struct opt *find_global(const struct opt *options, const char *argument)
 {
     for (const struct opt *option = options; option->name != NULL; option++) {
-        if (argument[1] == '-' ? streq(option->name, argument + 2) : option->letter != 0 && argument[1] == option->letter)
+        if (argument[1] == '-' ? streq(option->name, argument + 2)
+                               : option->letter != 0 && argument[1] == option->letter)
             return option;
     }
     return NULL;
@@ -148,11 +149,13 @@ static int unknown_command(const char *program, const char *word)
 static void print_commands(const char *program, const char *under)
 {
     size_t under_len = strlen(under);
-    printf("%s\n\n", under_len > 0 ? "Available Commands:" : "fks gives any Kubernetes cluster what EKS on Fargate gives EKS, "
+    printf("%s\n\n", under_len > 0 ? "Available Commands:"
+                                   : "fks gives any Kubernetes cluster what EKS on Fargate gives EKS, "
                                      "and speaks kubectl.\n\nAvailable Commands:");
     for (size_t i = 0; i < countof(commands); i++) {
         const char *words = commands[i].words;
-        if (commands[i].help == NULL || (under_len > 0 && (strncmp(words, under, under_len) != 0 || words[under_len] != ' ')))
+        if (commands[i].help == NULL ||
+            (under_len > 0 && (strncmp(words, under, under_len) != 0 || words[under_len] != ' ')))
             continue;
         printf("  %-24s %s\n", under_len > 0 ? words + under_len + 1 : words, commands[i].help);
     }
@@ -191,8 +194,8 @@ static int no_command(const struct cli *cli, int argc, char **argv, const int *p
         if (strncmp(commands[i].words, word, len) != 0 || commands[i].words[len] != ' ')
             continue;
         if (n > 1)
-            return cli_error("unknown command \"%s\"\nSee '%s %s -h' for help and examples", argv[places[1]], cli->program,
-                             word);
+            return cli_error("unknown command \"%s\"\nSee '%s %s -h' for help and examples", argv[places[1]],
+                             cli->program, word);
         print_commands(cli->program, word);
         return argc > 2 ? 0 : 1;
     }
@@ -200,7 +203,8 @@ static int no_command(const struct cli *cli, int argc, char **argv, const int *p
 }
 
 /* Runs a command on argv without its words but for the last, which becomes argv[0]; options before the words stay. */
-static int run_command(struct cli *cli, const struct command *command, int argc, char **argv, const int *places, size_t n)
+static int run_command(struct cli *cli, const struct command *command, int argc, char **argv, const int *places,
+                       size_t n)
 {
     char **rest = xcalloc((size_t)argc + 1, sizeof(*rest));
     int n_rest = 0;
@@ -271,27 +275,103 @@ int main(int argc, char **argv)
     struct cli cli = {.program = program_name(argv[0])};
     struct kube_overrides *o = &cli.overrides;
     const struct opt options[] = {
-        {.name = "as", .type = OPT_STRING, .value = &o->as, .argument = "", .help = "Username to impersonate for the operation."},
-        {.name = "as-group", .type = OPT_ARRAY, .value = &o->as_groups, .argument = "[]", .help = "Group to impersonate; may be repeated."},
-        {.name = "as-uid", .type = OPT_STRING, .value = &o->as_uid, .argument = "", .help = "UID to impersonate for the operation."},
-        {.name = "cache-dir", .type = OPT_STRING, .value = &cli.cache_dir, .argument = "", .help = "Folder of the discovery cache."},
-        {.name = "certificate-authority", .type = OPT_STRING, .value = &o->certificate_authority, .argument = "", .help = "File with the certificates to trust."},
-        {.name = "client-certificate", .type = OPT_STRING, .value = &o->client_certificate, .argument = "", .help = "File with the client certificate."},
-        {.name = "client-key", .type = OPT_STRING, .value = &o->client_key, .argument = "", .help = "File with the client key."},
-        {.name = "cluster", .type = OPT_STRING, .value = &o->cluster, .argument = "", .help = "The kubeconfig cluster to use."},
-        {.name = "context", .type = OPT_STRING, .value = &o->context, .argument = "", .help = "The kubeconfig context to use."},
+        {.name = "as",
+         .type = OPT_STRING,
+         .value = &o->as,
+         .argument = "",
+         .help = "Username to impersonate for the operation."},
+        {.name = "as-group",
+         .type = OPT_ARRAY,
+         .value = &o->as_groups,
+         .argument = "[]",
+         .help = "Group to impersonate; may be repeated."},
+        {.name = "as-uid",
+         .type = OPT_STRING,
+         .value = &o->as_uid,
+         .argument = "",
+         .help = "UID to impersonate for the operation."},
+        {.name = "cache-dir",
+         .type = OPT_STRING,
+         .value = &cli.cache_dir,
+         .argument = "",
+         .help = "Folder of the discovery cache."},
+        {.name = "certificate-authority",
+         .type = OPT_STRING,
+         .value = &o->certificate_authority,
+         .argument = "",
+         .help = "File with the certificates to trust."},
+        {.name = "client-certificate",
+         .type = OPT_STRING,
+         .value = &o->client_certificate,
+         .argument = "",
+         .help = "File with the client certificate."},
+        {.name = "client-key",
+         .type = OPT_STRING,
+         .value = &o->client_key,
+         .argument = "",
+         .help = "File with the client key."},
+        {.name = "cluster",
+         .type = OPT_STRING,
+         .value = &o->cluster,
+         .argument = "",
+         .help = "The kubeconfig cluster to use."},
+        {.name = "context",
+         .type = OPT_STRING,
+         .value = &o->context,
+         .argument = "",
+         .help = "The kubeconfig context to use."},
         {.name = "help", .letter = 'h', .type = OPT_BOOL, .value = &cli.help, .help = NULL},
-        {.name = "insecure-skip-tls-verify", .type = OPT_BOOL, .value = &o->insecure_skip_tls_verify, .help = "Do not check the server's certificate: insecure."},
-        {.name = "kubeconfig", .type = OPT_STRING, .value = &o->kubeconfig, .argument = "", .help = "The kubeconfig file to use."},
-        {.name = "match-server-version", .type = OPT_BOOL, .value = &cli.match_server_version, .help = "Require the server's version to be this client's."},
-        {.name = "namespace", .letter = 'n', .type = OPT_STRING, .value = &cli.namespace, .argument = "", .help = "The namespace to work in."},
-        {.name = "request-timeout", .type = OPT_STRING, .value = &cli.request_timeout, .argument = "0", .help = "How long one request may take (1s, 2m, 3h); 0: no limit."},
-        {.name = "server", .letter = 's', .type = OPT_STRING, .value = &o->server, .argument = "", .help = "Address and port of the API server."},
-        {.name = "tls-server-name", .type = OPT_STRING, .value = &o->tls_server_name, .argument = "", .help = "The name to expect in the server's certificate."},
-        {.name = "token", .type = OPT_STRING, .value = &o->token, .argument = "", .help = "Bearer token for the API server."},
+        {.name = "insecure-skip-tls-verify",
+         .type = OPT_BOOL,
+         .value = &o->insecure_skip_tls_verify,
+         .help = "Do not check the server's certificate: insecure."},
+        {.name = "kubeconfig",
+         .type = OPT_STRING,
+         .value = &o->kubeconfig,
+         .argument = "",
+         .help = "The kubeconfig file to use."},
+        {.name = "match-server-version",
+         .type = OPT_BOOL,
+         .value = &cli.match_server_version,
+         .help = "Require the server's version to be this client's."},
+        {.name = "namespace",
+         .letter = 'n',
+         .type = OPT_STRING,
+         .value = &cli.namespace,
+         .argument = "",
+         .help = "The namespace to work in."},
+        {.name = "request-timeout",
+         .type = OPT_STRING,
+         .value = &cli.request_timeout,
+         .argument = "0",
+         .help = "How long one request may take (1s, 2m, 3h); 0: no limit."},
+        {.name = "server",
+         .letter = 's',
+         .type = OPT_STRING,
+         .value = &o->server,
+         .argument = "",
+         .help = "Address and port of the API server."},
+        {.name = "tls-server-name",
+         .type = OPT_STRING,
+         .value = &o->tls_server_name,
+         .argument = "",
+         .help = "The name to expect in the server's certificate."},
+        {.name = "token",
+         .type = OPT_STRING,
+         .value = &o->token,
+         .argument = "",
+         .help = "Bearer token for the API server."},
         {.name = "user", .type = OPT_STRING, .value = &o->user, .argument = "", .help = "The kubeconfig user to use."},
-        {.name = "v", .letter = 'v', .type = OPT_INT, .value = &cli.verbosity, .argument = "0", .help = "How much to tell about what is going on."},
-        {.name = "warnings-as-errors", .type = OPT_BOOL, .value = &cli.warnings_as_errors, .help = "Exit with 1 when the server sent a warning."},
+        {.name = "v",
+         .letter = 'v',
+         .type = OPT_INT,
+         .value = &cli.verbosity,
+         .argument = "0",
+         .help = "How much to tell about what is going on."},
+        {.name = "warnings-as-errors",
+         .type = OPT_BOOL,
+         .value = &cli.warnings_as_errors,
+         .help = "Exit with 1 when the server sent a warning."},
         {0},
     };
     cli.global_options = options;

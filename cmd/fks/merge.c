@@ -66,11 +66,28 @@ static const struct merge_rule *find_rule(const char *field, const char *parent)
 enum merge_style merge_style_of(const char *group)
 {
     /* The groups of k8s.io/api; others that end the same way (metrics.k8s.io, CRDs under x-k8s.io) are not. */
-    static const char *const built_in[] = {
-        "", "apps", "batch", "autoscaling", "policy", "extensions", "admissionregistration.k8s.io",
-        "authentication.k8s.io", "authorization.k8s.io", "certificates.k8s.io", "coordination.k8s.io", "discovery.k8s.io",
-        "events.k8s.io", "flowcontrol.apiserver.k8s.io", "internal.apiserver.k8s.io", "networking.k8s.io", "node.k8s.io",
-        "rbac.authorization.k8s.io", "resource.k8s.io", "scheduling.k8s.io", "storage.k8s.io", "storagemigration.k8s.io"};
+    static const char *const built_in[] = {"",
+                                           "apps",
+                                           "batch",
+                                           "autoscaling",
+                                           "policy",
+                                           "extensions",
+                                           "admissionregistration.k8s.io",
+                                           "authentication.k8s.io",
+                                           "authorization.k8s.io",
+                                           "certificates.k8s.io",
+                                           "coordination.k8s.io",
+                                           "discovery.k8s.io",
+                                           "events.k8s.io",
+                                           "flowcontrol.apiserver.k8s.io",
+                                           "internal.apiserver.k8s.io",
+                                           "networking.k8s.io",
+                                           "node.k8s.io",
+                                           "rbac.authorization.k8s.io",
+                                           "resource.k8s.io",
+                                           "scheduling.k8s.io",
+                                           "storage.k8s.io",
+                                           "storagemigration.k8s.io"};
     for (size_t i = 0; i < countof(built_in); i++) {
         if (streq(built_in[i], group))
             return MERGE_STRATEGIC;
@@ -93,8 +110,7 @@ static int diff_objects(const struct diff *diff, const struct json *from, const 
 static const struct json *find_element(const struct json *list, const char *key, const struct json *value)
 {
     const struct json *element;
-    json_each(element, list)
-    {
+    json_each(element, list) {
         const struct json *own = key != NULL ? json_member(element, key) : element;
         if (own != NULL && json_same(own, value))
             return element;
@@ -105,11 +121,10 @@ static const struct json *find_element(const struct json *list, const char *key,
 static int check_keys(const struct diff *diff, const struct json *list, const struct merge_rule *rule)
 {
     const struct json *element;
-    json_each(element, list)
-    {
+    json_each(element, list) {
         if (json_member(element, rule->key) == NULL)
-            return err_set(diff->err, ERR_INVALID, "map: %s element does not contain declared merge key: %s", rule->field,
-                           rule->key);
+            return err_set(diff->err, ERR_INVALID, "map: %s element does not contain declared merge key: %s",
+                           rule->field, rule->key);
     }
     return 0;
 }
@@ -119,8 +134,7 @@ static struct json *key_order(const struct json *list, const char *key)
 {
     struct json *order = json_new_array();
     const struct json *element;
-    json_each(element, list)
-    {
+    json_each(element, list) {
         if (key == NULL) {
             json_push(order, json_keep(element));
             continue;
@@ -157,8 +171,7 @@ static int diff_keyed_list(const struct diff *diff, const struct merge_rule *rul
         return diff->err->code;
     CLEANUP(json_free) struct json *changes = json_new_array();
     const struct json *element;
-    json_each(element, to)
-    {
+    json_each(element, to) {
         const struct json *key = json_member(element, rule->key), *old = find_element(from, rule->key, key);
         if (old == NULL && !diff->deletions)
             json_push(changes, json_keep(element));
@@ -172,8 +185,7 @@ static int diff_keyed_list(const struct diff *diff, const struct merge_rule *rul
         json_set(change, rule->key, json_keep(key));
         json_push(changes, take(&change));
     }
-    json_each(element, from)
-    {
+    json_each(element, from) {
         const struct json *key = json_member(element, rule->key);
         if (!diff->deletions || find_element(to, rule->key, key) != NULL)
             continue;
@@ -195,13 +207,11 @@ static void diff_value_list(const struct diff *diff, const struct merge_rule *ru
 {
     CLEANUP(json_free) struct json *added = json_new_array(), *removed = json_new_array();
     const struct json *value;
-    json_each(value, to)
-    {
+    json_each(value, to) {
         if (!diff->deletions && find_element(from, NULL, value) == NULL)
             json_push(added, json_keep(value));
     }
-    json_each(value, from)
-    {
+    json_each(value, from) {
         if (diff->deletions && find_element(to, NULL, value) == NULL && find_element(removed, NULL, value) == NULL)
             json_push(removed, json_keep(value));
     }
@@ -318,11 +328,11 @@ static int diff_objects(const struct diff *diff, const struct json *from, const 
 
 static void join_patches(struct json *into, const struct json *from, const char *parent, enum merge_style style);
 
-static void join_lists(struct json *into, const struct json *from, const struct merge_rule *rule, enum merge_style style)
+static void join_lists(struct json *into, const struct json *from, const struct merge_rule *rule,
+                       enum merge_style style)
 {
     const struct json *element;
-    json_each(element, from)
-    {
+    json_each(element, from) {
         const struct json *key = json_member(element, rule->key);
         bool found = false;
         for (size_t i = 0; i < json_len(into) && !found; i++) {
@@ -376,8 +386,7 @@ static void apply_list(struct json *object, const char *field, const struct json
 {
     struct json *list = json_edit_member(object, field);
     const struct json *element;
-    json_each(element, patch)
-    {
+    json_each(element, patch) {
         const struct json *key = json_member(element, rule->key);
         bool removes = streq(json_str(element, DIRECTIVE, NULL), "delete"), found = false;
         for (size_t i = 0; i < json_len(list) && !found; i++) {
@@ -408,8 +417,7 @@ static void retain_only(struct json *object, const struct json *keys)
 {
     CLEANUP(json_free) struct json *names = sorted_keys(object);
     const struct json *name;
-    json_each(name, names)
-    {
+    json_each(name, names) {
         if (find_element(keys, NULL, name) == NULL)
             json_del(object, json_string_value(name));
     }
@@ -438,8 +446,7 @@ static void apply_to(struct json *object, const struct json *patch, const char *
             apply_list(object, key, value, rule);
         else if (rule != NULL && json_is_array(own) && json_is_array(value)) {
             const struct json *added;
-            json_each(added, value)
-            {
+            json_each(added, value) {
                 if (find_element(own, NULL, added) == NULL)
                     json_push(own, json_keep(added));
             }

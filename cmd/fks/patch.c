@@ -52,7 +52,8 @@ static const char *content_type(const char *type)
 }
 
 /* --dry-run=client, --local: what the server would make of it. */
-static int apply_here(const struct patch_command *command, const struct json *object, struct json **ret, struct err *err)
+static int apply_here(const struct patch_command *command, const struct json *object, struct json **ret,
+                      struct err *err)
 {
     CLEANUP(json_free) struct json *patch = NULL;
     if (json_parse(command->text, strlen(command->text), &patch, err) < 0)
@@ -76,7 +77,9 @@ static int patch_one(struct patch_command *command, const struct item *item, str
         if (write_is_dry_run(&command->write))
             kube_path_query(&path, "dryRun", "All");
         kube_path_query(&path, "fieldManager", command->write.field_manager);
-        const struct kube_request request = {.method = "PATCH", .path = buf_text(&path), .body_text = command->text,
+        const struct kube_request request = {.method = "PATCH",
+                                             .path = buf_text(&path),
+                                             .body_text = command->text,
                                              .content_type = content_type(command->type)};
         if (cli_do(command->cli, &request, &patched, err) < 0)
             return err->code;
@@ -96,13 +99,13 @@ static int run_patch(struct patch_command *command, const struct strv *args)
         return cli_error("must specify --patch or --patch-file containing the contents of the patch");
     if (!streq(command->type, "strategic") && !streq(command->type, "merge") && !streq(command->type, "json"))
         return cli_error("--type must be one of [json merge strategic], not \"%s\"", command->type);
-    if (write_options_check(&command->write, &err) < 0 || output_parse(&command->output_options, &command->output, &err) < 0 ||
-        read_patch(command, &err) < 0)
+    if (write_options_check(&command->write, &err) < 0 ||
+        output_parse(&command->output_options, &command->output, &err) < 0 || read_patch(command, &err) < 0)
         return cli_fail(command->cli, &err);
     int code = command->selection.local
                    ? items_from_files(command->cli, &command->selection, &items, &failures, &err)
-                   : items_resolve(command->cli, &command->selection, args, !selection_has_files(&command->selection), &items,
-                                   &failures, &err); /* a file's object stands for itself, as in kubectl */
+                   : items_resolve(command->cli, &command->selection, args, !selection_has_files(&command->selection),
+                                   &items, &failures, &err); /* a file's object stands for itself, as in kubectl */
     if (code < 0)
         return cli_fail(command->cli, &err);
     for (size_t i = 0; i < items.n; i++) {
@@ -117,18 +120,40 @@ static int run_patch(struct patch_command *command, const struct strv *args)
 
 int command_patch(struct cli *cli, int argc, char **argv)
 {
-    struct patch_command patch = {.cli = cli, .type = "strategic", .write = {.field_manager = "kubectl-patch"},
+    struct patch_command patch = {.cli = cli,
+                                  .type = "strategic",
+                                  .write = {.field_manager = "kubectl-patch"},
                                   .output_options = {.hide_missing = true}};
     const struct opt options[] = {
         SELECTION_FILE_OPTIONS(&patch.selection),
         OUTPUT_OPTIONS(&patch.output_options),
         WRITE_DRY_RUN_OPTION(&patch.write),
         WRITE_MANAGER_OPTION(&patch.write),
-        {.name = "local", .type = OPT_BOOL, .value = &patch.selection.local, .help = "Do not ask the server: work on the file."},
-        {.name = "patch", .letter = 'p', .type = OPT_STRING, .value = &patch.patch, .argument = "", .help = "The patch, JSON or YAML."},
-        {.name = "patch-file", .type = OPT_STRING, .value = &patch.patch_file, .argument = "", .help = "File with the patch."},
-        {.name = "subresource", .type = OPT_STRING, .value = &patch.subresource, .argument = "", .help = "Patch this subresource: status, scale, resize."},
-        {.name = "type", .type = OPT_STRING, .value = &patch.type, .argument = "strategic", .help = "json, merge or strategic."},
+        {.name = "local",
+         .type = OPT_BOOL,
+         .value = &patch.selection.local,
+         .help = "Do not ask the server: work on the file."},
+        {.name = "patch",
+         .letter = 'p',
+         .type = OPT_STRING,
+         .value = &patch.patch,
+         .argument = "",
+         .help = "The patch, JSON or YAML."},
+        {.name = "patch-file",
+         .type = OPT_STRING,
+         .value = &patch.patch_file,
+         .argument = "",
+         .help = "File with the patch."},
+        {.name = "subresource",
+         .type = OPT_STRING,
+         .value = &patch.subresource,
+         .argument = "",
+         .help = "Patch this subresource: status, scale, resize."},
+        {.name = "type",
+         .type = OPT_STRING,
+         .value = &patch.type,
+         .argument = "strategic",
+         .help = "json, merge or strategic."},
         {0},
     };
     const struct cli_command command = {

@@ -44,18 +44,18 @@ void pods_selector_text(const struct json *selector, struct buf *out)
         return;
     }
     add_labels(labels, out);
-    json_each(expression, expressions)
-    {
-        const char *key = json_str_or("", expression, "key", NULL), *operator= json_str_or("", expression, "operator", NULL);
-        if (streq(operator, "Exists"))
+    json_each(expression, expressions) {
+        const char *key = json_str_or("", expression, "key", NULL),
+                   *relation = json_str_or("", expression, "operator", NULL);
+        if (streq(relation, "Exists"))
             add_requirement(out, "", key, "");
-        else if (streq(operator, "DoesNotExist"))
+        else if (streq(relation, "DoesNotExist"))
             add_requirement(out, "", "!", key);
         else {
             CLEANUP(buf_done) struct buf values = {0};
             json_each(value, json_get(expression, "values", NULL))
                 buf_printf(&values, "%s%s", value_index > 0 ? "," : "", strempty(json_string_value(value)));
-            buf_printf(out, "%s%s %s (%s)", out->len > 0 ? "," : "", key, streq(operator, "In") ? "in" : "notin",
+            buf_printf(out, "%s%s %s (%s)", out->len > 0 ? "," : "", key, streq(relation, "In") ? "in" : "notin",
                        buf_text(&values));
         }
     }
@@ -64,8 +64,7 @@ void pods_selector_text(const struct json *selector, struct buf *out)
 static bool is_ready(const struct json *pod)
 {
     const struct json *condition;
-    json_each(condition, json_get(pod, "status", "conditions", NULL))
-    {
+    json_each(condition, json_get(pod, "status", "conditions", NULL)) {
         if (streq(json_str(condition, "type", NULL), "Ready"))
             return streq(json_str(condition, "status", NULL), "True");
     }
@@ -108,10 +107,11 @@ static struct json *sorted(const struct json *pods)
     return result;
 }
 
-int pods_of_object(struct cli *cli, const struct json *object, const char *verb, struct json **ret_array, struct err *err)
+int pods_of_object(struct cli *cli, const struct json *object, const char *verb, struct json **ret_array,
+                   struct err *err)
 {
-    static const char *const kinds[] = {"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job", "ReplicationController",
-                                        "Service"};
+    static const char *const kinds[] = {
+        "Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job", "ReplicationController", "Service"};
     const char *kind = json_str_or("", object, "kind", NULL);
     if (streq(kind, "Pod")) {
         *ret_array = json_build("[O]", object);
@@ -128,7 +128,8 @@ int pods_of_object(struct cli *cli, const struct json *object, const char *verb,
                        json_str_or("", object, "metadata", "name", NULL));
     CLEANUP(buf_done) struct buf text = {0}, path = {0};
     pods_selector_text(selector, &text);
-    CLEANUP(xfree) char *collection = kube_path("", "v1", json_str(object, "metadata", "namespace", NULL), "pods", NULL, NULL);
+    CLEANUP(xfree)
+    char *collection = kube_path("", "v1", json_str(object, "metadata", "namespace", NULL), "pods", NULL, NULL);
     buf_add_str(&path, collection);
     kube_path_query(&path, "labelSelector", buf_text(&text));
     const struct kube_request request = {.path = buf_text(&path)};
@@ -147,8 +148,7 @@ const char *pods_find_container(const struct json *pod, const char *name)
     static const char *const lists[] = {"containers", "initContainers", "ephemeralContainers"};
     for (size_t i = 0; i < countof(lists); i++) {
         const struct json *container;
-        json_each(container, json_get(pod, "spec", lists[i], NULL))
-        {
+        json_each(container, json_get(pod, "spec", lists[i], NULL)) {
             if (streq(json_str(container, "name", NULL), name))
                 return lists[i];
         }
@@ -164,7 +164,8 @@ void pods_container_names(const struct json *pod, struct buf *out)
     for (size_t i = 0; i < countof(lists); i++) {
         const struct json *container;
         json_each(container, json_get(pod, "spec", lists[i].list, NULL))
-            buf_printf(out, "%s%s%s", out->len > 0 ? ", " : "", json_str_or("", container, "name", NULL), lists[i].suffix);
+            buf_printf(out, "%s%s%s", out->len > 0 ? ", " : "", json_str_or("", container, "name", NULL),
+                       lists[i].suffix);
     }
 }
 
@@ -181,7 +182,8 @@ int pods_choose_container(const struct json *pod, const char *name, bool quiet, 
         name = json_str(pod, "metadata", "annotations", DEFAULT_CONTAINER_ANNOTATION, NULL);
     if (strempty(name)[0] != '\0') {
         if (pods_find_container(pod, name) == NULL)
-            return err_set(err, ERR_NOT_FOUND, "container %s is not valid for pod %s out of: %s", name, pod_name, buf_text(&all));
+            return err_set(err, ERR_NOT_FOUND, "container %s is not valid for pod %s out of: %s", name, pod_name,
+                           buf_text(&all));
         *ret = name;
         return 0;
     }

@@ -21,6 +21,7 @@ void pods_container_names(const struct json *pod, struct buf *out);
  * The container to use: `name`, else the default-container annotation's, else the first one, about which stderr is told
  * when there are more (unless quiet). Borrowed.
  */
-int pods_choose_container(const struct json *pod, const char *name, bool quiet, const char **ret, struct err *err) MUST_CHECK;
+int pods_choose_container(const struct json *pod, const char *name, bool quiet, const char **ret,
+                          struct err *err) MUST_CHECK;
 /* A LabelSelector tree or a plain map of labels as selector text. */
 void pods_selector_text(const struct json *selector, struct buf *out);

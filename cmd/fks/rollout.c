@@ -43,8 +43,7 @@ static int deployment_status(const struct json *object, const char *name, struct
         return 0;
     }
     const struct json *condition;
-    json_each(condition, json_get(object, "status", "conditions", NULL))
-    {
+    json_each(condition, json_get(object, "status", "conditions", NULL)) {
         if (streq(json_str(condition, "type", NULL), "Progressing") &&
             streq(json_str(condition, "reason", NULL), "ProgressDeadlineExceeded"))
             return err_set(err, ERR_TIMEOUT, "deployment \"%s\" exceeded its progress deadline", name);
@@ -52,14 +51,18 @@ static int deployment_status(const struct json *object, const char *name, struct
     long long wanted = spec_int(object, "replicas", 1), updated = status_int(object, "updatedReplicas");
     long long all = status_int(object, "replicas"), available = status_int(object, "availableReplicas");
     if (updated < wanted)
-        buf_printf(out, "Waiting for deployment \"%s\" rollout to finish: %lld out of %lld new replicas have been updated...\n",
-                   name, updated, wanted);
+        buf_printf(
+            out,
+            "Waiting for deployment \"%s\" rollout to finish: %lld out of %lld new replicas have been updated...\n",
+            name, updated, wanted);
     else if (all > updated)
-        buf_printf(out, "Waiting for deployment \"%s\" rollout to finish: %lld old replicas are pending termination...\n", name,
-                   all - updated);
+        buf_printf(out,
+                   "Waiting for deployment \"%s\" rollout to finish: %lld old replicas are pending termination...\n",
+                   name, all - updated);
     else if (available < updated)
-        buf_printf(out, "Waiting for deployment \"%s\" rollout to finish: %lld of %lld updated replicas are available...\n", name,
-                   available, updated);
+        buf_printf(out,
+                   "Waiting for deployment \"%s\" rollout to finish: %lld of %lld updated replicas are available...\n",
+                   name, available, updated);
     else {
         buf_printf(out, "deployment \"%s\" successfully rolled out\n", name);
         return 1;
@@ -75,14 +78,16 @@ static int daemon_set_status(const struct json *object, const char *name, struct
         buf_add_str(out, "Waiting for daemon set spec update to be observed...\n");
         return 0;
     }
-    long long wanted = status_int(object, "desiredNumberScheduled"), updated = status_int(object, "updatedNumberScheduled");
+    long long wanted = status_int(object, "desiredNumberScheduled"),
+              updated = status_int(object, "updatedNumberScheduled");
     long long available = status_int(object, "numberAvailable");
     if (updated < wanted)
-        buf_printf(out, "Waiting for daemon set \"%s\" rollout to finish: %lld out of %lld new pods have been updated...\n", name,
-                   updated, wanted);
+        buf_printf(out,
+                   "Waiting for daemon set \"%s\" rollout to finish: %lld out of %lld new pods have been updated...\n",
+                   name, updated, wanted);
     else if (available < wanted)
-        buf_printf(out, "Waiting for daemon set \"%s\" rollout to finish: %lld of %lld updated pods are available...\n", name,
-                   available, wanted);
+        buf_printf(out, "Waiting for daemon set \"%s\" rollout to finish: %lld of %lld updated pods are available...\n",
+                   name, available, wanted);
     else {
         buf_printf(out, "daemon set \"%s\" successfully rolled out\n", name);
         return 1;
@@ -108,15 +113,17 @@ static int stateful_set_status(const struct json *object, struct buf *out, struc
     }
     if (partition > 0) {
         if (updated < wanted - partition) {
-            buf_printf(out, "Waiting for partitioned roll out to finish: %lld out of %lld new pods have been updated...\n", updated,
-                       wanted - partition);
+            buf_printf(out,
+                       "Waiting for partitioned roll out to finish: %lld out of %lld new pods have been updated...\n",
+                       updated, wanted - partition);
             return 0;
         }
         buf_printf(out, "partitioned roll out complete: %lld new pods have been updated...\n", updated);
         return 1;
     }
     if (!streq(new_revision, json_str_or("", object, "status", "currentRevision", NULL))) {
-        buf_printf(out, "waiting for statefulset rolling update to complete %lld pods at revision %s...\n", updated, new_revision);
+        buf_printf(out, "waiting for statefulset rolling update to complete %lld pods at revision %s...\n", updated,
+                   new_revision);
         return 0;
     }
     buf_printf(out, "statefulset rolling update complete %lld pods at revision %s...\n",
@@ -171,10 +178,12 @@ static int follow_status(const struct rollout *rollout, const struct item *item,
     while (following.done == 0 && rollout->watch) {
         CLEANUP(xfree) char *collection = item_collection_path(item);
         int64_t left = deadline > 0 ? deadline - clock_monotonic_ms() : 0;
-        const struct watch_request request = {.path = collection, .name = item->name, .resource_version = version, .timeout_ms = left};
+        const struct watch_request request = {
+            .path = collection, .name = item->name, .resource_version = version, .timeout_ms = left};
         bool ended_by_server = false;
-        int code = deadline > 0 && left <= 0 ? ERR_TIMEOUT
-                                             : watch_run(rollout->cli, &request, on_event, &following, &ended_by_server, err);
+        int code = deadline > 0 && left <= 0
+                       ? ERR_TIMEOUT
+                       : watch_run(rollout->cli, &request, on_event, &following, &ended_by_server, err);
         if (code == ERR_TIMEOUT) {
             err_clear(err);
             return err_set(err, ERR_TIMEOUT, "timed out waiting for the condition");
@@ -208,7 +217,8 @@ static bool has_template(const char *kind)
     return streq(kind, "Deployment") || streq(kind, "DaemonSet") || streq(kind, "StatefulSet");
 }
 
-static int change(struct rollout *rollout, const struct item *item, const struct json *patch, const char *verb, struct err *err)
+static int change(struct rollout *rollout, const struct item *item, const struct json *patch, const char *verb,
+                  struct err *err)
 {
     CLEANUP(json_free) struct json *changed = NULL;
     if (write_patch(rollout->cli, &rollout->write, item, NULL, KUBE_STRATEGIC_PATCH, patch, NULL, &changed, err) < 0)
@@ -220,14 +230,16 @@ static int restart_one(struct rollout *rollout, const struct item *item, struct 
 {
     CLEANUP(buf_done) struct buf type = {0};
     if (!has_template(item->resource->kind))
-        return err_set(err, ERR_UNSUPPORTED, "%s \"%s\" restarting is not supported", plural_name(item, &type), item->name);
-    if (streq(item->resource->kind, "Deployment") && json_is_true(item->object, "spec", "paused", NULL))
-        return err_set(err, ERR_CONFLICT, "%s \"%s\" can't restart paused deployment (run rollout resume first)", plural_name(item, &type),
+        return err_set(err, ERR_UNSUPPORTED, "%s \"%s\" restarting is not supported", plural_name(item, &type),
                        item->name);
+    if (streq(item->resource->kind, "Deployment") && json_is_true(item->object, "spec", "paused", NULL))
+        return err_set(err, ERR_CONFLICT, "%s \"%s\" can't restart paused deployment (run rollout resume first)",
+                       plural_name(item, &type), item->name);
     char now[CLOCK_TEXT_MAX];
     clock_rfc3339(clock_wall_ns(), now);
-    CLEANUP(json_free) struct json *patch = json_build("{s:{s:{s:{s:{s:s}}}}}", "spec", "template", "metadata", "annotations",
-                                                       "kubectl.kubernetes.io/restartedAt", now);
+    CLEANUP(json_free)
+    struct json *patch = json_build("{s:{s:{s:{s:{s:s}}}}}", "spec", "template", "metadata", "annotations",
+                                    "kubectl.kubernetes.io/restartedAt", now);
     return change(rollout, item, patch, "restarted", err);
 }
 
@@ -236,11 +248,13 @@ static int pause_one(struct rollout *rollout, const struct item *item, bool paus
     CLEANUP(buf_done) struct buf type = {0};
     const char *name = plural_name(item, &type);
     if (!streq(item->resource->kind, "Deployment"))
-        return err_set(err, ERR_UNSUPPORTED, "%s \"%s\" %s is not supported", name, item->name, pause ? "pausing" : "resuming");
+        return err_set(err, ERR_UNSUPPORTED, "%s \"%s\" %s is not supported", name, item->name,
+                       pause ? "pausing" : "resuming");
     bool paused = json_is_true(item->object, "spec", "paused", NULL);
     if (paused == pause)
         return err_set(err, ERR_CONFLICT, "%s \"%s\" is %s", name, item->name, pause ? "already paused" : "not paused");
-    CLEANUP(json_free) struct json *patch =
+    CLEANUP(json_free)
+    struct json *patch =
         pause ? json_build("{s:{s:b}}", "spec", "paused", 1) : json_build("{s:{s:n}}", "spec", "paused");
     return change(rollout, item, patch, pause ? "paused" : "resumed", err);
 }
@@ -266,7 +280,8 @@ static int run_rollout(struct rollout *rollout, enum action action, const struct
     if (args->n == 0 && !selection_has_files(&rollout->selection))
         return cli_error("required resource not specified");
     rollout->selection.everything_if_unnamed = true;
-    if (write_options_check(&rollout->write, &err) < 0 || output_parse(&rollout->output_options, &rollout->output, &err) < 0 ||
+    if (write_options_check(&rollout->write, &err) < 0 ||
+        output_parse(&rollout->output_options, &rollout->output, &err) < 0 ||
         items_resolve(rollout->cli, &rollout->selection, args, true, &items, &failures, &err) < 0)
         return cli_fail(rollout->cli, &err);
     for (size_t i = 0; i < items.n; i++) {
@@ -279,14 +294,21 @@ static int run_rollout(struct rollout *rollout, enum action action, const struct
     return cli_fail_all(rollout->cli, &failures);
 }
 
-static int rollout_command(struct cli *cli, enum action action, const char *words, const char *about, int argc, char **argv)
+static int rollout_command(struct cli *cli, enum action action, const char *words, const char *about, int argc,
+                           char **argv)
 {
-    struct rollout rollout = {.cli = cli, .watch = true, .write = {.field_manager = "kubectl-rollout"},
+    struct rollout rollout = {.cli = cli,
+                              .watch = true,
+                              .write = {.field_manager = "kubectl-rollout"},
                               .output_options = {.hide_missing = true}};
     const struct opt status_options[] = {
         SELECTION_FILE_OPTIONS(&rollout.selection),
         SELECTION_LABEL_OPTION(&rollout.selection),
-        {.name = "timeout", .type = OPT_DURATION, .value = &rollout.timeout_ms, .argument = "0s", .help = "How long to watch; 0: for ever."},
+        {.name = "timeout",
+         .type = OPT_DURATION,
+         .value = &rollout.timeout_ms,
+         .argument = "0s",
+         .help = "How long to watch; 0: for ever."},
         {.name = "watch", .letter = 'w', .type = OPT_BOOL, .value = &rollout.watch, .help = "Watch until it is done."},
         {0},
     };
@@ -297,7 +319,9 @@ static int rollout_command(struct cli *cli, enum action action, const char *word
         WRITE_MANAGER_OPTION(&rollout.write),
         {0},
     };
-    const struct cli_command command = {.words = words, .usage = "(TYPE NAME | TYPE/NAME) [flags] [options]", .about = about,
+    const struct cli_command command = {.words = words,
+                                        .usage = "(TYPE NAME | TYPE/NAME) [flags] [options]",
+                                        .about = about,
                                         .options = action == ACTION_STATUS ? status_options : change_options};
     CLEANUP(strv_done) struct strv args = {0};
     int code = 0;
@@ -315,7 +339,8 @@ int command_rollout_status(struct cli *cli, int argc, char **argv)
 
 int command_rollout_restart(struct cli *cli, int argc, char **argv)
 {
-    return rollout_command(cli, ACTION_RESTART, "rollout restart", "Restart a resource: its pods are replaced one after the other.", argc, argv);
+    return rollout_command(cli, ACTION_RESTART, "rollout restart",
+                           "Restart a resource: its pods are replaced one after the other.", argc, argv);
 }
 
 int command_rollout_pause(struct cli *cli, int argc, char **argv)

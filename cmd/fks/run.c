@@ -87,8 +87,8 @@ static int build_container(const struct run_options *run, const char *name, cons
     return 0;
 }
 
-static int build_pod(const struct run_options *run, const char *name, const struct strv *args, int dash, struct json **ret,
-                     struct err *err)
+static int build_pod(const struct run_options *run, const char *name, const struct strv *args, int dash,
+                     struct json **ret, struct err *err)
 {
     struct json *container = NULL, *labels = NULL;
     if (build_container(run, name, args, dash, &container, err) < 0)
@@ -111,8 +111,9 @@ static int build_pod(const struct run_options *run, const char *name, const stru
         }
         json_set(metadata, "annotations", annotations);
     }
-    *ret = json_build("{s:s, s:s, s:o, s:{s:[o], s:s, s:s}, s:{}}", "kind", "Pod", "apiVersion", "v1", "metadata", metadata, "spec",
-                      "containers", container, "restartPolicy", run->restart, "dnsPolicy", "ClusterFirst", "status");
+    *ret = json_build("{s:s, s:s, s:o, s:{s:[o], s:s, s:s}, s:{}}", "kind", "Pod", "apiVersion", "v1", "metadata",
+                      metadata, "spec", "containers", container, "restartPolicy", run->restart, "dnsPolicy",
+                      "ClusterFirst", "status");
     return 0;
 }
 
@@ -120,9 +121,10 @@ static int create_run_service(struct run_options *run, const char *name, const s
 {
     struct json *metadata = generate_metadata(&run->generate, name, true);
     return generate_finish(&run->generate,
-                           json_build("{s:s, s:s, s:o, s:{s:[{s:s, s:I, s:I}], s:O}, s:{s:{}}}", "kind", "Service", "apiVersion",
-                                      "v1", "metadata", metadata, "spec", "ports", "protocol", "TCP", "port", run->port,
-                                      "targetPort", run->port, "selector", labels, "status", "loadBalancer"),
+                           json_build("{s:s, s:s, s:o, s:{s:[{s:s, s:I, s:I}], s:O}, s:{s:{}}}", "kind", "Service",
+                                      "apiVersion", "v1", "metadata", metadata, "spec", "ports", "protocol", "TCP",
+                                      "port", run->port, "targetPort", run->port, "selector", labels, "status",
+                                      "loadBalancer"),
                            NULL);
 }
 
@@ -140,9 +142,13 @@ static int run_usage(const struct run_options *run, const char *text)
 static int join_pod(struct run_options *run, const char *name)
 {
     struct cli *cli = run->generate.cli;
-    char *wait_args[] = {(char *)(uintptr_t) "wait", (char *)(uintptr_t) "--for=jsonpath={.status.startTime}",
-                         (char *)(uintptr_t) "--timeout=60s", (char *)(uintptr_t) "-o=jsonpath=", (char *)(uintptr_t) "pod",
-                         (char *)(uintptr_t)name, NULL};
+    char *wait_args[] = {(char *)(uintptr_t) "wait",
+                         (char *)(uintptr_t) "--for=jsonpath={.status.startTime}",
+                         (char *)(uintptr_t) "--timeout=60s",
+                         (char *)(uintptr_t) "-o=jsonpath=",
+                         (char *)(uintptr_t) "pod",
+                         (char *)(uintptr_t)name,
+                         NULL};
     int code = command_wait(cli, 6, wait_args);
     if (code == 0) {
         char *attach_args[6] = {(char *)(uintptr_t) "attach", (char *)(uintptr_t)name};
@@ -185,7 +191,9 @@ static int run_run(struct run_options *run, const struct strv *args, int dash)
     if (run->remove && !joins)
         return run_usage(run, "--rm should only be used for attached containers");
     if (joins && run->generate.write.dry_run != NULL && !streq(run->generate.write.dry_run, "none"))
-        return run_usage(run, "--dry-run=[server|client] can't be used with attached containers options (--attach, --stdin, or --tty)");
+        return run_usage(
+            run,
+            "--dry-run=[server|client] can't be used with attached containers options (--attach, --stdin, or --tty)");
 
     struct json *pod = NULL;
     const char *name = args->items[0];
@@ -206,30 +214,71 @@ static int run_run(struct run_options *run, const struct strv *args, int dash)
 
 int command_run_pod(struct cli *cli, int argc, char **argv)
 {
-    struct run_options run = {.generate = {.cli = cli, .write = {.field_manager = "kubectl-run"}, .output_options = {.hide_missing = true}},
-                              .restart = "Always"};
+    struct run_options run = {
+        .generate = {.cli = cli, .write = {.field_manager = "kubectl-run"}, .output_options = {.hide_missing = true}},
+        .restart = "Always"};
     const struct opt options[] = {
         GENERATE_OPTIONS(&run.generate),
-        {.name = "annotations", .type = OPT_ARRAY, .value = &run.annotations, .argument = "[]", .help = "Annotations of the pod."},
+        {.name = "annotations",
+         .type = OPT_ARRAY,
+         .value = &run.annotations,
+         .argument = "[]",
+         .help = "Annotations of the pod."},
         {.name = "attach", .type = OPT_BOOL, .value = &run.attach, .help = "Wait for the pod and attach to it."},
-        {.name = "command", .type = OPT_BOOL, .value = &run.command, .help = "The words after -- are the command, not its arguments."},
-        {.name = "env", .type = OPT_ARRAY, .value = &run.env, .argument = "[]", .help = "Environment variables NAME=VALUE."},
-        {.name = "expose", .type = OPT_BOOL, .value = &run.expose, .help = "Make a ClusterIP service for the pod; needs --port."},
-        {.name = "image", .type = OPT_STRING, .value = &run.image, .argument = "", .help = "The image to run.", .seen = &run.image_seen},
-        {.name = "image-pull-policy", .type = OPT_STRING, .value = &run.pull_policy, .argument = "", .help = "Always, IfNotPresent or Never."},
-        {.name = "labels", .letter = 'l', .type = OPT_STRING, .value = &run.labels, .argument = "", .help = "Labels of the pod: a=b,c=d."},
-        {.name = "port", .type = OPT_INT, .value = &run.port, .argument = "0", .help = "The port that the container exposes."},
+        {.name = "command",
+         .type = OPT_BOOL,
+         .value = &run.command,
+         .help = "The words after -- are the command, not its arguments."},
+        {.name = "env",
+         .type = OPT_ARRAY,
+         .value = &run.env,
+         .argument = "[]",
+         .help = "Environment variables NAME=VALUE."},
+        {.name = "expose",
+         .type = OPT_BOOL,
+         .value = &run.expose,
+         .help = "Make a ClusterIP service for the pod; needs --port."},
+        {.name = "image",
+         .type = OPT_STRING,
+         .value = &run.image,
+         .argument = "",
+         .help = "The image to run.",
+         .seen = &run.image_seen},
+        {.name = "image-pull-policy",
+         .type = OPT_STRING,
+         .value = &run.pull_policy,
+         .argument = "",
+         .help = "Always, IfNotPresent or Never."},
+        {.name = "labels",
+         .letter = 'l',
+         .type = OPT_STRING,
+         .value = &run.labels,
+         .argument = "",
+         .help = "Labels of the pod: a=b,c=d."},
+        {.name = "port",
+         .type = OPT_INT,
+         .value = &run.port,
+         .argument = "0",
+         .help = "The port that the container exposes."},
         {.name = "privileged", .type = OPT_BOOL, .value = &run.privileged, .help = "Run the container privileged."},
-        {.name = "restart", .type = OPT_STRING, .value = &run.restart, .argument = "Always", .help = "Always, OnFailure or Never."},
-        {.name = "rm", .type = OPT_BOOL, .value = &run.remove, .help = "Delete the pod after it exits; only for attached containers."},
+        {.name = "restart",
+         .type = OPT_STRING,
+         .value = &run.restart,
+         .argument = "Always",
+         .help = "Always, OnFailure or Never."},
+        {.name = "rm",
+         .type = OPT_BOOL,
+         .value = &run.remove,
+         .help = "Delete the pod after it exits; only for attached containers."},
         {.name = "stdin", .letter = 'i', .type = OPT_BOOL, .value = &run.use_stdin, .help = "Keep stdin open."},
         {.name = "tty", .letter = 't', .type = OPT_BOOL, .value = &run.tty, .help = "Give the container a terminal."},
         {0},
     };
     const struct cli_command command = {
         .words = "run",
-        .usage = "NAME --image=image [--env=\"key=value\"] [--port=port] [--dry-run=server|client] [--command] -- [COMMAND] "
-                 "[args...] [options]",
+        .usage =
+            "NAME --image=image [--env=\"key=value\"] [--port=port] [--dry-run=server|client] [--command] -- [COMMAND] "
+            "[args...] [options]",
         .about = "Create and run a particular image in a pod.",
         .options = options};
     CLEANUP(strv_done) struct strv args = {0};
@@ -246,7 +295,8 @@ int command_run_pod(struct cli *cli, int argc, char **argv)
 struct expose {
     struct generate generate;
     struct selection selection;
-    const char *name, *port, *target_port, *type, *protocol, *selector, *labels, *cluster_ip, *external_ip, *session_affinity;
+    const char *name, *port, *target_port, *type, *protocol, *selector, *labels, *cluster_ip, *external_ip,
+        *session_affinity;
 };
 
 /* The labels that find the pods behind the object; a copy. */
@@ -266,9 +316,10 @@ static int exposed_selector(const struct expose *expose, const struct json *obje
     if (!known)
         return err_set(err, ERR_UNSUPPORTED, "cannot expose a %s", kind);
     if (json_len(selector) == 0)
-        return err_set(err, ERR_INVALID, streq(kind, "Pod") ? "the pod has no labels and cannot be exposed"
-                                                            : "couldn't retrieve selectors via --selector flag or introspection: "
-                                                              "invalid %s: no selectors, therefore cannot be exposed",
+        return err_set(err, ERR_INVALID,
+                       streq(kind, "Pod") ? "the pod has no labels and cannot be exposed"
+                                          : "couldn't retrieve selectors via --selector flag or introspection: "
+                                            "invalid %s: no selectors, therefore cannot be exposed",
                        kind);
     *ret = json_clone(selector);
     return 0;
@@ -278,20 +329,18 @@ static int exposed_selector(const struct expose *expose, const struct json *obje
 static void exposed_ports(const struct json *object, struct strv *numbers, struct strv *protocols)
 {
     const char *kind = json_str_or("", object, "kind", NULL);
-    const struct json *spec = streq(kind, "Pod") ? json_get(object, "spec", NULL) : json_get(object, "spec", "template", "spec", NULL);
+    const struct json *spec =
+        streq(kind, "Pod") ? json_get(object, "spec", NULL) : json_get(object, "spec", "template", "spec", NULL);
     const struct json *container, *port;
     if (streq(kind, "Service")) {
-        json_each(port, json_get(object, "spec", "ports", NULL))
-        {
+        json_each(port, json_get(object, "spec", "ports", NULL)) {
             strv_addf(numbers, "%lld", (long long)json_int_or(0, port, "port", NULL));
             strv_add(protocols, json_str_or("TCP", port, "protocol", NULL));
         }
         return;
     }
-    json_each(container, json_get(spec, "containers", NULL))
-    {
-        json_each(port, json_get(container, "ports", NULL))
-        {
+    json_each(container, json_get(spec, "containers", NULL)) {
+        json_each(port, json_get(container, "ports", NULL)) {
             strv_addf(numbers, "%lld", (long long)json_int_or(0, port, "containerPort", NULL));
             strv_add(protocols, json_str_or("TCP", port, "protocol", NULL));
         }
@@ -302,7 +351,8 @@ static struct json *number_or_text(const char *text)
 {
     int64_t number = 0;
     CLEANUP(err_clear) struct err no_number = {0};
-    return parse_int(text, INT32_MIN, INT32_MAX, &number, &no_number) == 0 ? json_new_int(number) : json_new_string(text);
+    return parse_int(text, INT32_MIN, INT32_MAX, &number, &no_number) == 0 ? json_new_int(number)
+                                                                           : json_new_string(text);
 }
 
 static int build_ports(const struct expose *expose, const struct json *object, struct json **ret, struct err *err)
@@ -317,7 +367,9 @@ static int build_ports(const struct expose *expose, const struct json *object, s
         return err_set(err, ERR_USAGE, "couldn't find port via --port flag or introspection");
     struct json *ports = json_new_array();
     for (size_t i = 0; i < numbers.n; i++) {
-        const char *protocol = expose->protocol != NULL ? expose->protocol : i < protocols.n ? protocols.items[i] : "TCP";
+        const char *protocol = expose->protocol != NULL ? expose->protocol
+                               : i < protocols.n        ? protocols.items[i]
+                                                        : "TCP";
         struct json *port = json_new_object();
         if (numbers.n > 1) {
             CLEANUP(xfree) char *name = xasprintf("port-%zu", i + 1);
@@ -325,7 +377,8 @@ static int build_ports(const struct expose *expose, const struct json *object, s
         }
         json_set_str(port, "protocol", protocol);
         json_set(port, "port", number_or_text(numbers.items[i]));
-        json_set(port, "targetPort", number_or_text(expose->target_port != NULL ? expose->target_port : numbers.items[i]));
+        json_set(port, "targetPort",
+                 number_or_text(expose->target_port != NULL ? expose->target_port : numbers.items[i]));
         json_push(ports, port);
     }
     *ret = ports;
@@ -335,12 +388,14 @@ static int build_ports(const struct expose *expose, const struct json *object, s
 static int build_service(const struct expose *expose, const struct item *item, struct json **ret, struct err *err)
 {
     CLEANUP(json_free) struct json *selector = NULL, *ports = NULL, *labels = NULL;
-    if (exposed_selector(expose, item->object, &selector, err) < 0 || build_ports(expose, item->object, &ports, err) < 0)
+    if (exposed_selector(expose, item->object, &selector, err) < 0 ||
+        build_ports(expose, item->object, &ports, err) < 0)
         return err->code;
     if (expose->labels != NULL && parse_labels(expose->labels, &labels, err) < 0)
         return err->code;
     const struct json *own_labels = labels != NULL ? labels : json_get(item->object, "metadata", "labels", NULL);
-    struct json *metadata = generate_metadata(&expose->generate, expose->name != NULL ? expose->name : item->name, true);
+    struct json *metadata =
+        generate_metadata(&expose->generate, expose->name != NULL ? expose->name : item->name, true);
     if (json_len(own_labels) > 0)
         json_set(metadata, "labels", json_clone(own_labels));
     struct json *spec = json_build("{s:o, s:o}", "ports", take(&ports), "selector", take(&selector));
@@ -352,8 +407,8 @@ static int build_service(const struct expose *expose, const struct item *item, s
         json_set(spec, "externalIPs", json_build("[s]", expose->external_ip));
     if (expose->session_affinity != NULL)
         json_set_str(spec, "sessionAffinity", expose->session_affinity);
-    *ret = json_build("{s:s, s:s, s:o, s:o, s:{s:{}}}", "kind", "Service", "apiVersion", "v1", "metadata", metadata, "spec", spec,
-                      "status", "loadBalancer");
+    *ret = json_build("{s:s, s:s, s:o, s:o, s:{s:{}}}", "kind", "Service", "apiVersion", "v1", "metadata", metadata,
+                      "spec", spec, "status", "loadBalancer");
     return 0;
 }
 
@@ -387,29 +442,64 @@ static int run_expose(struct expose *expose, const struct strv *args)
 
 int command_expose(struct cli *cli, int argc, char **argv)
 {
-    struct expose expose = {.generate = {.cli = cli, .write = {.field_manager = "kubectl-expose"}, .output_options = {.hide_missing = true}}};
+    struct expose expose = {.generate = {.cli = cli,
+                                         .write = {.field_manager = "kubectl-expose"},
+                                         .output_options = {.hide_missing = true}}};
     const struct opt options[] = {
         SELECTION_FILE_OPTIONS(&expose.selection),
-        {.name = "cluster-ip", .type = OPT_STRING, .value = &expose.cluster_ip, .argument = "", .help = "The service's address; None for a headless service."},
-        {.name = "external-ip", .type = OPT_STRING, .value = &expose.external_ip, .argument = "", .help = "One more address that the service accepts."},
-        {.name = "labels", .letter = 'l', .type = OPT_STRING, .value = &expose.labels, .argument = "", .help = "Labels of the service."},
+        {.name = "cluster-ip",
+         .type = OPT_STRING,
+         .value = &expose.cluster_ip,
+         .argument = "",
+         .help = "The service's address; None for a headless service."},
+        {.name = "external-ip",
+         .type = OPT_STRING,
+         .value = &expose.external_ip,
+         .argument = "",
+         .help = "One more address that the service accepts."},
+        {.name = "labels",
+         .letter = 'l',
+         .type = OPT_STRING,
+         .value = &expose.labels,
+         .argument = "",
+         .help = "Labels of the service."},
         {.name = "name", .type = OPT_STRING, .value = &expose.name, .argument = "", .help = "Name of the service."},
         {.name = "port", .type = OPT_STRING, .value = &expose.port, .argument = "", .help = "Port of the service."},
-        {.name = "protocol", .type = OPT_STRING, .value = &expose.protocol, .argument = "", .help = "TCP, UDP or SCTP."},
-        {.name = "selector", .type = OPT_STRING, .value = &expose.selector, .argument = "", .help = "Labels that find the pods."},
-        {.name = "session-affinity", .type = OPT_STRING, .value = &expose.session_affinity, .argument = "", .help = "None or ClientIP."},
-        {.name = "target-port", .type = OPT_STRING, .value = &expose.target_port, .argument = "", .help = "Port of the containers, number or name."},
-        {.name = "type", .type = OPT_STRING, .value = &expose.type, .argument = "", .help = "ClusterIP, NodePort, LoadBalancer or ExternalName."},
+        {.name = "protocol",
+         .type = OPT_STRING,
+         .value = &expose.protocol,
+         .argument = "",
+         .help = "TCP, UDP or SCTP."},
+        {.name = "selector",
+         .type = OPT_STRING,
+         .value = &expose.selector,
+         .argument = "",
+         .help = "Labels that find the pods."},
+        {.name = "session-affinity",
+         .type = OPT_STRING,
+         .value = &expose.session_affinity,
+         .argument = "",
+         .help = "None or ClientIP."},
+        {.name = "target-port",
+         .type = OPT_STRING,
+         .value = &expose.target_port,
+         .argument = "",
+         .help = "Port of the containers, number or name."},
+        {.name = "type",
+         .type = OPT_STRING,
+         .value = &expose.type,
+         .argument = "",
+         .help = "ClusterIP, NodePort, LoadBalancer or ExternalName."},
         {0},
     };
     const struct opt generate_options[] = {GENERATE_OPTIONS(&expose.generate), {0}};
-    const struct cli_command command = {
-        .words = "expose",
-        .usage = "(-f FILENAME | TYPE NAME) [--port=port] [--protocol=TCP|UDP|SCTP] [--target-port=number-or-name] [--name=name] "
-                 "[--external-ip=external-ip-of-service] [--type=type] [options]",
-        .about = "Expose a resource as a new Kubernetes service.",
-        .options = options,
-        .more_options = generate_options};
+    const struct cli_command command = {.words = "expose",
+                                        .usage = "(-f FILENAME | TYPE NAME) [--port=port] [--protocol=TCP|UDP|SCTP] "
+                                                 "[--target-port=number-or-name] [--name=name] "
+                                                 "[--external-ip=external-ip-of-service] [--type=type] [options]",
+                                        .about = "Expose a resource as a new Kubernetes service.",
+                                        .options = options,
+                                        .more_options = generate_options};
     CLEANUP(strv_done) struct strv args = {0};
     int code = 0;
     if (cli_parse(cli, &command, argc, argv, &args, NULL, &code))

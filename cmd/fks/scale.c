@@ -26,7 +26,8 @@ static int check_current(const struct scale *scale, const struct json *current, 
                        (long long)replicas);
     const char *version = json_str_or("", current, "metadata", "resourceVersion", NULL);
     if (scale->resource_version != NULL && !streq(version, scale->resource_version))
-        return err_set(err, ERR_CONFLICT, "Expected resource version to be %s, was %s", scale->resource_version, version);
+        return err_set(err, ERR_CONFLICT, "Expected resource version to be %s, was %s", scale->resource_version,
+                       version);
     return 0;
 }
 
@@ -64,7 +65,8 @@ static int run_scale(struct scale *scale, const struct strv *args)
         return cli_error("required flag(s) \"replicas\" not set");
     if (scale->replicas < 0)
         return cli_error("The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0");
-    if (write_options_check(&scale->write, &err) < 0 || output_parse(&scale->output_options, &scale->output, &err) < 0 ||
+    if (write_options_check(&scale->write, &err) < 0 ||
+        output_parse(&scale->output_options, &scale->output, &err) < 0 ||
         items_resolve(scale->cli, &scale->selection, args, true, &items, &failures, &err) < 0)
         return cli_fail(scale->cli, &err);
     if (failures.n > 0)
@@ -80,22 +82,41 @@ static int run_scale(struct scale *scale, const struct strv *args)
 
 int command_scale(struct cli *cli, int argc, char **argv)
 {
-    struct scale scale = {.cli = cli, .current_replicas = -1, .write = {.field_manager = "kubectl-scale", .validate = "ignore"},
+    struct scale scale = {.cli = cli,
+                          .current_replicas = -1,
+                          .write = {.field_manager = "kubectl-scale", .validate = "ignore"},
                           .output_options = {.hide_missing = true}};
     const struct opt options[] = {
         SELECTION_FILE_OPTIONS(&scale.selection),
         SELECTION_LABEL_OPTION(&scale.selection),
         OUTPUT_OPTIONS(&scale.output_options),
         WRITE_DRY_RUN_OPTION(&scale.write),
-        {.name = "all", .type = OPT_BOOL, .value = &scale.selection.all, .help = "All resources of the types, in the namespace."},
-        {.name = "current-replicas", .type = OPT_INT, .value = &scale.current_replicas, .argument = "-1", .help = "Scale only if there are so many replicas now."},
-        {.name = "replicas", .type = OPT_INT, .value = &scale.replicas, .argument = "0", .help = "The new number of replicas.", .seen = &scale.replicas_seen},
-        {.name = "resource-version", .type = OPT_STRING, .value = &scale.resource_version, .argument = "", .help = "Scale only if the resource has this version."},
+        {.name = "all",
+         .type = OPT_BOOL,
+         .value = &scale.selection.all,
+         .help = "All resources of the types, in the namespace."},
+        {.name = "current-replicas",
+         .type = OPT_INT,
+         .value = &scale.current_replicas,
+         .argument = "-1",
+         .help = "Scale only if there are so many replicas now."},
+        {.name = "replicas",
+         .type = OPT_INT,
+         .value = &scale.replicas,
+         .argument = "0",
+         .help = "The new number of replicas.",
+         .seen = &scale.replicas_seen},
+        {.name = "resource-version",
+         .type = OPT_STRING,
+         .value = &scale.resource_version,
+         .argument = "",
+         .help = "Scale only if the resource has this version."},
         {0},
     };
     const struct cli_command command = {
         .words = "scale",
-        .usage = "[--resource-version=version] [--current-replicas=count] --replicas=COUNT (-f FILENAME | TYPE NAME) [options]",
+        .usage = "[--resource-version=version] [--current-replicas=count] --replicas=COUNT (-f FILENAME | TYPE NAME) "
+                 "[options]",
         .about = "Set a new size for a deployment, replica set, replication controller, or stateful set.",
         .options = options,
     };

@@ -57,13 +57,13 @@ static int matches_one(struct str r, const struct json *labels)
         return label_value(labels, str_trim((struct str){r.p + 1, r.len - 1})) == NULL;
     struct str left, right;
     if (r.len > 0 && r.p[r.len - 1] == ')' && str_cut(r, '(', &left, &right)) {
-        struct str set = {right.p - 1, right.len + 1}, key, operator;
-        (void)str_cut(str_trim(left), ' ', &key, &operator);
-        operator= str_trim(operator);
-        if (!is_key(key) || (!str_is(operator, "in") && !str_is(operator, "notin")))
+        struct str set = {right.p - 1, right.len + 1}, key, relation;
+        (void)str_cut(str_trim(left), ' ', &key, &relation);
+        relation = str_trim(relation);
+        if (!is_key(key) || (!str_is(relation, "in") && !str_is(relation, "notin")))
             return -1;
         bool found = in_set(set, label_value(labels, key));
-        return str_is(operator, "in") ? found : !found;
+        return str_is(relation, "in") ? found : !found;
     }
     if (!str_cut(r, '=', &left, &right))
         return is_key(r) ? label_value(labels, r) != NULL : -1;
@@ -85,7 +85,8 @@ int selector_matches(const char *selector, const struct json *labels, struct err
     while (rest.len > 0) {
         int matches = matches_one(next_requirement(&rest), labels);
         if (matches < 0)
-            return err_set(err, ERR_USAGE, "the provided selector \"%s\" is not valid: unable to parse requirement", selector);
+            return err_set(err, ERR_USAGE, "the provided selector \"%s\" is not valid: unable to parse requirement",
+                           selector);
         if (matches == 0)
             return 0;
     }

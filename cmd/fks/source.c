@@ -75,7 +75,8 @@ static int add_path(const char *path, bool recursive, struct strv *files, bool *
     if (add_folder(trimmed, recursive, 0, files, err) < 0)
         return err->code;
     if (files->n == before)
-        return err_set(err, ERR_NOT_FOUND, "error reading [%s]: recognized file extensions are [.json .yaml .yml]", path);
+        return err_set(err, ERR_NOT_FOUND, "error reading [%s]: recognized file extensions are [.json .yaml .yml]",
+                       path);
     *ret_many = *ret_many || files->n - before > 1;
     return 0;
 }
@@ -119,13 +120,14 @@ static int read_url(const char *url, struct buf *ret, struct err *err)
             int len = (int)strcspn(host, "/");
             err_clear(err);
             return err_set(err, ERR_REFUSED,
-                           "The connection to the server %.*s was refused - did you specify the right host or port?", len,
-                           host);
+                           "The connection to the server %.*s was refused - did you specify the right host or port?",
+                           len, host);
         }
         return err->code;
     }
     if (response.status != 200)
-        return err_set(err, ERR_NOT_FOUND, "unable to read URL \"%s\", server reported status code=%d", url, response.status);
+        return err_set(err, ERR_NOT_FOUND, "unable to read URL \"%s\", server reported status code=%d", url,
+                       response.status);
     buf_add(ret, response.body.data, response.body.len);
     return buf_check(ret, url, err);
 }
@@ -183,10 +185,11 @@ static int settle_namespace(const struct reading *reading, struct item *item, st
         return 0;
     }
     if (cli->namespace != NULL && !streq(cli->namespace, own))
-        return err_set(err, ERR_INVALID,
-                       "the namespace from the provided object \"%s\" does not match the namespace \"%s\". You must pass "
-                       "'--namespace=%s' to perform this operation.",
-                       own, cli->namespace, own);
+        return err_set(
+            err, ERR_INVALID,
+            "the namespace from the provided object \"%s\" does not match the namespace \"%s\". You must pass "
+            "'--namespace=%s' to perform this operation.",
+            own, cli->namespace, own);
     item->namespace = xstrdup(own);
     return 0;
 }
@@ -197,8 +200,7 @@ static int add_object(struct reading *reading, const struct json *object, int de
 static int add_list(struct reading *reading, const struct json *list, int depth, struct err *err)
 {
     const struct json *member;
-    json_each(member, json_get(list, "items", NULL))
-    {
+    json_each(member, json_get(list, "items", NULL)) {
         if (add_object(reading, member, depth + 1, err) < 0)
             return err->code;
     }
@@ -239,8 +241,8 @@ static int add_object(struct reading *reading, const struct json *object, int de
                        strempty(name), json_str_or("", object, "metadata", "namespace", NULL), reading->source, kind,
                        api_version);
     }
-    struct item item = {.resource = resource, .name = xstrdup(name), .object = json_clone(object),
-                        .source = xstrdup(reading->source)};
+    struct item item = {
+        .resource = resource, .name = xstrdup(name), .object = json_clone(object), .source = xstrdup(reading->source)};
     if (resource != NULL && settle_namespace(reading, &item, err) < 0) {
         item_done(&item);
         return err->code;
@@ -278,8 +280,7 @@ static int read_source(struct reading *reading, const char *name, struct failure
     if (parse_documents(&text, &documents, err) < 0)
         return err_wrap(err, "error parsing %s: error converting YAML to JSON", reading->source);
     const struct json *document;
-    json_each(document, documents)
-    {
+    json_each(document, documents) {
         struct err failure = {0};
         if (add_object(reading, document, 0, &failure) < 0)
             failures_add(failures, &failure);
@@ -310,7 +311,9 @@ int items_from_files(struct cli *cli, const struct selection *selection, struct 
             return err->code;
     }
     for (size_t i = 0; i < names.n; i++) {
-        struct reading reading = {.cli = cli, .selection = selection, .out = ret,
+        struct reading reading = {.cli = cli,
+                                  .selection = selection,
+                                  .out = ret,
                                   .source = streq(names.items[i], "-") ? "STDIN" : names.items[i]};
         struct err failure = {0};
         if (read_source(&reading, names.items[i], failures, &failure) < 0)

@@ -92,8 +92,11 @@ static int connect_stream(struct cli *cli, const char *path, struct ws **ret, st
     if (code == 0) {
         const struct ws_options options = {
             .url = url,
-            .tls = {.ca_pem = config->ca_pem, .cert_pem = config->cert_pem, .key_pem = config->key_pem,
-                    .server_name = config->tls_server_name, .insecure = config->insecure},
+            .tls = {.ca_pem = config->ca_pem,
+                    .cert_pem = config->cert_pem,
+                    .key_pem = config->key_pem,
+                    .server_name = config->tls_server_name,
+                    .insecure = config->insecure},
             .headers = headers.list,
             .n_headers = headers.n,
             .protocols = protocols,
@@ -109,7 +112,8 @@ static int connect_stream(struct cli *cli, const char *path, struct ws **ret, st
         int http_status = err->http_status;
         err_clear(err);
         if (http_status == 400)
-            code = err_set(err, ERR_INVALID, "unable to upgrade connection: %s", json_str_or("", status, "message", NULL));
+            code =
+                err_set(err, ERR_INVALID, "unable to upgrade connection: %s", json_str_or("", status, "message", NULL));
         else
             code = kube_status_error(status, http_status, err);
     }
@@ -218,8 +222,7 @@ static int read_status(const struct json *status, int *ret_exit_code, struct err
         return 0;
     if (streq(json_str(status, "reason", NULL), "NonZeroExitCode")) {
         const struct json *cause;
-        json_each(cause, json_get(status, "details", "causes", NULL))
-        {
+        json_each(cause, json_get(status, "details", "causes", NULL)) {
             int64_t code = 0;
             struct err no_number = {0};
             if (streq(json_str(cause, "reason", NULL), "ExitCode") &&
@@ -230,7 +233,8 @@ static int read_status(const struct json *status, int *ret_exit_code, struct err
             err_clear(&no_number);
         }
     }
-    return err_set(err, ERR_INTERNAL, "%s", json_str_or("the remote side failed without a reason", status, "message", NULL));
+    return err_set(err, ERR_INTERNAL, "%s",
+                   json_str_or("the remote side failed without a reason", status, "message", NULL));
 }
 
 static void use_raw_terminal(struct termios *saved, sigset_t *saved_signals, int *ret_signals)
@@ -253,7 +257,11 @@ int stream_run(struct cli *cli, const struct stream_options *options, int *ret_e
     CLEANUP(ws_free) struct ws *ws = NULL;
     if (cli_connect(cli, err) < 0 || connect_stream(cli, options->path, &ws, err) < 0)
         return err->code;
-    struct session session = {.ws = ws, .stdin_open = options->use_stdin, .tty = options->tty, .signals = -1, .err = err,
+    struct session session = {.ws = ws,
+                              .stdin_open = options->use_stdin,
+                              .tty = options->tty,
+                              .signals = -1,
+                              .err = err,
                               .can_close = streq(ws_protocol(ws), "v5.channel.k8s.io")};
     struct termios saved;
     sigset_t saved_signals;

@@ -39,8 +39,8 @@ static void print_indented(const struct json *json, size_t depth, struct buf *ou
 
 static struct json *client_version(void)
 {
-    return json_build("{s:{s:s, s:s, s:s, s:s, s:s}, s:s}", "clientVersion", "major", COMPATIBLE_MAJOR, "minor", COMPATIBLE_MINOR,
-                      "gitVersion", COMPATIBLE_VERSION, "compiler", "gcc", "platform",
+    return json_build("{s:{s:s, s:s, s:s, s:s, s:s}, s:s}", "clientVersion", "major", COMPATIBLE_MAJOR, "minor",
+                      COMPATIBLE_MINOR, "gitVersion", COMPATIBLE_VERSION, "compiler", "gcc", "platform",
 #if defined(__aarch64__)
                       "linux/arm64",
 #else
@@ -64,11 +64,18 @@ int command_version(struct cli *cli, int argc, char **argv)
     const char *format = NULL;
     const struct opt options[] = {
         {.name = "client", .type = OPT_BOOL, .value = &client_only, .help = "Do not ask the server."},
-        {.name = "output", .letter = 'o', .type = OPT_STRING, .value = &format, .argument = "", .help = "yaml or json."},
+        {.name = "output",
+         .letter = 'o',
+         .type = OPT_STRING,
+         .value = &format,
+         .argument = "",
+         .help = "yaml or json."},
         {0},
     };
-    const struct cli_command command = {.words = "version", .usage = "[options]",
-                                        .about = "Print the client and server version information for the current context.",
+    const struct cli_command command = {.words = "version",
+                                        .usage = "[options]",
+                                        .about =
+                                            "Print the client and server version information for the current context.",
                                         .options = options};
     CLEANUP(strv_done) struct strv args = {0};
     CLEANUP(err_clear) struct err err = {0};
@@ -115,15 +122,17 @@ static void print_service(const struct cli *cli, const struct json *service)
     const struct json *port = json_at(json_get(service, "spec", "ports", NULL), 0);
     const char *port_name = json_str_or("", port, "name", NULL);
     bool https = json_int_or(0, port, "port", NULL) == 443 || streq(port_name, "https");
-    CLEANUP(xfree) char *link = xasprintf("%s/api/v1/namespaces/%s/services/%s%s%s%s/proxy", cli->config.server,
-                                          json_str_or("", metadata, "namespace", NULL), https ? "https:" : "", own,
-                                          port_name[0] != '\0' || https ? ":" : "", port_name);
+    CLEANUP(xfree)
+    char *link = xasprintf("%s/api/v1/namespaces/%s/services/%s%s%s%s/proxy", cli->config.server,
+                           json_str_or("", metadata, "namespace", NULL), https ? "https:" : "", own,
+                           port_name[0] != '\0' || https ? ":" : "", port_name);
     print_endpoint(name[0] != '\0' ? name : own, link);
 }
 
 int command_cluster_info(struct cli *cli, int argc, char **argv)
 {
-    const struct cli_command command = {.words = "cluster-info", .usage = "[flags] [options]",
+    const struct cli_command command = {.words = "cluster-info",
+                                        .usage = "[flags] [options]",
                                         .about = "Display addresses of the control plane and services with label "
                                                  "kubernetes.io/cluster-service=true."};
     CLEANUP(strv_done) struct strv args = {0};
@@ -133,7 +142,8 @@ int command_cluster_info(struct cli *cli, int argc, char **argv)
     if (!cli_parse(cli, &command, argc, argv, &args, NULL, &code))
         return code;
     if (args.n > 0)
-        return cli_error("unknown command \"%s\"\nSee '%s cluster-info -h' for help and examples", args.items[0], cli->program);
+        return cli_error("unknown command \"%s\"\nSee '%s cluster-info -h' for help and examples", args.items[0],
+                         cli->program);
     const struct kube_request request = {
         .path = "/api/v1/namespaces/kube-system/services?labelSelector=kubernetes.io%2Fcluster-service%3Dtrue"};
     if (cli_do(cli, &request, &list, &err) < 0) {
@@ -142,7 +152,8 @@ int command_cluster_info(struct cli *cli, int argc, char **argv)
     }
     print_endpoint("Kubernetes control plane", cli->config.server);
     const struct json *service;
-    json_each(service, json_get(list, "items", NULL)) print_service(cli, service);
+    json_each(service, json_get(list, "items", NULL))
+        print_service(cli, service);
     printf("\nTo further debug and diagnose cluster problems, use '%s cluster-info dump'.\n", cli->program);
     return 0;
 }

@@ -18,8 +18,8 @@ enum goal_kind { GOAL_CONDITION, GOAL_JSONPATH, GOAL_DELETE, GOAL_CREATE };
 
 struct goal {
     enum goal_kind kind;
-    char *condition;       /* type of the condition */
-    char *value;           /* wanted status or text; NULL for a JSONPath: any value */
+    char *condition; /* type of the condition */
+    char *value;     /* wanted status or text; NULL for a JSONPath: any value */
     struct jsonpath *path;
 };
 
@@ -85,8 +85,7 @@ static bool condition_met(const struct goal *goal, const struct json *object)
 {
     int64_t generation = json_int_or(0, object, "metadata", "generation", NULL);
     const struct json *condition;
-    json_each(condition, json_get(object, "status", "conditions", NULL))
-    {
+    json_each(condition, json_get(object, "status", "conditions", NULL)) {
         if (strcasecmp(json_str_or("", condition, "type", NULL), goal->condition) != 0)
             continue;
         int64_t seen = json_int_or(json_int_or(generation, object, "status", "observedGeneration", NULL), condition,
@@ -142,7 +141,8 @@ static int timed_out(const struct waiting *waiting, const struct item *item, str
     err_clear(err);
     if (waiting->timeout_ms == 0)
         return err_set(err, ERR_TIMEOUT, "condition not met for %s/%s", item->resource->plural, item->name);
-    return err_set(err, ERR_TIMEOUT, "timed out waiting for the condition on %s/%s", item->resource->plural, item->name);
+    return err_set(err, ERR_TIMEOUT, "timed out waiting for the condition on %s/%s", item->resource->plural,
+                   item->name);
 }
 
 /* 1: reached, *ret is the object or NULL when it was gone before. */
@@ -166,8 +166,11 @@ static int wait_one(struct waiting *waiting, const struct item *item, struct jso
         if (left <= 0 || waiting->timeout_ms == 0)
             return timed_out(waiting, item, err);
         CLEANUP(xfree) char *collection = item_collection_path(item);
-        const struct watch_request request = {.path = collection, .name = item->name, .timeout_ms = left,
-                                              .resource_version = json_str(object, "metadata", "resourceVersion", NULL)};
+        const struct watch_request request = {.path = collection,
+                                              .name = item->name,
+                                              .timeout_ms = left,
+                                              .resource_version =
+                                                  json_str(object, "metadata", "resourceVersion", NULL)};
         struct following following = {.goal = &waiting->goal};
         bool ended_by_server = false;
         code = watch_run(waiting->cli, &request, on_event, &following, &ended_by_server, err);
@@ -246,9 +249,20 @@ int command_wait(struct cli *cli, int argc, char **argv)
         SELECTION_FIELD_OPTION(&waiting.selection),
         SELECTION_NAMESPACES_OPTION(&waiting.selection),
         OUTPUT_OPTIONS(&waiting.output_options),
-        {.name = "all", .type = OPT_BOOL, .value = &waiting.selection.all, .help = "All resources of the types, in the namespace."},
-        {.name = "for", .type = OPT_STRING, .value = &waiting.target, .argument = "", .help = "create, delete, condition=NAME[=VALUE] or jsonpath='{PATH}'[=VALUE]."},
-        {.name = "timeout", .type = OPT_DURATION, .value = &waiting.timeout_ms, .argument = "30s", .help = "How long to wait; 0: look once, negative: a week."},
+        {.name = "all",
+         .type = OPT_BOOL,
+         .value = &waiting.selection.all,
+         .help = "All resources of the types, in the namespace."},
+        {.name = "for",
+         .type = OPT_STRING,
+         .value = &waiting.target,
+         .argument = "",
+         .help = "create, delete, condition=NAME[=VALUE] or jsonpath='{PATH}'[=VALUE]."},
+        {.name = "timeout",
+         .type = OPT_DURATION,
+         .value = &waiting.timeout_ms,
+         .argument = "30s",
+         .help = "How long to wait; 0: look once, negative: a week."},
         {0},
     };
     const struct cli_command command = {

@@ -66,8 +66,9 @@ int watch_run(struct cli *cli, const struct watch_request *request, watch_event 
     CLEANUP(buf_done) struct buf path = {0};
     buf_add_str(&path, request->path);
     if (request->name != NULL || request->field_selector != NULL) {
-        CLEANUP(xfree) char *fields = request->name != NULL ? xasprintf("metadata.name=%s", request->name)
-                                                            : xstrdup(request->field_selector);
+        CLEANUP(xfree)
+        char *fields =
+            request->name != NULL ? xasprintf("metadata.name=%s", request->name) : xstrdup(request->field_selector);
         kube_path_query(&path, "fieldSelector", fields);
     }
     if (request->label_selector != NULL)
@@ -78,8 +79,8 @@ int watch_run(struct cli *cli, const struct watch_request *request, watch_event 
     struct stream stream = {.event = event, .data = data};
     buf_init(&stream.line, LIMIT_WATCH_LINE);
     int64_t limit = request->timeout_ms > 0 ? request->timeout_ms : cli->config.request_timeout_ms;
-    const struct kube_request get = {.path = buf_text(&path), .accept = request->accept,
-                                     .timeout_ms = limit > 0 ? limit : INT32_MAX};
+    const struct kube_request get = {
+        .path = buf_text(&path), .accept = request->accept, .timeout_ms = limit > 0 ? limit : INT32_MAX};
     int code = kube_do_raw(cli->client, &get, on_bytes, &stream, NULL, err);
     buf_done(&stream.line);
     *ret_ended_by_server = code == 0;

@@ -6,12 +6,12 @@
 #include "items.h"
 
 struct watch_request {
-    const char *path;           /* collection, encoded */
-    const char *name;           /* only this object, or NULL */
+    const char *path;                            /* collection, encoded */
+    const char *name;                            /* only this object, or NULL */
     const char *label_selector, *field_selector; /* or NULL */
     const char *resource_version;
-    const char *accept;         /* or NULL */
-    int64_t timeout_ms;         /* 0: none */
+    const char *accept; /* or NULL */
+    int64_t timeout_ms; /* 0: none */
 };
 /* type: ADDED, MODIFIED, DELETED, BOOKMARK; returns false to end the watch. */
 typedef bool watch_event(const char *type, const struct json *object, void *data);

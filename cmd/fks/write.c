@@ -18,7 +18,8 @@ static int check_dry_run(struct write_options *options, struct err *err)
                 streq(text, "true") ? "=true" : "");
         options->dry_run = "client";
     } else {
-        return err_set(err, ERR_USAGE, "Invalid dry-run value (%s). Must be \"none\", \"server\", or \"client\".", text);
+        return err_set(err, ERR_USAGE, "Invalid dry-run value (%s). Must be \"none\", \"server\", or \"client\".",
+                       text);
     }
     return 0;
 }
@@ -27,8 +28,8 @@ int write_options_check(struct write_options *options, struct err *err)
 {
     static const struct {
         const char *given, *directive;
-    } directives[] = {{"strict", "Strict"}, {"true", "Strict"}, {"warn", "Warn"},
-                      {"ignore", "Ignore"}, {"false", "Ignore"}};
+    } directives[] = {
+        {"strict", "Strict"}, {"true", "Strict"}, {"warn", "Warn"}, {"ignore", "Ignore"}, {"false", "Ignore"}};
     if (check_dry_run(options, err) < 0)
         return err->code;
     const char *text = options->validate != NULL ? options->validate : "strict";
@@ -38,8 +39,8 @@ int write_options_check(struct write_options *options, struct err *err)
             return 0;
         }
     }
-    return err_set(err, ERR_USAGE, "invalid - validate option \"%s\"; must be one of: strict (or true), warn, ignore (or false)",
-                   text);
+    return err_set(err, ERR_USAGE,
+                   "invalid - validate option \"%s\"; must be one of: strict (or true), warn, ignore (or false)", text);
 }
 
 bool write_is_client_dry_run(const struct write_options *options)
@@ -82,13 +83,13 @@ int write_patch(struct cli *cli, const struct write_options *options, const stru
     CLEANUP(buf_done) struct buf path = {0};
     buf_add_str(&path, plain);
     add_query(options, extra_query, &path);
-    const struct kube_request request = {.method = "PATCH", .path = buf_text(&path), .body = patch,
-                                         .content_type = content_type};
+    const struct kube_request request = {
+        .method = "PATCH", .path = buf_text(&path), .body = patch, .content_type = content_type};
     return cli_do(cli, &request, ret, err);
 }
 
-int write_replace(struct cli *cli, const struct write_options *options, const struct item *item, const char *subresource,
-                  const struct json *object, struct json **ret, struct err *err)
+int write_replace(struct cli *cli, const struct write_options *options, const struct item *item,
+                  const char *subresource, const struct json *object, struct json **ret, struct err *err)
 {
     CLEANUP(xfree) char *plain = item_path(item, subresource);
     CLEANUP(buf_done) struct buf path = {0};

@@ -10,15 +10,22 @@ struct write_options {
     const char *validate;      /* as given; becomes "Strict", "Warn" or "Ignore" */
     const char *field_manager; /* "kubectl-create" ...: the name under which the server records the fields */
 };
-#define WRITE_DRY_RUN_OPTION(options)                                                                                      \
-    {.name = "dry-run", .type = OPT_STRING, .value = &(options)->dry_run, .argument = "none", .bare_value = "unchanged",   \
-     .help = "none, client (only print what would be sent) or server (send it, but let nothing be stored)."}
-#define WRITE_VALIDATE_OPTION(options)                                                                                     \
-    {.name = "validate", .type = OPT_STRING, .value = &(options)->validate, .argument = "strict", .bare_value = "strict",  \
-     .help = "strict, warn or ignore: what to do about unknown and duplicate fields."}
-#define WRITE_MANAGER_OPTION(options)                                                                                      \
-    {.name = "field-manager", .type = OPT_STRING, .value = &(options)->field_manager, .argument = "",                      \
-     .help = "Name under which the server records who owns the fields."}
+#define WRITE_DRY_RUN_OPTION(options)                                                                          \
+    {                                                                                                          \
+        .name = "dry-run", .type = OPT_STRING, .value = &(options)->dry_run, .argument = "none",               \
+        .bare_value = "unchanged",                                                                             \
+        .help = "none, client (only print what would be sent) or server (send it, but let nothing be stored)." \
+    }
+#define WRITE_VALIDATE_OPTION(options)                                                                           \
+    {                                                                                                            \
+        .name = "validate", .type = OPT_STRING, .value = &(options)->validate, .argument = "strict",             \
+        .bare_value = "strict", .help = "strict, warn or ignore: what to do about unknown and duplicate fields." \
+    }
+#define WRITE_MANAGER_OPTION(options)                                                                    \
+    {                                                                                                    \
+        .name = "field-manager", .type = OPT_STRING, .value = &(options)->field_manager, .argument = "", \
+        .help = "Name under which the server records who owns the fields."                               \
+    }
 
 int write_options_check(struct write_options *options, struct err *err) MUST_CHECK;
 bool write_is_client_dry_run(const struct write_options *options);
@@ -32,8 +39,8 @@ int write_patch(struct cli *cli, const struct write_options *options, const stru
                 const char *content_type, const struct json *patch, const char *extra_query, struct json **ret,
                 struct err *err) MUST_CHECK;
 /* PUT. */
-int write_replace(struct cli *cli, const struct write_options *options, const struct item *item, const char *subresource,
-                  const struct json *object, struct json **ret, struct err *err) MUST_CHECK;
+int write_replace(struct cli *cli, const struct write_options *options, const struct item *item,
+                  const char *subresource, const struct json *object, struct json **ret, struct err *err) MUST_CHECK;
 /* "error when creating "f.yaml": " before the text, as kubectl does it; nothing without a file. */
 void write_blame_source(const char *verb, const char *source, struct err *err);
 

@@ -18,7 +18,7 @@ static bool is_digit(char c)
 static int parse_status_line(struct str line, struct http1_response *response, struct err *err)
 {
     const char *p = line.p;
-    if (line.len < STATUS_LINE_MIN || memcmp(p, "HTTP/1.", 7) != 0 || !is_digit(p[7]) || p[8] != ' ' || p[9] < '1' ||
+    if (line.len < STATUS_LINE_MIN || !is_digit(p[7]) || p[8] != ' ' || p[9] < '1' ||
         !is_digit(p[9]) || !is_digit(p[10]) || !is_digit(p[11]) || (line.len > STATUS_LINE_MIN && p[12] != ' '))
         return err_set(err, ERR_PARSE, "the answer is no HTTP/1.1");
     response->status = (p[9] - '0') * 100 + (p[10] - '0') * 10 + (p[11] - '0');
@@ -92,6 +92,9 @@ static void decide_framing(bool has_body, struct http1_response *response)
 int http1_parse_response(const char *data, size_t len, bool has_body, struct http1_response *ret, struct err *err)
 {
     *ret = (struct http1_response){.content_length = -1};
+    /* a line end may never come from somebody who speaks something else */
+    if (len > 0 && memcmp(data, "HTTP/1.", len < 7 ? len : 7) != 0)
+        return err_set(err, ERR_PARSE, "the answer is no HTTP/1.1");
     for (size_t at = 0; at < len;) {
         const char *end = memchr(data + at, '\n', len - at);
         if (end == NULL)

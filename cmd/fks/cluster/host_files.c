@@ -37,6 +37,7 @@ static int write_containerd(const struct cluster *cluster, const struct cluster_
 {
     CLEANUP(xfree) char *root = cluster_path(cluster, "hosts/%s/containerd", host->name);
     CLEANUP(xfree) char *state = cluster_run_path(cluster, "h%d/containerd", host->number);
+    CLEANUP(xfree) char *runc = cluster_run_path(cluster, "h%d/runc", host->number);
     CLEANUP(xfree) char *socket = cluster_run_path(cluster, "h%d/containerd.sock", host->number);
     CLEANUP(xfree) char *cni = cluster_path(cluster, "hosts/%s/cni", host->name);
     CLEANUP(xfree) char *certs = cluster_path(cluster, "certs.d");
@@ -65,8 +66,10 @@ static int write_containerd(const struct cluster *cluster, const struct cluster_
                "    snapshotter = \"overlayfs\"\n"
                "    default_runtime_name = \"runc\"\n"
                "    [plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc]\n"
-               "      runtime_type = \"io.containerd.runc.v2\"\n",
-               root, state, socket, certs, cni_dir, cni);
+               "      runtime_type = \"io.containerd.runc.v2\"\n"
+               "      [plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc.options]\n"
+               "        Root = \"%s\"\n",
+               root, state, socket, certs, cni_dir, cni, runc);
     return write_file(path, &text, err);
 }
 

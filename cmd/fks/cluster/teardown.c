@@ -15,6 +15,8 @@
 #include "cluster/cgroup.h"
 #include "cluster/network.h"
 
+#define SHIM_SOCKETS "/run/containerd/s"
+#define SHIM_ADDRESS_MAX 4096
 #define CNI_RESULTS "/var/lib/cni/results" /* fixed in libcni as containerd uses it */
 
 /* mountinfo writes blanks and backslashes as \ooo */
@@ -71,6 +73,31 @@ static void remove_cni_results(const struct cluster *cluster)
         (void)rmdir("/var/lib/cni");
 }
 
+/*
+ * A shim listens on a socket below /run/containerd/s, whatever containerd's own folders are, and one that is killed leaves it
+ * behind. Its bundle has the path in a file.
+ */
+static void remove_shim_sockets(const struct cluster *cluster, const struct cluster_host *host)
+{
+    CLEANUP(xfree) char *bundles =
+        cluster_run_path(cluster, "h%d/containerd/io.containerd.runtime.v2.task/k8s.io", host->number);
+    DIR *folder = opendir(bundles);
+    for (const struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
+        CLEANUP(xfree) char *path = path_join(bundles, entry->d_name, "address", NULL);
+        CLEANUP(buf_done) struct buf address = {0};
+        struct err ignored = {0};
+        if (file_read(path, SHIM_ADDRESS_MAX, &address, &ignored) < 0)
+            err_clear(&ignored);
+        else if (starts_with(buf_text(&address), "unix://" SHIM_SOCKETS "/"))
+            (void)unlink(buf_text(&address) + strlen("unix://"));
+    }
+    if (folder != NULL)
+        closedir(folder);
+    /* leave no empty folder behind that was not there before us */
+    if (rmdir(SHIM_SOCKETS) == 0)
+        (void)rmdir("/run/containerd");
+}
+
 int teardown_running(const struct cluster *cluster, struct err *err)
 {
     CLEANUP(xfree) char *run = xasprintf("/run/fks/%d", cluster->number);
@@ -79,6 +106,8 @@ int teardown_running(const struct cluster *cluster, struct err *err)
         (r = unmount_below(run, err)) < 0 || (r = network_down(cluster, err)) < 0)
         return r;
     remove_cni_results(cluster);
+    for (size_t i = 0; i < cluster->n_hosts; i++)
+        remove_shim_sockets(cluster, &cluster->hosts[i]);
     return dir_remove(run, err);
 }
 
@@ -88,9 +117,10 @@ int teardown_host(const struct cluster *cluster, const struct cluster_host *host
     CLEANUP(xfree) char *home = cluster_path(cluster, "hosts/%s", host->name);
     int r;
     if ((r = unmount_below(home, err)) < 0 || (r = unmount_below(run, err)) < 0 ||
-        (r = network_host_down(cluster, host, err)) < 0 || (r = dir_remove(run, err)) < 0)
+        (r = network_host_down(cluster, host, err)) < 0)
         return r;
-    return dir_remove(home, err);
+    remove_shim_sockets(cluster, host);
+    return (r = dir_remove(run, err)) < 0 ? r : dir_remove(home, err);
 }
 
 int teardown_all(const struct cluster *cluster, struct err *err)

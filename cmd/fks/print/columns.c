@@ -51,7 +51,8 @@ static int parse_spec(const char *spec, struct strv *headers, struct strv *paths
     return 0;
 }
 
-static int print_one(struct jsonpath *const *paths, size_t n, const struct json *object, struct buf *line, struct err *err)
+static int print_one(struct jsonpath *const *paths, size_t n, const struct json *object, struct buf *line,
+                     struct err *err)
 {
     for (size_t i = 0; i < n; i++) {
         CLEANUP(json_free) struct json *found = NULL;
@@ -61,8 +62,7 @@ static int print_one(struct jsonpath *const *paths, size_t n, const struct json 
         if (json_len(found) == 0)
             buf_add_str(line, "<none>");
         const struct json *value;
-        json_each(value, found)
-        {
+        json_each(value, found) {
             CLEANUP(buf_done) struct buf text = {0};
             gotext_print(value, &text);
             buf_add_str(line, value_index > 0 ? "," : "");
@@ -96,8 +96,7 @@ int columns_print(const char *spec, const struct json *object, bool no_headers, 
     }
     const struct json *items = json_get(object, "items", NULL), *item;
     if (code == 0 && json_is_array(items) && ends_with(json_str_or("", object, "kind", NULL), "List")) {
-        json_each(item, items)
-        {
+        json_each(item, items) {
             if (code == 0)
                 code = print_one(paths, texts.n, item, &writer.text, err);
         }

@@ -6,4 +6,5 @@
 #include "data/json.h"
 
 /* spec: "NAME:.metadata.name,..." or the two lines of a custom-columns-file. Objects of a List become lines. */
-int columns_print(const char *spec, const struct json *object, bool no_headers, struct buf *out, struct err *err) MUST_CHECK;
+int columns_print(const char *spec, const struct json *object, bool no_headers, struct buf *out,
+                  struct err *err) MUST_CHECK;

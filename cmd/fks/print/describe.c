@@ -78,7 +78,8 @@ void describe_annotations(struct describe *describe, const char *title, const st
             continue;
         if (n_shown++ > 0)
             describe_write(describe, 0, "\t");
-        describe_annotation(describe, keys.items[i], strempty(json_string_value(json_member(annotations, keys.items[i]))));
+        describe_annotation(describe, keys.items[i],
+                            strempty(json_string_value(json_member(annotations, keys.items[i]))));
     }
     if (n_shown == 0)
         describe_write(describe, 0, "<none>\n");
@@ -87,7 +88,8 @@ void describe_annotations(struct describe *describe, const char *title, const st
 void describe_time(const char *time, struct buf *out)
 {
     static const char *const days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-    static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                         "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
     int64_t wall_ns = 0;
     CLEANUP(err_clear) struct err err = {0};
     if (time == NULL || clock_parse(time, &wall_ns, &err) < 0) {
@@ -99,9 +101,9 @@ void describe_time(const char *time, struct buf *out)
     if (localtime_r(&seconds, &parts) == NULL)
         return;
     long offset = parts.tm_gmtoff / 60;
-    buf_printf(out, "%s, %02d %s %04d %02d:%02d:%02d %c%02ld%02ld", days[parts.tm_wday], parts.tm_mday, months[parts.tm_mon],
-               parts.tm_year + 1900, parts.tm_hour, parts.tm_min, parts.tm_sec, offset < 0 ? '-' : '+', labs(offset) / 60,
-               labs(offset) % 60);
+    buf_printf(out, "%s, %02d %s %04d %02d:%02d:%02d %c%02ld%02ld", days[parts.tm_wday], parts.tm_mday,
+               months[parts.tm_mon], parts.tm_year + 1900, parts.tm_hour, parts.tm_min, parts.tm_sec,
+               offset < 0 ? '-' : '+', labs(offset) / 60, labs(offset) % 60);
 }
 
 void describe_time_field(struct describe *describe, int level, const char *title, const char *time)
@@ -134,8 +136,7 @@ void describe_head(struct describe *describe)
 void describe_controller(struct describe *describe)
 {
     const struct json *owner;
-    json_each(owner, json_get(describe->object, "metadata", "ownerReferences", NULL))
-    {
+    json_each(owner, json_get(describe->object, "metadata", "ownerReferences", NULL)) {
         if (json_is_true(owner, "controller", NULL)) {
             describe_write(describe, 0, "Controlled By:\t%s/%s\n", json_str_or("", owner, "kind", NULL),
                            json_str_or("", owner, "name", NULL));
@@ -156,19 +157,20 @@ void describe_selector(const struct json *selector, struct buf *out)
     const char *key;
     while (json_next(map, &position, &key, &value))
         strv_addf(&parts, "%s=%s", key, strempty(json_string_value(value)));
-    json_each(expression, expressions)
-    {
-        const char *name = json_str_or("", expression, "key", NULL), *operator= json_str_or("", expression, "operator", NULL);
+    json_each(expression, expressions) {
+        const char *name = json_str_or("", expression, "key", NULL),
+                   *relation = json_str_or("", expression, "operator", NULL);
         CLEANUP(strv_done) struct strv values = {0};
-        json_each(value, json_get(expression, "values", NULL)) strv_add(&values, strempty(json_string_value(value)));
+        json_each(value, json_get(expression, "values", NULL))
+            strv_add(&values, strempty(json_string_value(value)));
         strv_sort(&values);
         CLEANUP(xfree) char *joined = strv_join(&values, ",");
-        if (streq(operator, "Exists"))
+        if (streq(relation, "Exists"))
             strv_add(&parts, name);
-        else if (streq(operator, "DoesNotExist"))
+        else if (streq(relation, "DoesNotExist"))
             strv_addf(&parts, "!%s", name);
         else
-            strv_addf(&parts, "%s %s (%s)", name, streq(operator, "In") ? "in" : "notin", joined);
+            strv_addf(&parts, "%s %s (%s)", name, streq(relation, "In") ? "in" : "notin", joined);
     }
     strv_sort(&parts);
     CLEANUP(xfree) char *text = strv_join(&parts, ",");

@@ -50,6 +50,6 @@ void describe_pod_template(struct describe *describe, const struct json *templat
 
 /* Kinds. */
 typedef void describe_kind(struct describe *describe);
-describe_kind describe_pod, describe_node, describe_deployment, describe_replica_set, describe_daemon_set, describe_stateful_set,
-    describe_job, describe_service, describe_namespace, describe_secret, describe_config_map, describe_service_account,
-    describe_generic;
+describe_kind describe_pod, describe_node, describe_deployment, describe_replica_set, describe_daemon_set,
+    describe_stateful_set, describe_job, describe_service, describe_namespace, describe_secret, describe_config_map,
+    describe_service_account, describe_generic;

@@ -17,7 +17,8 @@ static void describe_labels(struct describe *describe)
 static void join_strings(const struct json *list, struct buf *out)
 {
     const struct json *item;
-    json_each(item, list) buf_printf(out, "%s%s", item_index > 0 ? "," : "", strempty(json_string_value(item)));
+    json_each(item, list)
+        buf_printf(out, "%s%s", item_index > 0 ? "," : "", strempty(json_string_value(item)));
 }
 
 /* --- services */
@@ -52,18 +53,18 @@ static void print_endpoints(const struct json *slices, const char *port_name, st
 {
     struct endpoints endpoints = {0};
     const struct json *slice, *port, *endpoint;
-    json_each(slice, slices)
-    {
+    json_each(slice, slices) {
         const struct json *ports = json_get(slice, "ports", NULL), *list = json_get(slice, "endpoints", NULL);
         if (json_len(ports) == 0) {
-            json_each(endpoint, list) add_endpoint(&endpoints, endpoint, -1);
+            json_each(endpoint, list)
+                add_endpoint(&endpoints, endpoint, -1);
             continue;
         }
-        json_each(port, ports)
-        {
+        json_each(port, ports) {
             if (!streq(json_str_or("", port, "name", NULL), port_name))
                 continue;
-            json_each(endpoint, list) add_endpoint(&endpoints, endpoint, json_int_or(0, port, "port", NULL));
+            json_each(endpoint, list)
+                add_endpoint(&endpoints, endpoint, json_int_or(0, port, "port", NULL));
         }
     }
     if (json_len(slices) == 0)
@@ -113,10 +114,10 @@ static void describe_ingress_points(struct describe *describe)
 {
     const struct json *ingress;
     CLEANUP(buf_done) struct buf text = {0};
-    json_each(ingress, json_get(describe->object, "status", "loadBalancer", "ingress", NULL))
-    {
+    json_each(ingress, json_get(describe->object, "status", "loadBalancer", "ingress", NULL)) {
         const char *ip = json_str_or("", ingress, "ip", NULL), *mode = json_str(ingress, "ipMode", NULL);
-        buf_printf(&text, "%s%s", ingress_index > 0 ? ", " : "", ip[0] != '\0' ? ip : json_str_or("", ingress, "hostname", NULL));
+        buf_printf(&text, "%s%s", ingress_index > 0 ? ", " : "",
+                   ip[0] != '\0' ? ip : json_str_or("", ingress, "hostname", NULL));
         if (ip[0] != '\0' && mode != NULL)
             buf_printf(&text, " (%s)", mode);
     }
@@ -140,12 +141,14 @@ void describe_service(struct describe *describe)
     describe_text(describe, "Desired LoadBalancer IP", json_str(spec, "loadBalancerIP", NULL));
     describe_text(describe, "External Name", json_str(spec, "externalName", NULL));
     describe_ingress_points(describe);
-    json_each(port, json_get(spec, "ports", NULL)) describe_service_port(describe, port);
+    json_each(port, json_get(spec, "ports", NULL))
+        describe_service_port(describe, port);
     describe_write(describe, 0, "Session Affinity:\t%s\n", json_str_or("", spec, "sessionAffinity", NULL));
     describe_text(describe, "External Traffic Policy", json_str(spec, "externalTrafficPolicy", NULL));
     describe_text(describe, "Internal Traffic Policy", json_str(spec, "internalTrafficPolicy", NULL));
     if (json_int_or(0, spec, "healthCheckNodePort", NULL) != 0)
-        describe_write(describe, 0, "HealthCheck NodePort:\t%lld\n", (long long)json_int_or(0, spec, "healthCheckNodePort", NULL));
+        describe_write(describe, 0, "HealthCheck NodePort:\t%lld\n",
+                       (long long)json_int_or(0, spec, "healthCheckNodePort", NULL));
     describe_list(describe, "LoadBalancer Source Ranges", json_get(spec, "loadBalancerSourceRanges", NULL), false);
     describe_text(describe, "Traffic Distribution", json_str(spec, "trafficDistribution", NULL));
     describe_events(describe);
@@ -198,12 +201,14 @@ static void describe_limit(struct describe *describe, const struct json *limit)
 
 static void describe_namespace_limits(struct describe *describe)
 {
-    const struct json *quotas = json_get(describe->related, "quotas", NULL), *ranges = json_get(describe->related, "limitRanges", NULL);
+    const struct json *quotas = json_get(describe->related, "quotas", NULL),
+                      *ranges = json_get(describe->related, "limitRanges", NULL);
     const struct json *quota, *range, *limit;
     if (quotas != NULL) {
         describe_write(describe, 0, "\n");
         describe_write(describe, 0, json_len(quotas) == 0 ? "No resource quota.\n" : "Resource Quotas\n");
-        json_each(quota, quotas) describe_quota(describe, quota);
+        json_each(quota, quotas)
+            describe_quota(describe, quota);
     }
     if (ranges == NULL)
         return;
@@ -212,11 +217,13 @@ static void describe_namespace_limits(struct describe *describe)
         describe_write(describe, 0, "No LimitRange resource.\n");
         return;
     }
-    describe_write(describe, 0, "Resource Limits\n Type\tResource\tMin\tMax\tDefault Request\tDefault Limit\tMax Limit/Request Ratio\n");
+    describe_write(
+        describe, 0,
+        "Resource Limits\n Type\tResource\tMin\tMax\tDefault Request\tDefault Limit\tMax Limit/Request Ratio\n");
     describe_write(describe, 0, " ----\t--------\t---\t---\t---------------\t-------------\t-----------------------\n");
-    json_each(range, ranges)
-    {
-        json_each(limit, json_get(range, "spec", "limits", NULL)) describe_limit(describe, limit);
+    json_each(range, ranges) {
+        json_each(limit, json_get(range, "spec", "limits", NULL))
+            describe_limit(describe, limit);
     }
 }
 
@@ -231,13 +238,12 @@ void describe_namespace(struct describe *describe)
         describe_write(describe, 1, "Type\tStatus\tLastTransitionTime\tReason\tMessage\n");
         describe_write(describe, 1, "----\t------\t------------------\t------\t-------\n");
     }
-    json_each(condition, conditions)
-    {
+    json_each(condition, conditions) {
         CLEANUP(buf_done) struct buf time = {0};
         describe_time(json_str(condition, "lastTransitionTime", NULL), &time);
         describe_write(describe, 1, "%s\t%s\t%s\t%s\t%s\n", json_str_or("", condition, "type", NULL),
-                       json_str_or("", condition, "status", NULL), buf_text(&time), json_str_or("", condition, "reason", NULL),
-                       json_str_or("", condition, "message", NULL));
+                       json_str_or("", condition, "status", NULL), buf_text(&time),
+                       json_str_or("", condition, "reason", NULL), json_str_or("", condition, "message", NULL));
     }
     describe_namespace_limits(describe);
 }
@@ -275,7 +281,8 @@ void describe_secret(struct describe *describe)
 
 void describe_config_map(struct describe *describe)
 {
-    const struct json *data = json_get(describe->object, "data", NULL), *binary = json_get(describe->object, "binaryData", NULL);
+    const struct json *data = json_get(describe->object, "data", NULL),
+                      *binary = json_get(describe->object, "binaryData", NULL);
     CLEANUP(strv_done) struct strv keys = {0}, binary_keys = {0};
     gotext_keys(data, &keys);
     gotext_keys(binary, &binary_keys);

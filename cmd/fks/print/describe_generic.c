@@ -16,8 +16,9 @@ static void split_words(const char *field, struct strv *out)
     for (size_t i = 0; field[i] != '\0';) {
         size_t n = 0;
         int class = islower((unsigned char)field[i]) ? 1 : isupper((unsigned char)field[i]) ? 2 : 3;
-        while (field[i + n] != '\0' &&
-               class == (islower((unsigned char)field[i + n]) ? 1 : isupper((unsigned char)field[i + n]) ? 2 : 3))
+        while (field[i + n] != '\0' && class == (islower((unsigned char)field[i + n])   ? 1
+                                                 : isupper((unsigned char)field[i + n]) ? 2
+                                                                                        : 3))
             n++;
         strv_take(&runs, xstrndup(field + i, n));
         i += n;
@@ -114,8 +115,7 @@ static void describe_tree(struct describe *describe, int level, const struct jso
             describe_tree(describe, level + 1, value, level == 0 && streq(keys.items[i], "metadata"));
         } else if (json_is_array(value)) {
             describe_write(describe, level, "%s:\n", buf_text(&name));
-            json_each(item, value)
-            {
+            json_each(item, value) {
                 CLEANUP(buf_done) struct buf item_text = {0};
                 if (json_is_object(item)) {
                     describe_tree(describe, level + 1, item, false);

@@ -34,9 +34,9 @@ static int64_t of_pod(const struct json *pod, const char *which, const char *res
     const struct json *spec = json_get(pod, "spec", NULL), *container;
     const struct json *own = json_get(spec, "resources", which, resource, NULL);
     int64_t sum = 0, sidecars = 0, init = 0;
-    json_each(container, json_get(spec, "containers", NULL)) sum += of_container(container, which, resource);
-    json_each(container, json_get(spec, "initContainers", NULL))
-    {
+    json_each(container, json_get(spec, "containers", NULL))
+        sum += of_container(container, which, resource);
+    json_each(container, json_get(spec, "initContainers", NULL)) {
         int64_t needs = of_container(container, which, resource);
         bool sidecar = streq(json_str(container, "restartPolicy", NULL), "Always");
         sidecars += sidecar ? needs : 0;
@@ -96,15 +96,15 @@ static void describe_pod_row(struct describe *describe, const struct json *pod)
 
 static bool is_standard(const char *resource)
 {
-    return streq(resource, "cpu") || streq(resource, "memory") || streq(resource, "ephemeral-storage") || streq(resource, "pods");
+    return streq(resource, "cpu") || streq(resource, "memory") || streq(resource, "ephemeral-storage") ||
+           streq(resource, "pods");
 }
 
 static void describe_total(struct describe *describe, const char *resource, bool with_share)
 {
     int64_t requests = 0, limits = 0, whole = amount(resource, json_get(allocatable(describe), resource, NULL));
     const struct json *pod;
-    json_each(pod, json_get(describe->related, "pods", NULL))
-    {
+    json_each(pod, json_get(describe->related, "pods", NULL)) {
         requests += of_pod(pod, "requests", resource);
         limits += of_pod(pod, "limits", resource);
     }
@@ -125,8 +125,10 @@ static void describe_allocated(struct describe *describe)
     describe_write(describe, 0, "Non-terminated Pods:\t(%zu in total)\n", json_len(pods));
     describe_write(describe, 1, "Namespace\tName\t\tCPU Requests\tCPU Limits\tMemory Requests\tMemory Limits\tAge\n");
     describe_write(describe, 1, "---------\t----\t\t------------\t----------\t---------------\t-------------\t---\n");
-    json_each(pod, pods) describe_pod_row(describe, pod);
-    describe_write(describe, 0, "Allocated resources:\n  (Total limits may be over 100 percent, i.e., overcommitted.)\n");
+    json_each(pod, pods)
+        describe_pod_row(describe, pod);
+    describe_write(describe, 0,
+                   "Allocated resources:\n  (Total limits may be over 100 percent, i.e., overcommitted.)\n");
     describe_write(describe, 1, "Resource\tRequests\tLimits\n");
     describe_write(describe, 1, "--------\t--------\t------\n");
     describe_total(describe, "cpu", true);
@@ -154,7 +156,7 @@ static void describe_roles(struct describe *describe)
     const char *key;
     const struct json *value;
     while (json_next(json_get(describe->object, "metadata", "labels", NULL), &position, &key, &value)) {
-        const char *role = starts_with(key, prefix) ? key + strlen(prefix)
+        const char *role = starts_with(key, prefix)           ? key + strlen(prefix)
                            : streq(key, "kubernetes.io/role") ? json_string_value(value)
                                                               : NULL;
         if (strempty(role)[0] != '\0' && !strv_has(&roles, role))
@@ -215,10 +217,10 @@ static void describe_conditions(struct describe *describe)
     const struct json *condition, *conditions = json_get(describe->object, "status", "conditions", NULL);
     if (json_len(conditions) == 0)
         return;
-    describe_write(describe, 0, "Conditions:\n  Type\tStatus\tLastHeartbeatTime\tLastTransitionTime\tReason\tMessage\n");
+    describe_write(describe, 0,
+                   "Conditions:\n  Type\tStatus\tLastHeartbeatTime\tLastTransitionTime\tReason\tMessage\n");
     describe_write(describe, 1, "----\t------\t-----------------\t------------------\t------\t-------\n");
-    json_each(condition, conditions)
-    {
+    json_each(condition, conditions) {
         CLEANUP(buf_done) struct buf heartbeat = {0}, transition = {0};
         describe_time(json_str(condition, "lastHeartbeatTime", NULL), &heartbeat);
         describe_time(json_str(condition, "lastTransitionTime", NULL), &transition);
@@ -262,10 +264,12 @@ static void describe_system(struct describe *describe)
 
 static void describe_networks(struct describe *describe)
 {
-    const struct json *spec = json_get(describe->object, "spec", NULL), *range, *ranges = json_get(spec, "podCIDRs", NULL);
+    const struct json *spec = json_get(describe->object, "spec", NULL), *range,
+                      *ranges = json_get(spec, "podCIDRs", NULL);
     const char *one = json_str_or("", spec, "podCIDR", NULL), *provider = json_str_or("", spec, "providerID", NULL);
     CLEANUP(buf_done) struct buf all = {0};
-    json_each(range, ranges) buf_printf(&all, "%s%s", range_index > 0 ? "," : "", strempty(json_string_value(range)));
+    json_each(range, ranges)
+        buf_printf(&all, "%s%s", range_index > 0 ? "," : "", strempty(json_string_value(range)));
     if (one[0] != '\0')
         describe_write(describe, 0, "PodCIDR:\t%s\n", one);
     if (all.len > 0)
@@ -276,7 +280,8 @@ static void describe_networks(struct describe *describe)
 
 void describe_node(struct describe *describe)
 {
-    const struct json *metadata = json_get(describe->object, "metadata", NULL), *status = json_get(describe->object, "status", NULL);
+    const struct json *metadata = json_get(describe->object, "metadata", NULL),
+                      *status = json_get(describe->object, "status", NULL);
     const struct json *address;
     describe_write(describe, 0, "Name:\t%s\n", json_str_or("", metadata, "name", NULL));
     describe_roles(describe);
@@ -284,12 +289,14 @@ void describe_node(struct describe *describe)
     describe_annotations(describe, "Annotations", json_get(metadata, "annotations", NULL));
     describe_time_field(describe, 0, "CreationTimestamp", json_str(metadata, "creationTimestamp", NULL));
     describe_taints(describe);
-    describe_write(describe, 0, "Unschedulable:\t%s\n", json_is_true(describe->object, "spec", "unschedulable", NULL) ? "true" : "false");
+    describe_write(describe, 0, "Unschedulable:\t%s\n",
+                   json_is_true(describe->object, "spec", "unschedulable", NULL) ? "true" : "false");
     describe_lease(describe);
     describe_conditions(describe);
     describe_write(describe, 0, "Addresses:\n");
     json_each(address, json_get(status, "addresses", NULL))
-        describe_write(describe, 1, "%s:\t%s\n", json_str_or("", address, "type", NULL), json_str_or("", address, "address", NULL));
+        describe_write(describe, 1, "%s:\t%s\n", json_str_or("", address, "type", NULL),
+                       json_str_or("", address, "address", NULL));
     describe_resource_list(describe, "Capacity", json_get(status, "capacity", NULL));
     describe_resource_list(describe, "Allocatable", json_get(status, "allocatable", NULL));
     describe_system(describe);

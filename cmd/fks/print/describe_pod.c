@@ -16,8 +16,7 @@ static void describe_lines(struct describe *describe, const char *title, const s
     if (json_len(words) == 0)
         return;
     describe_write(describe, 2, "%s:\n", title);
-    json_each(word, words)
-    {
+    json_each(word, words) {
         CLEANUP(strv_done) struct strv lines = {0};
         strv_split(&lines, strempty(json_string_value(word)), '\n');
         if (lines.n == 0)
@@ -32,8 +31,7 @@ static void describe_ports(struct describe *describe, const struct json *ports, 
 {
     CLEANUP(buf_done) struct buf text = {0};
     const struct json *port;
-    json_each(port, ports)
-    {
+    json_each(port, ports) {
         const char *name = json_str_or("", port, "name", NULL);
         buf_printf(&text, "%s%lld/%s", port_index > 0 ? ", " : "", (long long)json_int_or(0, port, field, NULL),
                    json_str_or("", port, "protocol", NULL));
@@ -131,8 +129,8 @@ static void describe_probe(struct describe *describe, const char *title, const s
     } else {
         buf_add_str(&what, "unknown");
     }
-    describe_write(describe, 2, "%s:\t%s delay=%llds timeout=%llds period=%llds #success=%lld #failure=%lld%s%s\n", title,
-                   buf_text(&what), (long long)json_int_or(0, probe, "initialDelaySeconds", NULL),
+    describe_write(describe, 2, "%s:\t%s delay=%llds timeout=%llds period=%llds #success=%lld #failure=%lld%s%s\n",
+                   title, buf_text(&what), (long long)json_int_or(0, probe, "initialDelaySeconds", NULL),
                    (long long)json_int_or(0, probe, "timeoutSeconds", NULL),
                    (long long)json_int_or(0, probe, "periodSeconds", NULL),
                    (long long)json_int_or(0, probe, "successThreshold", NULL),
@@ -164,7 +162,8 @@ static void describe_variable(struct describe *describe, const struct json *vari
     const char *name = json_str_or("", variable, "name", NULL);
     const struct json *from = json_get(variable, "valueFrom", NULL);
     const struct json *field = json_get(from, "fieldRef", NULL), *resource = json_get(from, "resourceFieldRef", NULL);
-    const struct json *secret = json_get(from, "secretKeyRef", NULL), *config_map = json_get(from, "configMapKeyRef", NULL);
+    const struct json *secret = json_get(from, "secretKeyRef", NULL),
+                      *config_map = json_get(from, "configMapKeyRef", NULL);
     if (from == NULL) {
         const char *value = json_str_or("", variable, "value", NULL);
         for (bool first = true; value != NULL; first = false) {
@@ -177,14 +176,16 @@ static void describe_variable(struct describe *describe, const struct json *vari
         const char *path = json_str_or("", field, "fieldPath", NULL);
         if (pod != NULL)
             field_value(pod, path, &value);
-        describe_write(describe, 3, "%s:\t%s (%s:%s)\n", name, buf_text(&value), json_str_or("", field, "apiVersion", NULL), path);
+        describe_write(describe, 3, "%s:\t%s (%s:%s)\n", name, buf_text(&value),
+                       json_str_or("", field, "apiVersion", NULL), path);
     } else if (resource != NULL) {
         describe_write(describe, 3, "%s:\t%s (%s)\n", name, "", json_str_or("", resource, "resource", NULL));
     } else if (secret != NULL || config_map != NULL) {
         const struct json *reference = secret != NULL ? secret : config_map;
         describe_write(describe, 3, "%s:\t<set to the key '%s' %s '%s'>\tOptional: %s\n", name,
                        json_str_or("", reference, "key", NULL), secret != NULL ? "in secret" : "of config map",
-                       json_str_or("", reference, "name", NULL), json_is_true(reference, "optional", NULL) ? "true" : "false");
+                       json_str_or("", reference, "name", NULL),
+                       json_is_true(reference, "optional", NULL) ? "true" : "false");
     }
 }
 
@@ -194,25 +195,30 @@ static void describe_environment(struct describe *describe, const struct json *c
     const struct json *variables = json_get(container, "env", NULL);
     if (json_len(sources) > 0)
         describe_write(describe, 2, "Environment Variables from:\n");
-    json_each(source, sources)
-    {
-        const struct json *config_map = json_get(source, "configMapRef", NULL), *secret = json_get(source, "secretRef", NULL);
+    json_each(source, sources) {
+        const struct json *config_map = json_get(source, "configMapRef", NULL),
+                          *secret = json_get(source, "secretRef", NULL);
         const struct json *reference = config_map != NULL ? config_map : secret;
         const char *prefix = json_str_or("", source, "prefix", NULL);
         describe_write(describe, 3, "%s\t%s%s%s%s\tOptional: %s\n", json_str_or("", reference, "name", NULL),
-                       config_map != NULL ? "ConfigMap" : secret != NULL ? "Secret" : "", prefix[0] != '\0' ? " with prefix '" : "",
-                       prefix, prefix[0] != '\0' ? "'" : "", json_is_true(reference, "optional", NULL) ? "true" : "false");
+                       config_map != NULL ? "ConfigMap"
+                       : secret != NULL   ? "Secret"
+                                          : "",
+                       prefix[0] != '\0' ? " with prefix '" : "", prefix, prefix[0] != '\0' ? "'" : "",
+                       json_is_true(reference, "optional", NULL) ? "true" : "false");
     }
     describe_write(describe, 2, "Environment:%s\n", json_len(variables) == 0 ? "\t<none>" : "");
-    json_each(variable, variables) describe_variable(describe, variable, pod);
+    json_each(variable, variables)
+        describe_variable(describe, variable, pod);
 }
 
 static int by_path(const void *left, const void *right)
 {
     const struct json *const *a = left, *const *b = right;
     const char *x = json_str(*a, "mountPath", NULL), *y = json_str(*b, "mountPath", NULL);
-    return x != NULL && y != NULL ? strcmp(x, y)
-                                  : strcmp(json_str_or("", *a, "devicePath", NULL), json_str_or("", *b, "devicePath", NULL));
+    return x != NULL && y != NULL
+               ? strcmp(x, y)
+               : strcmp(json_str_or("", *a, "devicePath", NULL), json_str_or("", *b, "devicePath", NULL));
 }
 
 static const struct json **sorted_by_path(const struct json *list, size_t *ret_n)
@@ -253,8 +259,7 @@ static void describe_mounts(struct describe *describe, const struct json *contai
 static const struct json *find_status(const struct json *statuses, const char *name)
 {
     const struct json *status;
-    json_each(status, statuses)
-    {
+    json_each(status, statuses) {
         if (streq(json_str(status, "name", NULL), name))
             return status;
     }
@@ -297,7 +302,8 @@ void describe_containers(struct describe *describe, const char *title, const str
     const struct json *container;
     describe_write(describe, 0, "%s%s:%s\n", indent, title, json_len(containers) == 0 ? " <none>" : "");
     json_each(container, containers)
-        describe_container(describe, container, find_status(statuses, json_str_or("", container, "name", NULL)), pod, indent);
+        describe_container(describe, container, find_status(statuses, json_str_or("", container, "name", NULL)), pod,
+                           indent);
 }
 
 /* --- the rest of a pod */
@@ -339,11 +345,11 @@ void describe_topology_spread(struct describe *describe, const struct json *cons
     if (json_len(constraints) == 0)
         return;
     describe_write(describe, 0, "%sTopology Spread Constraints:\t", indent);
-    json_each(constraint, constraints)
-    {
+    json_each(constraint, constraints) {
         if (constraint_index > 0)
             describe_write(describe, 0, "%s\t", indent);
-        describe_write(describe, 0, "%s:%s when max skew %lld is exceeded", json_str_or("", constraint, "topologyKey", NULL),
+        describe_write(describe, 0, "%s:%s when max skew %lld is exceeded",
+                       json_str_or("", constraint, "topologyKey", NULL),
                        json_str_or("", constraint, "whenUnsatisfiable", NULL),
                        (long long)json_int_or(0, constraint, "maxSkew", NULL));
         const struct json *selector = json_get(constraint, "labelSelector", NULL);
@@ -381,14 +387,16 @@ void describe_pod_template(struct describe *describe, const struct json *templat
 
 static void describe_pod_identity(struct describe *describe)
 {
-    const struct json *pod = describe->object, *spec = json_get(pod, "spec", NULL), *status = json_get(pod, "status", NULL);
+    const struct json *pod = describe->object, *spec = json_get(pod, "spec", NULL),
+                      *status = json_get(pod, "status", NULL);
     const char *node = json_str_or("", spec, "nodeName", NULL);
     describe_head(describe);
     if (json_get(spec, "priority", NULL) != NULL)
         describe_write(describe, 0, "Priority:\t%lld\n", (long long)json_int_or(0, spec, "priority", NULL));
     static const struct {
         const char *field, *title;
-    } names[] = {{"priorityClassName", "Priority Class Name"}, {"runtimeClassName", "Runtime Class Name"},
+    } names[] = {{"priorityClassName", "Priority Class Name"},
+                 {"runtimeClassName", "Runtime Class Name"},
                  {"serviceAccountName", "Service Account"}};
     for (size_t i = 0; i < countof(names); i++) {
         const char *value = json_str_or("", spec, names[i].field, NULL);
@@ -408,7 +416,8 @@ static void describe_pod_identity(struct describe *describe)
 static void describe_pod_status(struct describe *describe)
 {
     const struct json *pod = describe->object, *status = json_get(pod, "status", NULL);
-    const char *phase = json_str_or("", status, "phase", NULL), *deleted = json_str(pod, "metadata", "deletionTimestamp", NULL);
+    const char *phase = json_str_or("", status, "phase", NULL),
+               *deleted = json_str(pod, "metadata", "deletionTimestamp", NULL);
     if (deleted != NULL && !streq(phase, "Failed") && !streq(phase, "Succeeded")) {
         CLEANUP(buf_done) struct buf age = {0};
         describe_age(deleted, &age);
@@ -427,7 +436,8 @@ static void describe_pod_status(struct describe *describe)
     describe_write(describe, 0, "IP:\t%s\n", json_str_or("", status, "podIP", NULL));
     const struct json *address, *addresses = json_get(status, "podIPs", NULL);
     describe_write(describe, 0, "IPs:%s\n", json_len(addresses) == 0 ? "\t<none>" : "");
-    json_each(address, addresses) describe_write(describe, 1, "IP:\t%s\n", json_str_or("", address, "ip", NULL));
+    json_each(address, addresses)
+        describe_write(describe, 1, "IP:\t%s\n", json_str_or("", address, "ip", NULL));
     describe_controller(describe);
     const char *nominated = json_str_or("", status, "nominatedNodeName", NULL);
     if (nominated[0] != '\0')
@@ -437,8 +447,7 @@ static void describe_pod_status(struct describe *describe)
 static const char *condition_status(const struct json *status, const char *type)
 {
     const struct json *condition;
-    json_each(condition, json_get(status, "conditions", NULL))
-    {
+    json_each(condition, json_get(status, "conditions", NULL)) {
         if (streq(json_str(condition, "type", NULL), type))
             return json_str_or("", condition, "status", NULL);
     }
@@ -447,12 +456,12 @@ static const char *condition_status(const struct json *status, const char *type)
 
 static void describe_pod_conditions(struct describe *describe)
 {
-    const struct json *spec = json_get(describe->object, "spec", NULL), *status = json_get(describe->object, "status", NULL);
+    const struct json *spec = json_get(describe->object, "spec", NULL),
+                      *status = json_get(describe->object, "status", NULL);
     const struct json *gate, *condition, *gates = json_get(spec, "readinessGates", NULL);
     if (json_len(gates) > 0)
         describe_write(describe, 0, "Readiness Gates:\n  Type\tStatus\n");
-    json_each(gate, gates)
-    {
+    json_each(gate, gates) {
         const char *type = json_str_or("", gate, "conditionType", NULL);
         describe_write(describe, 1, "%s \t%s \n", type, condition_status(status, type));
     }
@@ -465,7 +474,8 @@ static void describe_pod_conditions(struct describe *describe)
 
 void describe_pod(struct describe *describe)
 {
-    const struct json *pod = describe->object, *spec = json_get(pod, "spec", NULL), *status = json_get(pod, "status", NULL);
+    const struct json *pod = describe->object, *spec = json_get(pod, "spec", NULL),
+                      *status = json_get(pod, "status", NULL);
     describe_pod_identity(describe);
     describe_pod_status(describe);
     if (json_get(spec, "resources", NULL) != NULL) {
@@ -475,8 +485,8 @@ void describe_pod(struct describe *describe)
     if (json_len(json_get(spec, "initContainers", NULL)) > 0)
         describe_containers(describe, "Init Containers", json_get(spec, "initContainers", NULL),
                             json_get(status, "initContainerStatuses", NULL), pod, "");
-    describe_containers(describe, "Containers", json_get(spec, "containers", NULL), json_get(status, "containerStatuses", NULL),
-                        pod, "");
+    describe_containers(describe, "Containers", json_get(spec, "containers", NULL),
+                        json_get(status, "containerStatuses", NULL), pod, "");
     if (json_len(json_get(spec, "ephemeralContainers", NULL)) > 0)
         describe_containers(describe, "Ephemeral Containers", json_get(spec, "ephemeralContainers", NULL),
                             json_get(status, "ephemeralContainerStatuses", NULL), pod, "");

@@ -17,14 +17,30 @@ struct volume_kind {
 };
 
 static const struct volume_kind kinds[] = {
-    {"hostPath", "HostPath (bare host directory volume)", {{"Path", "path", SHOW_TEXT}, {"HostPathType", "type", SHOW_TEXT_OR_NONE}}},
-    {"emptyDir", "EmptyDir (a temporary directory that shares a pod's lifetime)", {{"Medium", "medium", SHOW_TEXT}, {"SizeLimit", "sizeLimit", SHOW_TEXT_OR_UNSET}}},
-    {"secret", "Secret (a volume populated by a Secret)", {{"SecretName", "secretName", SHOW_TEXT}, {"Optional", "optional", SHOW_BOOL}}},
-    {"configMap", "ConfigMap (a volume populated by a ConfigMap)", {{"Name", "name", SHOW_TEXT}, {"Optional", "optional", SHOW_BOOL}}},
-    {"nfs", "NFS (an NFS mount that lasts the lifetime of a pod)", {{"Server", "server", SHOW_TEXT}, {"Path", "path", SHOW_TEXT}, {"ReadOnly", "readOnly", SHOW_BOOL}}},
-    {"persistentVolumeClaim", "PersistentVolumeClaim (a reference to a PersistentVolumeClaim in the same namespace)", {{"ClaimName", "claimName", SHOW_TEXT}, {"ReadOnly", "readOnly", SHOW_BOOL}}},
-    {"image", "Image (a container image or OCI artifact)", {{"Reference", "reference", SHOW_TEXT}, {"PullPolicy", "pullPolicy", SHOW_TEXT}}},
-    {"csi", "CSI (a Container Storage Interface (CSI) volume source)", {{"Driver", "driver", SHOW_TEXT}, {"FSType", "fsType", SHOW_TEXT}, {"ReadOnly", "readOnly", SHOW_BOOL}}},
+    {"hostPath",
+     "HostPath (bare host directory volume)",
+     {{"Path", "path", SHOW_TEXT}, {"HostPathType", "type", SHOW_TEXT_OR_NONE}}},
+    {"emptyDir",
+     "EmptyDir (a temporary directory that shares a pod's lifetime)",
+     {{"Medium", "medium", SHOW_TEXT}, {"SizeLimit", "sizeLimit", SHOW_TEXT_OR_UNSET}}},
+    {"secret",
+     "Secret (a volume populated by a Secret)",
+     {{"SecretName", "secretName", SHOW_TEXT}, {"Optional", "optional", SHOW_BOOL}}},
+    {"configMap",
+     "ConfigMap (a volume populated by a ConfigMap)",
+     {{"Name", "name", SHOW_TEXT}, {"Optional", "optional", SHOW_BOOL}}},
+    {"nfs",
+     "NFS (an NFS mount that lasts the lifetime of a pod)",
+     {{"Server", "server", SHOW_TEXT}, {"Path", "path", SHOW_TEXT}, {"ReadOnly", "readOnly", SHOW_BOOL}}},
+    {"persistentVolumeClaim",
+     "PersistentVolumeClaim (a reference to a PersistentVolumeClaim in the same namespace)",
+     {{"ClaimName", "claimName", SHOW_TEXT}, {"ReadOnly", "readOnly", SHOW_BOOL}}},
+    {"image",
+     "Image (a container image or OCI artifact)",
+     {{"Reference", "reference", SHOW_TEXT}, {"PullPolicy", "pullPolicy", SHOW_TEXT}}},
+    {"csi",
+     "CSI (a Container Storage Interface (CSI) volume source)",
+     {{"Driver", "driver", SHOW_TEXT}, {"FSType", "fsType", SHOW_TEXT}, {"ReadOnly", "readOnly", SHOW_BOOL}}},
 };
 
 static void describe_field(struct describe *describe, const struct volume_field *field, const struct json *source)
@@ -36,7 +52,9 @@ static void describe_field(struct describe *describe, const struct volume_field 
     else if (value != NULL)
         describe_scalar(value, &text);
     else
-        buf_add_str(&text, field->shown == SHOW_TEXT_OR_NONE ? "<none>" : field->shown == SHOW_TEXT_OR_UNSET ? "<unset>" : "");
+        buf_add_str(&text, field->shown == SHOW_TEXT_OR_NONE    ? "<none>"
+                           : field->shown == SHOW_TEXT_OR_UNSET ? "<unset>"
+                                                                : "");
     describe_write(describe, 2, "%s:\t%s\n", field->title, buf_text(&text));
 }
 
@@ -44,10 +62,10 @@ static void describe_projected(struct describe *describe, const struct json *pro
 {
     const struct json *source;
     describe_write(describe, 2, "Type:\tProjected (a volume that contains injected data from multiple sources)\n");
-    json_each(source, json_get(projected, "sources", NULL))
-    {
+    json_each(source, json_get(projected, "sources", NULL)) {
         const struct json *secret = json_get(source, "secret", NULL), *config_map = json_get(source, "configMap", NULL);
-        const struct json *token = json_get(source, "serviceAccountToken", NULL), *named = secret != NULL ? secret : config_map;
+        const struct json *token = json_get(source, "serviceAccountToken", NULL),
+                          *named = secret != NULL ? secret : config_map;
         if (secret != NULL || (config_map != NULL && json_get(source, "downwardAPI", NULL) == NULL)) {
             describe_write(describe, 2, "%s:\t%s\n", secret != NULL ? "SecretName" : "ConfigMapName",
                            json_str_or("", named, "name", NULL));
@@ -65,10 +83,10 @@ static void describe_downward(struct describe *describe, const struct json *down
 {
     const struct json *item;
     describe_write(describe, 2, "Type:\tDownwardAPI (a volume populated by information about the pod)\n    Items:\n");
-    json_each(item, json_get(downward, "items", NULL))
-    {
+    json_each(item, json_get(downward, "items", NULL)) {
         const char *field = json_str(item, "fieldRef", "fieldPath", NULL);
-        const char *resource = json_str(item, "resourceFieldRef", "resource", NULL), *path = json_str_or("", item, "path", NULL);
+        const char *resource = json_str(item, "resourceFieldRef", "resource", NULL),
+                   *path = json_str_or("", item, "path", NULL);
         if (field != NULL)
             describe_write(describe, 3, "%s -> %s\n", field, path);
         if (resource != NULL)
@@ -101,8 +119,7 @@ void describe_volumes(struct describe *describe, const struct json *volumes, con
 {
     const struct json *volume;
     describe_write(describe, 0, "%sVolumes:%s\n", indent, json_len(volumes) == 0 ? "\t<none>" : "");
-    json_each(volume, volumes)
-    {
+    json_each(volume, volumes) {
         describe_write(describe, 1, "%s%s:\n", indent[0] != '\0' ? " " : "", json_str_or("", volume, "name", NULL));
         describe_volume(describe, volume);
     }

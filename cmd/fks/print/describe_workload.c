@@ -38,8 +38,7 @@ static void describe_conditions(struct describe *describe)
 static bool is_owned(const struct json *object, const struct json *owner)
 {
     const struct json *reference;
-    json_each(reference, json_get(object, "metadata", "ownerReferences", NULL))
-    {
+    json_each(reference, json_get(object, "metadata", "ownerReferences", NULL)) {
         if (json_is_true(reference, "controller", NULL) &&
             streq(json_str(reference, "uid", NULL), json_str(owner, "metadata", "uid", NULL)))
             return true;
@@ -52,13 +51,12 @@ static void describe_pods_status(struct describe *describe)
     static const char *const phases[] = {"Running", "Pending", "Succeeded", "Failed"};
     size_t counts[countof(phases)] = {0};
     const struct json *pod;
-    json_each(pod, json_get(describe->related, "pods", NULL))
-    {
+    json_each(pod, json_get(describe->related, "pods", NULL)) {
         for (size_t i = 0; i < countof(phases) && is_owned(pod, describe->object); i++)
             counts[i] += streq(json_str(pod, "status", "phase", NULL), phases[i]);
     }
-    describe_write(describe, 0, "Pods Status:\t%zu Running / %zu Waiting / %zu Succeeded / %zu Failed\n", counts[0], counts[1],
-                   counts[2], counts[3]);
+    describe_write(describe, 0, "Pods Status:\t%zu Running / %zu Waiting / %zu Succeeded / %zu Failed\n", counts[0],
+                   counts[1], counts[2], counts[3]);
 }
 
 /* --- deployments */
@@ -84,8 +82,7 @@ static void describe_replica_sets(struct describe *describe)
 {
     CLEANUP(buf_done) struct buf old = {0}, new = {0};
     const struct json *replica_set;
-    json_each(replica_set, json_get(describe->related, "replicaSets", NULL))
-    {
+    json_each(replica_set, json_get(describe->related, "replicaSets", NULL)) {
         if (!is_owned(replica_set, describe->object))
             continue;
         if (new.len == 0 && same_template(describe->object, replica_set))
@@ -104,10 +101,12 @@ void describe_deployment(struct describe *describe)
     const struct json *spec = json_get(describe->object, "spec", NULL);
     const struct json *rolling = json_get(spec, "strategy", "rollingUpdate", NULL);
     describe_head(describe);
-    describe_time_field(describe, 0, "CreationTimestamp", json_str(describe->object, "metadata", "creationTimestamp", NULL));
+    describe_time_field(describe, 0, "CreationTimestamp",
+                        json_str(describe->object, "metadata", "creationTimestamp", NULL));
     describe_labels(describe);
     describe_selector_line(describe);
-    describe_write(describe, 0, "Replicas:\t%lld desired | %lld updated | %lld total | %lld available | %lld unavailable\n",
+    describe_write(describe, 0,
+                   "Replicas:\t%lld desired | %lld updated | %lld total | %lld available | %lld unavailable\n",
                    (long long)json_int_or(0, spec, "replicas", NULL), status_int(describe, "updatedReplicas"),
                    status_int(describe, "replicas"), status_int(describe, "availableReplicas"),
                    status_int(describe, "unavailableReplicas"));
@@ -117,8 +116,8 @@ void describe_deployment(struct describe *describe)
         CLEANUP(buf_done) struct buf unavailable = {0}, surge = {0};
         describe_scalar(json_get(rolling, "maxUnavailable", NULL), &unavailable);
         describe_scalar(json_get(rolling, "maxSurge", NULL), &surge);
-        describe_write(describe, 0, "RollingUpdateStrategy:\t%s max unavailable, %s max surge\n", buf_text(&unavailable),
-                       buf_text(&surge));
+        describe_write(describe, 0, "RollingUpdateStrategy:\t%s max unavailable, %s max surge\n",
+                       buf_text(&unavailable), buf_text(&surge));
     }
     describe_pod_template(describe, json_get(spec, "template", NULL));
     describe_conditions(describe);
@@ -150,11 +149,14 @@ void describe_daemon_set(struct describe *describe)
     describe_selector_line(describe);
     describe_write(describe, 0, "Node-Selector:\t%s\n", buf_text(&nodes));
     describe_labels(describe);
-    describe_write(describe, 0, "Desired Number of Nodes Scheduled: %lld\n", status_int(describe, "desiredNumberScheduled"));
-    describe_write(describe, 0, "Current Number of Nodes Scheduled: %lld\n", status_int(describe, "currentNumberScheduled"));
+    describe_write(describe, 0, "Desired Number of Nodes Scheduled: %lld\n",
+                   status_int(describe, "desiredNumberScheduled"));
+    describe_write(describe, 0, "Current Number of Nodes Scheduled: %lld\n",
+                   status_int(describe, "currentNumberScheduled"));
     describe_write(describe, 0, "Number of Nodes Scheduled with Up-to-date Pods: %lld\n",
                    status_int(describe, "updatedNumberScheduled"));
-    describe_write(describe, 0, "Number of Nodes Scheduled with Available Pods: %lld\n", status_int(describe, "numberAvailable"));
+    describe_write(describe, 0, "Number of Nodes Scheduled with Available Pods: %lld\n",
+                   status_int(describe, "numberAvailable"));
     describe_write(describe, 0, "Number of Nodes Misscheduled: %lld\n", status_int(describe, "numberMisscheduled"));
     describe_pods_status(describe);
     describe_pod_template(describe, json_get(spec, "template", NULL));
@@ -165,8 +167,7 @@ static void describe_claim_templates(struct describe *describe, const struct jso
 {
     const struct json *claim, *mode;
     describe_write(describe, 0, "Volume Claims:%s\n", json_len(templates) == 0 ? "\t<none>" : "");
-    json_each(claim, templates)
-    {
+    json_each(claim, templates) {
         CLEANUP(buf_done) struct buf modes = {0};
         json_each(mode, json_get(claim, "spec", "accessModes", NULL))
             buf_printf(&modes, "%s%s", mode_index > 0 ? " " : "", strempty(json_string_value(mode)));
@@ -185,11 +186,12 @@ void describe_stateful_set(struct describe *describe)
     const struct json *spec = json_get(describe->object, "spec", NULL);
     const struct json *partition = json_get(spec, "updateStrategy", "rollingUpdate", "partition", NULL);
     describe_head(describe);
-    describe_time_field(describe, 0, "CreationTimestamp", json_str(describe->object, "metadata", "creationTimestamp", NULL));
+    describe_time_field(describe, 0, "CreationTimestamp",
+                        json_str(describe->object, "metadata", "creationTimestamp", NULL));
     describe_selector_line(describe);
     describe_labels(describe);
-    describe_write(describe, 0, "Replicas:\t%lld desired | %lld total\n", (long long)json_int_or(0, spec, "replicas", NULL),
-                   status_int(describe, "replicas"));
+    describe_write(describe, 0, "Replicas:\t%lld desired | %lld total\n",
+                   (long long)json_int_or(0, spec, "replicas", NULL), status_int(describe, "replicas"));
     describe_write(describe, 0, "Update Strategy:\t%s\n", json_str_or("", spec, "updateStrategy", "type", NULL));
     if (partition != NULL)
         describe_write(describe, 1, "Partition:\t%lld\n", (long long)json_int_value(partition));
@@ -201,7 +203,8 @@ void describe_stateful_set(struct describe *describe)
 
 /* --- jobs */
 
-static void describe_optional(struct describe *describe, const char *title, const struct json *value, const char *suffix)
+static void describe_optional(struct describe *describe, const char *title, const struct json *value,
+                              const char *suffix)
 {
     if (value == NULL)
         return;
@@ -220,7 +223,8 @@ static void describe_job_times(struct describe *describe)
         describe_time_field(describe, 0, "Start Time", start);
     if (end != NULL)
         describe_time_field(describe, 0, "Completed At", end);
-    if (start == NULL || end == NULL || clock_parse(start, &start_ns, &bad_start) < 0 || clock_parse(end, &end_ns, &bad_end) < 0)
+    if (start == NULL || end == NULL || clock_parse(start, &start_ns, &bad_start) < 0 ||
+        clock_parse(end, &end_ns, &bad_end) < 0)
         return;
     char duration[CLOCK_TEXT_MAX];
     clock_human_duration((end_ns - start_ns) / 1000000000, duration);
@@ -229,7 +233,8 @@ static void describe_job_times(struct describe *describe)
 
 void describe_job(struct describe *describe)
 {
-    const struct json *spec = json_get(describe->object, "spec", NULL), *completions = json_get(spec, "completions", NULL);
+    const struct json *spec = json_get(describe->object, "spec", NULL),
+                      *completions = json_get(spec, "completions", NULL);
     const struct json *ready = json_get(describe->object, "status", "ready", NULL);
     describe_head(describe);
     describe_selector_line(describe);
@@ -248,7 +253,8 @@ void describe_job(struct describe *describe)
     describe_write(describe, 0, "Pods Statuses:\t%lld Active", status_int(describe, "active"));
     if (ready != NULL)
         describe_write(describe, 0, " (%lld Ready)", (long long)json_int_value(ready));
-    describe_write(describe, 0, " / %lld Succeeded / %lld Failed\n", status_int(describe, "succeeded"), status_int(describe, "failed"));
+    describe_write(describe, 0, " / %lld Succeeded / %lld Failed\n", status_int(describe, "succeeded"),
+                   status_int(describe, "failed"));
     if (streq(json_str(spec, "completionMode", NULL), "Indexed")) {
         const char *indexes = json_str_or("", describe->object, "status", "completedIndexes", NULL);
         describe_write(describe, 0, "Completed Indexes:\t%s\n", indexes[0] != '\0' ? indexes : "<none>");

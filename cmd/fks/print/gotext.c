@@ -51,8 +51,7 @@ void gotext_print(const struct json *value, struct buf *out)
         break;
     case JSON_ARRAY:
         buf_add_char(out, '[');
-        json_each(item, value)
-        {
+        json_each(item, value) {
             buf_add_str(out, item_index > 0 ? " " : "");
             gotext_print(item, out);
         }
@@ -77,8 +76,7 @@ void gotext_json(const struct json *value, struct buf *out)
     const struct json *item;
     if (json_is_array(value)) {
         buf_add_char(out, '[');
-        json_each(item, value)
-        {
+        json_each(item, value) {
             buf_add_str(out, item_index > 0 ? "," : "");
             gotext_json(item, out);
         }
@@ -137,8 +135,7 @@ void gotext_syntax(const struct json *value, struct buf *out)
         buf_add_char(out, '}');
     } else if (json_is_array(value)) {
         buf_add_str(out, "[]interface {}{");
-        json_each(item, value)
-        {
+        json_each(item, value) {
             buf_add_str(out, item_index > 0 ? ", " : "");
             gotext_syntax(item, out);
         }

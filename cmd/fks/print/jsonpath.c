@@ -84,14 +84,14 @@ static int walk_slice(struct walk *walk, const struct path_step *step, const str
         if (from == to)
             continue;
         if (from >= len || from < 0)
-            return err_set(walk->err, ERR_INVALID, "array index out of bounds: index %lld, length %lld", (long long)from,
-                           (long long)len);
+            return err_set(walk->err, ERR_INVALID, "array index out of bounds: index %lld, length %lld",
+                           (long long)from, (long long)len);
         if (to > len || to < 0)
-            return err_set(walk->err, ERR_INVALID, "array index out of bounds: index %lld, length %lld", (long long)to - 1,
-                           (long long)len);
+            return err_set(walk->err, ERR_INVALID, "array index out of bounds: index %lld, length %lld",
+                           (long long)to - 1, (long long)len);
         if (from > to)
-            return err_set(walk->err, ERR_INVALID, "starting index %lld is greater than ending index %lld", (long long)from,
-                           (long long)to);
+            return err_set(walk->err, ERR_INVALID, "starting index %lld is greater than ending index %lld",
+                           (long long)from, (long long)to);
         if (step->has_step && step->step <= 0)
             return err_set(walk->err, ERR_INVALID, "step must be > 0");
         for (int64_t j = from; j < to; j += step->has_step ? step->step : 1)
@@ -104,7 +104,8 @@ static void add_children(const struct json *value, struct values *out)
 {
     const struct json *child;
     if (json_is_array(value)) {
-        json_each(child, value) add_value(out, child);
+        json_each(child, value)
+            add_value(out, child);
         return;
     }
     CLEANUP(strv_done) struct strv keys = {0};
@@ -142,30 +143,30 @@ static int compare(const struct json *a, const struct json *b)
     return json_same(a, b) ? 0 : 2;
 }
 
-static bool passes(const char *operator, const struct json *left, const struct json *right)
+static bool passes(const char *relation, const struct json *left, const struct json *right)
 {
     int order = compare(left, right);
-    if (streq(operator, "=="))
+    if (streq(relation, "=="))
         return order == 0;
-    if (streq(operator, "!="))
+    if (streq(relation, "!="))
         return order != 0;
     if (order == 2)
         return false;
-    if (streq(operator, "<"))
+    if (streq(relation, "<"))
         return order < 0;
-    if (streq(operator, ">"))
+    if (streq(relation, ">"))
         return order > 0;
-    if (streq(operator, "<="))
+    if (streq(relation, "<="))
         return order <= 0;
     return order >= 0;
 }
 
 static int walk_filter(struct walk *walk, const struct path_step *step, const struct values *in, struct values *out)
 {
-    static const char *const operators[] = {"exists", "==", "!=", "<", ">", "<=", ">="};
+    static const char *const relations[] = {"exists", "==", "!=", "<", ">", "<=", ">="};
     bool known = false;
-    for (size_t i = 0; i < countof(operators); i++)
-        known = known || streq(operators[i], step->name);
+    for (size_t i = 0; i < countof(relations); i++)
+        known = known || streq(relations[i], step->name);
     if (!known)
         return err_set(walk->err, ERR_PARSE, "unrecognized filter operator %s", step->name);
     for (size_t i = 0; i < in->n; i++) {
@@ -175,8 +176,7 @@ static int walk_filter(struct walk *walk, const struct path_step *step, const st
             gotext_print(array, &text);
             return err_set(walk->err, ERR_INVALID, "%s is not array or slice and cannot be filtered", buf_text(&text));
         }
-        json_each(item, array)
-        {
+        json_each(item, array) {
             CLEANUP(values_done) struct values one = {0}, left = {0}, right = {0};
             add_value(&one, item);
             CLEANUP(err_clear) struct err missing = {0};
@@ -354,8 +354,9 @@ int jsonpath_print(const char *text, const struct json *object, bool allow_missi
     gotext_quote(text, &quoted);
     gotext_syntax(object, &dump);
     err_clear(err);
-    return err_set(err, code,
-                   "error executing jsonpath %s: Error executing template: %s. Printing more information for debugging the "
-                   "template:\n\ttemplate was:\n\t\t%s\n\tobject given to jsonpath engine was:\n\t\t%s\n\n",
-                   buf_text(&quoted), why, text, buf_text(&dump));
+    return err_set(
+        err, code,
+        "error executing jsonpath %s: Error executing template: %s. Printing more information for debugging the "
+        "template:\n\ttemplate was:\n\t\t%s\n\tobject given to jsonpath engine was:\n\t\t%s\n\n",
+        buf_text(&quoted), why, text, buf_text(&dump));
 }

@@ -22,8 +22,8 @@ struct path_steps {
 
 struct path_step {
     enum path_kind kind;
-    char *name;              /* field; operator of a filter ("exists", "==", ...) */
-    int64_t from, to, step;  /* slice */
+    char *name;                              /* field; relation of a filter ("exists", "==", ...) */
+    int64_t from, to, step;                  /* slice */
     bool has_from, has_to, has_step, single; /* single: [a], an index */
     struct json *literal;
     struct path_steps left, right; /* of a filter */

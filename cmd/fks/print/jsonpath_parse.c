@@ -96,13 +96,13 @@ static int parse_filter(struct parser *parser, struct path_steps *steps)
 {
     parser->at += 2; /* ?( */
     struct path_steps left = {0}, right = {0};
-    CLEANUP(xfree) char *operator= NULL;
+    CLEANUP(xfree) char *relation = NULL;
     int code = parse_steps(parser, "=!<>)", &left);
     if (code == 0 && *parser->at == ')') {
-        operator= xstrdup("exists");
+        relation = xstrdup("exists");
     } else if (code == 0) {
         size_t len = strspn(parser->at, "=!<>");
-        operator= xstrndup(parser->at, len);
+        relation = xstrndup(parser->at, len);
         parser->at += len;
         code = parse_steps(parser, ")", &right);
     }
@@ -117,7 +117,7 @@ static int parse_filter(struct parser *parser, struct path_steps *steps)
     struct path_step *step = add_step(steps, PATH_FILTER);
     step->left = left;
     step->right = right;
-    step->name = take(&operator);
+    step->name = take(&relation);
     return 0;
 }
 

@@ -40,12 +40,13 @@ static const struct format formats[] = {
 
 static int unknown_format(const struct output_options *options, struct err *err)
 {
-    return err_set(err, ERR_USAGE, "unable to match a printer suitable for the output format \"%s\", allowed formats are: %s",
-                   options->format,
-                   options->is_get ? "custom-columns,custom-columns-file,go-template,go-template-file,json,jsonpath,"
-                                     "jsonpath-as-json,jsonpath-file,kyaml,name,template,templatefile,wide,yaml"
-                                   : "go-template,go-template-file,json,jsonpath,jsonpath-as-json,jsonpath-file,kyaml,name,"
-                                     "template,templatefile,yaml");
+    return err_set(
+        err, ERR_USAGE, "unable to match a printer suitable for the output format \"%s\", allowed formats are: %s",
+        options->format,
+        options->is_get ? "custom-columns,custom-columns-file,go-template,go-template-file,json,jsonpath,"
+                          "jsonpath-as-json,jsonpath-file,kyaml,name,template,templatefile,wide,yaml"
+                        : "go-template,go-template-file,json,jsonpath,jsonpath-as-json,jsonpath-file,kyaml,name,"
+                          "template,templatefile,yaml");
 }
 
 static const struct format *find_format(struct str name, bool is_get)
@@ -144,7 +145,8 @@ static void print_names(const struct json *object, struct buf *out)
 {
     const struct json *items = json_get(object, "items", NULL), *item;
     if (ends_with(json_str_or("", object, "kind", NULL), "List") && json_is_array(items)) {
-        json_each(item, items) print_names(item, out);
+        json_each(item, items)
+            print_names(item, out);
         return;
     }
     output_object_name(object, out);
@@ -184,8 +186,8 @@ int output_print(struct output *output, const struct json *object, struct err *e
         break;
     case OUTPUT_JSONPATH:
     case OUTPUT_JSONPATH_JSON:
-        code = jsonpath_print(output->expression, object, output->hide_missing, output->kind == OUTPUT_JSONPATH_JSON, &text,
-                              err);
+        code = jsonpath_print(output->expression, object, output->hide_missing, output->kind == OUTPUT_JSONPATH_JSON,
+                              &text, err);
         break;
     case OUTPUT_TEMPLATE:
         code = template_print(output->expression, object, output->hide_missing, &text, err);
@@ -202,7 +204,8 @@ int output_print(struct output *output, const struct json *object, struct err *e
     return code;
 }
 
-int output_result(struct output *output, const struct json *object, const char *verb, const char *dry_run, struct err *err)
+int output_result(struct output *output, const struct json *object, const char *verb, const char *dry_run,
+                  struct err *err)
 {
     if (output->kind != OUTPUT_HUMAN && output->kind != OUTPUT_WIDE)
         return output_print(output, object, err);
@@ -243,8 +246,7 @@ static void print_ordered(const struct json *json, size_t depth, struct buf *out
     bool first = true;
     const struct json *value;
     if (is_array) {
-        json_each(value, json)
-        {
+        json_each(value, json) {
             buf_add_str(out, first ? "" : ",");
             print_indent(depth + 1, out);
             print_ordered(value, depth + 1, out);

@@ -25,22 +25,33 @@ struct output_options {
     bool hide_missing;        /* --allow-missing-template-keys; true unless said otherwise */
     bool is_get;              /* wide and custom-columns are allowed */
 };
-#define OUTPUT_OPTIONS(options)                                                                                            \
-    {.name = "output", .letter = 'o', .type = OPT_STRING, .value = &(options)->format, .argument = "",                     \
-     .help = "Output format: json, yaml, name, go-template, jsonpath and their -file forms; for get also wide and "        \
-             "custom-columns."},                                                                                           \
-    {.name = "template", .type = OPT_STRING, .value = &(options)->template, .argument = "",                                \
-     .help = "Template for -o go-template or -o jsonpath."},                                                               \
-    {.name = "show-managed-fields", .type = OPT_BOOL, .value = &(options)->show_managed_fields,                            \
-     .help = "Keep managedFields when printing JSON or YAML."},                                                            \
-    {.name = "allow-missing-template-keys", .type = OPT_BOOL, .value = &(options)->hide_missing,                           \
-     .help = "Print nothing, instead of failing, for what a template names and the object lacks."}
+#define OUTPUT_OPTIONS(options)                                                                                     \
+    {.name = "output",                                                                                              \
+     .letter = 'o',                                                                                                 \
+     .type = OPT_STRING,                                                                                            \
+     .value = &(options)->format,                                                                                   \
+     .argument = "",                                                                                                \
+     .help = "Output format: json, yaml, name, go-template, jsonpath and their -file forms; for get also wide and " \
+             "custom-columns."},                                                                                    \
+        {.name = "template",                                                                                        \
+         .type = OPT_STRING,                                                                                        \
+         .value = &(options)->template,                                                                             \
+         .argument = "",                                                                                            \
+         .help = "Template for -o go-template or -o jsonpath."},                                                    \
+        {.name = "show-managed-fields",                                                                             \
+         .type = OPT_BOOL,                                                                                          \
+         .value = &(options)->show_managed_fields,                                                                  \
+         .help = "Keep managedFields when printing JSON or YAML."},                                                 \
+    {                                                                                                               \
+        .name = "allow-missing-template-keys", .type = OPT_BOOL, .value = &(options)->hide_missing,                 \
+        .help = "Print nothing, instead of failing, for what a template names and the object lacks."                \
+    }
 
 struct output {
     enum output_kind kind;
     char *expression; /* of jsonpath, template, columns */
     bool show_managed_fields, hide_missing, no_headers;
-    bool keep_order;  /* JSON keys as they stand (objects built here), not sorted (objects of the server) */
+    bool keep_order; /* JSON keys as they stand (objects built here), not sorted (objects of the server) */
     size_t n_printed;
 };
 

@@ -70,7 +70,8 @@ int sort_by_path(struct json **array, const char *within, const char *path, stru
     for (size_t i = 0; i < n && code == 0; i++) {
         const struct json *element = json_at(*array, i);
         list[i] = (struct sortable){.element = element, .place = i};
-        code = jsonpath_find(parsed, within != NULL ? json_member(element, within) : element, true, &list[i].found, err);
+        code =
+            jsonpath_find(parsed, within != NULL ? json_member(element, within) : element, true, &list[i].found, err);
         found_once = found_once || json_len(list[i].found) > 0;
     }
     if (code == 0 && !found_once) {

@@ -14,7 +14,8 @@
 
 void table_init(struct table *table, const struct table_options *options)
 {
-    *table = (struct table){.options = *options, .writer = {.min_width = MIN_WIDTH, .padding = PADDING, .remember = true}};
+    *table =
+        (struct table){.options = *options, .writer = {.min_width = MIN_WIDTH, .padding = PADDING, .remember = true}};
 }
 
 void table_done(struct table *table)
@@ -95,8 +96,7 @@ static void write_header(struct table *table, const char *event)
         buf_add_str(next_cell(&row), "EVENT");
     if (options->with_namespace)
         buf_add_str(next_cell(&row), "NAMESPACE");
-    json_each(column, table->columns)
-    {
+    json_each(column, table->columns) {
         if (is_shown(table, column))
             write_upper(next_cell(&row), json_str_or("", column, "name", NULL));
     }
@@ -132,8 +132,7 @@ static void write_row(struct table *table, const struct json *source, size_t nam
         buf_add_str(next_cell(&row), event);
     if (options->with_namespace)
         buf_add_str(next_cell(&row), json_str_or("", metadata, "namespace", NULL));
-    json_each(cell, json_get(source, "cells", NULL))
-    {
+    json_each(cell, json_get(source, "cells", NULL)) {
         const struct json *column = json_at(table->columns, cell_index);
         if (column == NULL || !is_shown(table, column))
             continue;
@@ -158,8 +157,7 @@ static void write_row(struct table *table, const struct json *source, size_t nam
 static size_t find_name_column(const struct table *table)
 {
     const struct json *column;
-    json_each(column, table->columns)
-    {
+    json_each(column, table->columns) {
         if (streq(json_str(column, "format", NULL), "name") && streq(json_str(column, "type", NULL), "string"))
             return column_index;
     }
@@ -181,5 +179,6 @@ void table_add(struct table *table, const struct json *answer, const char *event
         write_header(table, event);
     table->printed_headers = true;
     size_t name_column = table->options.kind_prefix != NULL ? find_name_column(table) : SIZE_MAX;
-    json_each(row, rows) write_row(table, row, name_column, event);
+    json_each(row, rows)
+        write_row(table, row, name_column, event);
 }

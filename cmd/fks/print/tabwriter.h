@@ -9,9 +9,9 @@
 
 struct tabwriter {
     size_t min_width, padding;
-    bool remember;          /* widths of earlier flushes are kept as minimum (watch) */
-    struct buf text;        /* written and not yet flushed: \t ends a cell, \n a line */
-    size_t *remembered;     /* per column */
+    bool remember;      /* widths of earlier flushes are kept as minimum (watch) */
+    struct buf text;    /* written and not yet flushed: \t ends a cell, \n a line */
+    size_t *remembered; /* per column */
     size_t n_remembered;
 };
 

@@ -58,7 +58,8 @@ static int locate(struct run *run, const struct operand *operand)
     return err_wrap(run->err, "template: output:%zu:%zu: executing \"output\" at <%s>", line, column, operand->text);
 }
 
-static int walk_fields(struct run *run, const struct operand *operand, const struct json *value, const struct json **ret)
+static int walk_fields(struct run *run, const struct operand *operand, const struct json *value,
+                       const struct json **ret)
 {
     for (size_t i = 0; i < operand->fields.n; i++) {
         const char *field = operand->fields.items[i];
@@ -68,8 +69,8 @@ static int walk_fields(struct run *run, const struct operand *operand, const str
         }
         const struct json *member = json_member(value, field);
         if (member == NULL && !run->hide_missing) {
-            err_set(run->err, ERR_NOT_FOUND, value == NULL ? "nil data; no entry for key \"%s\"" : "map has no entry for key \"%s\"",
-                    field);
+            err_set(run->err, ERR_NOT_FOUND,
+                    value == NULL ? "nil data; no entry for key \"%s\"" : "map has no entry for key \"%s\"", field);
             return locate(run, operand);
         }
         value = member;
@@ -204,7 +205,8 @@ static int bind(struct run *run, const struct pipe *pipe, const struct json *val
 
 static int run_nodes(struct run *run, const struct nodes *nodes, const struct json *dot, enum flow *flow);
 
-static int run_element(struct run *run, const struct node *node, struct json *key, const struct json *value, enum flow *flow)
+static int run_element(struct run *run, const struct node *node, struct json *key, const struct json *value,
+                       enum flow *flow)
 {
     CLEANUP(json_free) struct json *owned_key = key;
     size_t scope = run->n;

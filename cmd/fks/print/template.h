@@ -6,4 +6,5 @@
 #include "data/json.h"
 
 /* hide_missing: an absent key prints "<no value>"; otherwise it is an error. */
-int template_print(const char *text, const struct json *object, bool hide_missing, struct buf *out, struct err *err) MUST_CHECK;
+int template_print(const char *text, const struct json *object, bool hide_missing, struct buf *out,
+                   struct err *err) MUST_CHECK;

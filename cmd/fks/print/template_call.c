@@ -6,9 +6,9 @@
 #include "print/gotext.h"
 #include "print/template_internal.h"
 
-static const char *const functions[] = {"and",   "or",      "not",    "len",  "index", "slice",    "eq",           "ne",    "lt", "le",
-                                        "gt",    "ge",      "print",  "println", "printf", "html", "urlquery",     "exists",
-                                        "base64decode"};
+static const char *const functions[] = {"and",    "or",   "not",      "len",    "index",       "slice", "eq",
+                                        "ne",     "lt",   "le",       "gt",     "ge",          "print", "println",
+                                        "printf", "html", "urlquery", "exists", "base64decode"};
 
 bool template_is_function(const char *name)
 {
@@ -60,7 +60,8 @@ static int call_len(const struct json *value, struct json **ret, struct err *err
     else if (json_is_array(value) || json_is_object(value))
         *ret = json_new_int((int64_t)json_len(value));
     else
-        return err_set(err, ERR_INVALID, "error calling len: len of %s", value == NULL ? "nil pointer" : "type float64");
+        return err_set(err, ERR_INVALID, "error calling len: len of %s",
+                       value == NULL ? "nil pointer" : "type float64");
     return 0;
 }
 
@@ -70,7 +71,8 @@ static int call_index(const struct json *const *args, size_t n, struct json **re
     for (size_t i = 1; i < n; i++) {
         const struct json *key = args[i];
         if (json_type(value) == JSON_NULL)
-            return err_set(err, ERR_INVALID, "error calling index: index of %s", value == NULL ? "untyped nil" : "nil pointer");
+            return err_set(err, ERR_INVALID, "error calling index: index of %s",
+                           value == NULL ? "untyped nil" : "nil pointer");
         if (json_is_array(value)) {
             int64_t at = json_int_value(key);
             if (json_type(key) != JSON_INT)
@@ -99,7 +101,8 @@ static int call_slice(const struct json *const *args, size_t n, struct json **re
     int64_t len = text != NULL ? (int64_t)strlen(text) : (int64_t)json_len(value);
     int64_t from = n > 1 ? json_int_value(args[1]) : 0, to = n > 2 ? json_int_value(args[2]) : len;
     if (from < 0 || to > len || from > to || n > 3)
-        return err_set(err, ERR_INVALID, "error calling slice: index out of range: %lld", (long long)(from < 0 ? from : to));
+        return err_set(err, ERR_INVALID, "error calling slice: index out of range: %lld",
+                       (long long)(from < 0 ? from : to));
     if (text != NULL) {
         *ret = json_new_string_n(text + from, (size_t)(to - from));
         return 0;

@@ -50,6 +50,7 @@ void template_nodes_done(struct nodes *nodes);
 DEFINE_CLEANUP_IN_PLACE(struct nodes, template_nodes_done)
 
 /* A function on evaluated arguments (NULL: no value). *ret is new, NULL for no value. Not "and" and "or". */
-int template_call(const char *name, const struct json *const *args, size_t n, struct json **ret, struct err *err) MUST_CHECK;
+int template_call(const char *name, const struct json *const *args, size_t n, struct json **ret,
+                  struct err *err) MUST_CHECK;
 bool template_is_function(const char *name);
 bool template_is_true(const struct json *value);

@@ -58,7 +58,8 @@ static int fail(struct parser *parser, const char *what)
     size_t line = 1;
     for (const char *c = parser->start; c < parser->at; c++)
         line += *c == '\n';
-    return err_set(parser->err, ERR_PARSE, "error parsing template %s, template: output:%zu: %s", parser->start, line, what);
+    return err_set(parser->err, ERR_PARSE, "error parsing template %s, template: output:%zu: %s", parser->start, line,
+                   what);
 }
 
 static void skip_blanks(struct parser *parser)

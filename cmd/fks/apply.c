@@ -1,7 +1,7 @@
 /*
- * apply.c: `apply`: makes the cluster look like the files. Client-side: creates what is absent, and sends a three-way
- * patch (merge.h) for the rest, remembering the file in an annotation. --server-side: hands the file to the server, which
- * knows the owner of every field.
+ * apply.c: `apply`: makes the cluster look like the files. Client-side: creates what is absent, and sends a
+ * three-way patch (merge.h) for the rest, remembering the file in an annotation. --server-side: hands the file to
+ * the server, which knows the owner of every field.
  */
 #include "merge.h"
 #include "print/gotext.h"

@@ -33,8 +33,8 @@ int cli_connect(struct cli *cli, struct err *err) MUST_CHECK;
 const char *cli_namespace(const struct cli *cli);
 
 /*
- * Prints the failure as kubectl would ("Error from server (NotFound): ...", "error: ...", "The connection to the server
- * H was refused - did you specify the right host or port?") and returns the exit code (1).
+ * Prints the failure as kubectl would ("Error from server (NotFound): ...", "error: ...", "The connection to the
+ * server H was refused - did you specify the right host or port?") and returns the exit code (1).
  */
 int cli_fail(const struct cli *cli, const struct err *err);
 /* "error: ..." and "See 'fks get -h' for help and examples", exit code 1. */

@@ -1,6 +1,7 @@
 /*
- * config_edit.c: `config use-context | set-context | rename-context | delete-* | set-cluster | set-credentials`. A change
- * goes to the file that holds the entry; a new entry to the default file (--kubeconfig, $KUBECONFIG, ~/.kube/config).
+ * config_edit.c: `config use-context | set-context | rename-context | delete-* | set-cluster | set-credentials`. A
+ * change goes to the file that holds the entry; a new entry to the default file (--kubeconfig, $KUBECONFIG,
+ * ~/.kube/config).
  */
 #include "config.h"
 
@@ -413,4 +414,104 @@ int command_config_set_cluster(struct cli *cli, int argc, char **argv)
 int command_config_set_credentials(struct cli *cli, int argc, char **argv)
 {
     return set_entry(cli, false, argc, argv);
+}
+
+/* --- set and unset: "contexts.NAME.namespace", "current-context" */
+
+/* Bytes are kept as base64; with --set-raw-bytes the value is the bytes themselves. */
+static int property_value(const char *field, const char *text, bool raw_bytes, struct json **ret, struct err *err)
+{
+    CLEANUP(buf_done) struct buf bytes = {0}, encoded = {0};
+    if (streq(field, "insecure-skip-tls-verify") || streq(field, "disable-compression")) {
+        if (!streq(text, "true") && !streq(text, "false"))
+            return err_set(err, ERR_USAGE, "strconv.ParseBool: parsing \"%s\": invalid syntax", text);
+        *ret = json_new_bool(streq(text, "true"));
+        return 0;
+    }
+    if (!ends_with(field, "-data")) {
+        *ret = json_new_string(text);
+        return 0;
+    }
+    if (raw_bytes) {
+        base64_encode(text, strlen(text), &encoded);
+        *ret = json_new_string(buf_text(&encoded));
+        return 0;
+    }
+    if (base64_decode(text, strlen(text), &bytes, err) < 0)
+        return err_wrap(err, "error decoding");
+    *ret = json_new_string(text);
+    return 0;
+}
+
+/* value NULL: take the property away. */
+static int change_property(struct config_file *file, const struct strv *path, struct json *value, struct err *err)
+{
+    CLEANUP(json_free) struct json *mine = value;
+    const char *section = path->items[0];
+    bool existed = false;
+    if (path->n == 1 && streq(section, "current-context")) {
+        json_set(file->config, section, mine != NULL ? take(&mine) : json_new_string(""));
+        return 0;
+    }
+    if (!streq(section, "clusters") && !streq(section, "users") && !streq(section, "contexts"))
+        return err_set(err, ERR_USAGE, "unable to set a value at '%s'", section);
+    if (path->n == 2 && mine == NULL) {
+        (void)drop_entry(file->config, section, path->items[1]);
+        return 0;
+    }
+    if (path->n != 3)
+        return err_set(err, ERR_USAGE, "a property is named %s.NAME.FIELD", section);
+    struct json *content = edit_entry(file->config, section, path->items[1], &existed);
+    if (mine != NULL)
+        json_set(content, path->items[2], take(&mine));
+    else
+        json_del(content, path->items[2]);
+    return 0;
+}
+
+static int edit_property(struct cli *cli, bool unset, int argc, char **argv)
+{
+    bool raw_bytes = false;
+    const struct opt options[] = {
+        {.name = "set-raw-bytes",
+         .type = OPT_BOOL,
+         .value = &raw_bytes,
+         .help = "The value of a -data field is the bytes themselves, not base64."},
+        {0},
+    };
+    const struct cli_command command = {.words = unset ? "config unset" : "config set",
+                                        .usage = unset ? "PROPERTY_NAME [options]"
+                                                       : "PROPERTY_NAME PROPERTY_VALUE [options]",
+                                        .about = unset ? "Unset an individual value in a kubeconfig file."
+                                                       : "Set an individual value in a kubeconfig file.",
+                                        .options = unset ? NULL : options};
+    CLEANUP(strv_done) struct strv args = {0}, path = {0};
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(config_file_done) struct config_file file = {0};
+    struct json *value = NULL;
+    int code = 0;
+    if (!cli_parse(cli, &command, argc, argv, &args, NULL, &code))
+        return code;
+    if (args.n != (unset ? 1 : 2))
+        return unexpected_args(&args);
+    strv_split(&path, args.items[0], '.');
+    if (path.n == 0)
+        return cli_error("a property name is needed");
+    bool is_entry = path.n > 1;
+    if (open_for(cli, is_entry ? path.items[0] : NULL, is_entry ? path.items[1] : NULL, &file, &err) < 0 ||
+        (!unset && property_value(path.items[path.n - 1], args.items[1], raw_bytes, &value, &err) < 0) ||
+        change_property(&file, &path, value, &err) < 0 || store(&file, &err) < 0)
+        return cli_fail(cli, &err);
+    printf("Property \"%s\" %s.\n", args.items[0], unset ? "unset" : "set");
+    return 0;
+}
+
+int command_config_set(struct cli *cli, int argc, char **argv)
+{
+    return edit_property(cli, false, argc, argv);
+}
+
+int command_config_unset(struct cli *cli, int argc, char **argv)
+{
+    return edit_property(cli, true, argc, argv);
 }

@@ -1,5 +1,6 @@
 /*
- * create_data.c: `create configmap`, `create secret generic`, `create secret tls`: keys from literals, files, env files.
+ * create_data.c: `create configmap`, `create secret generic`, `create secret tls`: keys from literals, files, env
+ * files.
  */
 #include "generate.h"
 

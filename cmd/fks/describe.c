@@ -1,6 +1,6 @@
 /*
- * describe.c: `describe`: reads an object and what belongs to it (events, pods, replica sets, ...), and has print/describe*
- * write it.
+ * describe.c: `describe`: reads an object and what belongs to it (events, pods, replica sets, ...), and has
+ * print/describe* write it.
  */
 #include "print/describe.h"
 #include "items.h"

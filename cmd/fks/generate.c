@@ -79,3 +79,20 @@ int generate_finish(struct generate *generate, struct json *object, const char *
         return cli_fail(generate->cli, &err);
     return 0;
 }
+
+int generate_labels(const char *text, struct json **ret, struct err *err)
+{
+    CLEANUP(strv_done) struct strv pairs = {0};
+    CLEANUP(json_free) struct json *labels = json_new_object();
+    strv_split(&pairs, text, ',');
+    strv_sort(&pairs);
+    for (size_t i = 0; i < pairs.n; i++) {
+        struct str key, value;
+        if (!str_cut(str_of(pairs.items[i]), '=', &key, &value) || key.len == 0)
+            return err_set(err, ERR_USAGE, "unexpected label spec: %s", pairs.items[i]);
+        CLEANUP(xfree) char *name = xstrndup(key.p, key.len);
+        json_set(labels, name, json_new_string_n(value.p, value.len));
+    }
+    *ret = take(&labels);
+    return 0;
+}

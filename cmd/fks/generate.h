@@ -1,6 +1,6 @@
 /*
- * generate.h: what the `create KIND NAME` commands, run and expose share: an object is built from options, then sent or
- * only printed.
+ * generate.h: what the `create KIND NAME` commands, run and expose share: an object is built from options, then sent
+ * or only printed.
  */
 #pragma once
 
@@ -31,5 +31,10 @@ const char *generate_name(const struct generate *generate, const char *words, co
 struct json *generate_metadata(const struct generate *generate, const char *name, bool namespaced) MUST_CHECK;
 /* The arguments after "--" as an array, NULL if there are none. */
 struct json *generate_command(const struct strv *args, int dash) MUST_CHECK;
-/* Sends or prints the object, which is taken over. what: "deployment" for "failed to create deployment: ...", or NULL. */
+/*
+ * Sends or prints the object, which is taken over. what: "deployment" for "failed to create deployment: ...", or
+ * NULL.
+ */
 int generate_finish(struct generate *generate, struct json *object, const char *what);
+/* "a=b,c=d" as an object with sorted keys; ERR_USAGE. */
+int generate_labels(const char *text, struct json **ret, struct err *err) MUST_CHECK;

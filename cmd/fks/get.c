@@ -1,6 +1,6 @@
 /*
- * get.c: `get`: reads resources and prints them, as the server's Tables for people and as objects for programs. Watching
- * is get_watch.c's.
+ * get.c: `get`: reads resources and prints them, as the server's Tables for people and as objects for programs.
+ * Watching is get_watch.c's.
  */
 #include "get.h"
 

@@ -1,6 +1,6 @@
 /*
- * get_watch.c: get -w and --watch-only: prints what is there, then every change as it comes. Column widths are kept from
- * one line to the next.
+ * get_watch.c: get -w and --watch-only: prints what is there, then every change as it comes. Column widths are kept
+ * from one line to the next.
  */
 #include "get.h"
 

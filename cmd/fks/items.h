@@ -1,6 +1,7 @@
 /*
- * items.h: what a command works on. The user names resources by type and name, by selector, or in files; either way it
- * becomes a list of items. args.c makes items of arguments, source.c of files, items.c reads them from the server.
+ * items.h: what a command works on. The user names resources by type and name, by selector, or in files; either way
+ * it becomes a list of items. args.c makes items of arguments, source.c of files, items.c reads them from the
+ * server.
  */
 #pragma once
 

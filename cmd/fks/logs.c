@@ -1,6 +1,6 @@
 /*
- * logs.c: `logs`: the output of containers. One stream after the other, or all at once on an event loop with -f; lines are
- * kept whole when several streams mix.
+ * logs.c: `logs`: the output of containers. One stream after the other, or all at once on an event loop with -f;
+ * lines are kept whole when several streams mix.
  */
 #include "pods.h"
 

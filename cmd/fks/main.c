@@ -1,6 +1,6 @@
 /*
- * main.c: the front door of fks: which command the words on the line mean, and the options that every command takes. The
- * commands are rows of commands.h; the longest row whose words match is run. Options may stand before the words.
+ * main.c: the front door of fks: which command the words on the line mean, and the options that every command takes.
+ * The commands are rows of commands.h; the longest row whose words match is run. Options may stand before the words.
  */
 #include <signal.h>
 
@@ -50,8 +50,8 @@ static bool takes_next(const struct opt *option, const char *argument)
 }
 
 /*
- * The places in argv of the leading words, at most WORDS_MAX. Before the first word an unknown option ends the search;
- * after it, an option that is no global one does, since only the command knows whether it takes a value.
+ * The places in argv of the leading words, at most WORDS_MAX. Before the first word an unknown option ends the
+ * search; after it, an option that is no global one does, since only the command knows whether it takes a value.
  */
 static size_t find_words(const struct opt *options, int argc, char **argv, int places[WORDS_MAX])
 {

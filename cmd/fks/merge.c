@@ -13,8 +13,8 @@
 #define DELETE_PRIMITIVES "$deleteFromPrimitiveList/"
 
 /*
- * The lists that merge, from the patchStrategy tags of k8s.io/api. key NULL: a list of plain values. parent: the field
- * that holds the list's object, where the same name means different things elsewhere; "" is the object's top.
+ * The lists that merge, from the patchStrategy tags of k8s.io/api. key NULL: a list of plain values. parent: the
+ * field that holds the list's object, where the same name means different things elsewhere; "" is the object's top.
  */
 struct merge_rule {
     const char *field, *key, *parent;

@@ -1,9 +1,9 @@
 /*
- * merge.h: the patch that client-side apply sends: what the user's new file changes or adds compared with the live object,
- * plus what it dropped compared with the file applied last. Pure.
+ * merge.h: the patch that client-side apply sends: what the user's new file changes or adds compared with the live
+ * object, plus what it dropped compared with the file applied last. Pure.
  *
- * Built-in kinds get a strategic merge patch; which lists merge by which key is a table here, so no OpenAPI document has
- * to be fetched. Other kinds get a JSON merge patch.
+ * Built-in kinds get a strategic merge patch; which lists merge by which key is a table here, so no OpenAPI document
+ * has to be fetched. Other kinds get a JSON merge patch.
  */
 #pragma once
 
@@ -12,8 +12,8 @@
 enum merge_style { MERGE_STRATEGIC, MERGE_JSON };
 
 /*
- * original: last applied (NULL: nothing was); modified: the new file; current: the live object. {} when nothing is to be
- * done. ERR_INVALID when an element of a list lacks its merge key.
+ * original: last applied (NULL: nothing was); modified: the new file; current: the live object. {} when nothing is
+ * to be done. ERR_INVALID when an element of a list lacks its merge key.
  */
 int merge_three_way(const struct json *original, const struct json *modified, const struct json *current,
                     enum merge_style style, struct json **ret_patch, struct err *err) MUST_CHECK;

@@ -1,5 +1,6 @@
 /*
- * pods.h: from what the user names (a pod, a deployment, a service...) to pods and their containers; for logs, exec, attach.
+ * pods.h: from what the user names (a pod, a deployment, a service...) to pods and their containers; for logs, exec,
+ * attach.
  */
 #pragma once
 
@@ -8,18 +9,22 @@
 /* "web", "pod/web", "deploy/web": the object, read from the server. */
 int pods_read_object(struct cli *cli, const char *argument, struct json **ret, struct err *err) MUST_CHECK;
 /*
- * The pods behind an object: itself if it is a pod, else those its selector matches, the best one first (running before
- * not running, ready before not ready). verb: "attach to" or "get the logs from", for the error about other kinds.
+ * The pods behind an object: itself if it is a pod, else those its selector matches, the best one first (running
+ * before not running, ready before not ready). verb: "attach to" or "get the logs from", for the error about other
+ * kinds.
  */
 int pods_of_object(struct cli *cli, const struct json *object, const char *verb, struct json **ret_array,
                    struct err *err) MUST_CHECK;
-/* Path of the list of a container: "containers", "initContainers", "ephemeralContainers"; NULL if the pod has none of the name. */
+/*
+ * Path of the list of a container: "containers", "initContainers", "ephemeralContainers"; NULL if the pod has none
+ * of the name.
+ */
 const char *pods_find_container(const struct json *pod, const char *name);
 /* "a, b, c (ephem), d (init)". */
 void pods_container_names(const struct json *pod, struct buf *out);
 /*
- * The container to use: `name`, else the default-container annotation's, else the first one, about which stderr is told
- * when there are more (unless quiet). Borrowed.
+ * The container to use: `name`, else the default-container annotation's, else the first one, about which stderr is
+ * told when there are more (unless quiet). Borrowed.
  */
 int pods_choose_container(const struct json *pod, const char *name, bool quiet, const char **ret,
                           struct err *err) MUST_CHECK;

@@ -1,7 +1,7 @@
 /*
- * source.c: the objects behind -f: files, folders, glob patterns, URLs, standard input; YAML or JSON, many documents in
- * one stream, Lists taken apart. Each object's kind is resolved and its namespace defaulted. A broken document costs
- * only its own file.
+ * source.c: the objects behind -f: files, folders, glob patterns, URLs, standard input; YAML or JSON, many documents
+ * in one stream, Lists taken apart. Each object's kind is resolved and its namespace defaulted. A broken document
+ * costs only its own file.
  */
 #include "items.h"
 

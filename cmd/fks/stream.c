@@ -1,6 +1,6 @@
 /*
- * stream.c: moves bytes between our terminal or pipes and a container. One poll loop: stdin, the WebSocket, window size.
- * https://kubernetes.io/docs/reference/kubernetes-api (v5.channel.k8s.io: a message 255, N closes channel N).
+ * stream.c: moves bytes between our terminal or pipes and a container. One poll loop: stdin, the WebSocket, window
+ * size. https://kubernetes.io/docs/reference/kubernetes-api (v5.channel.k8s.io: a message 255, N closes channel N).
  */
 #include "stream.h"
 

@@ -1,6 +1,6 @@
 /*
- * stream.h: an interactive stream to a container (exec, attach) over WebSocket, subprotocol v5.channel.k8s.io: the first
- * byte of each message is the channel.
+ * stream.h: an interactive stream to a container (exec, attach) over WebSocket, subprotocol v5.channel.k8s.io: the
+ * first byte of each message is the channel.
  */
 #pragma once
 
@@ -17,7 +17,7 @@ struct stream_options {
  */
 int stream_run(struct cli *cli, const struct stream_options *options, int *ret_exit_code, struct err *err) MUST_CHECK;
 /*
- * What -i and -t come to: a terminal is only used when stdin is one; says so on stderr otherwise. Returns whether to ask
- * for a terminal.
+ * What -i and -t come to: a terminal is only used when stdin is one; says so on stderr otherwise. Returns whether to
+ * ask for a terminal.
  */
 bool stream_wants_tty(bool use_stdin, bool tty, bool quiet);

@@ -9,8 +9,24 @@
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/ssl.h>
 
 #include "base/mem.h"
+
+/*
+ * What the peer of a TLS connection complained about, in the words of Go's TLS; else OpenSSL's reason, or its number where
+ * the texts are not loaded (tls_init_short_lived): `openssl errstr` knows them.
+ */
+static char *reason_text(unsigned long error)
+{
+    int reason = ERR_GET_REASON(error);
+    const char *text = ERR_reason_error_string(error);
+    if (ERR_GET_LIB(error) == ERR_LIB_SSL && reason > SSL_AD_REASON_OFFSET)
+        return xasprintf("remote error: tls: %s", SSL_alert_desc_string_long(reason - SSL_AD_REASON_OFFSET));
+    if (ERR_GET_LIB(error) == ERR_LIB_SSL && (reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST))
+        return xstrdup("tls: the peer does not speak TLS");
+    return text != NULL ? xstrdup(text) : xasprintf("OpenSSL error %08lX", error);
+}
 
 int openssl_error(struct err *err, enum err_code code, const char *format, ...)
 {
@@ -21,8 +37,8 @@ int openssl_error(struct err *err, enum err_code code, const char *format, ...)
     va_end(args);
 
     unsigned long first = ERR_get_error();
-    const char *reason = first ? ERR_reason_error_string(first) : NULL;
-    if (reason != NULL) {
+    if (first != 0) {
+        CLEANUP(xfree) char *reason = reason_text(first);
         char *msg = xasprintf("%s: %s", err->msg, reason);
         free(err->msg);
         err->msg = msg;

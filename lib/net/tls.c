@@ -81,11 +81,15 @@ static void ignore_sigpipe(void)
 
 /*
  * A third of what OpenSSL does before the first byte: reading openssl.cnf (kubectl, too, knows nothing of it), registering
- * ciphers for encrypted PEM files, which we refuse, and cleaning up at exit what the kernel takes back anyway.
+ * ciphers for encrypted PEM files, which we refuse, a table of all its error texts (openssl_error has the common ones), and
+ * cleaning up at exit what the kernel takes back anyway.
  */
 void tls_init_short_lived(void)
 {
-    (void)OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_ADD_ALL_CIPHERS | OPENSSL_INIT_NO_ATEXIT, NULL);
+    (void)OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_ADD_ALL_CIPHERS |
+                               OPENSSL_INIT_NO_LOAD_CRYPTO_STRINGS | OPENSSL_INIT_NO_LOAD_SSL_STRINGS |
+                               OPENSSL_INIT_NO_ATEXIT,
+                           NULL);
 }
 
 static int context_begin(const SSL_METHOD *method, struct tls_context **ret, struct err *err)
@@ -124,8 +128,10 @@ static int use_certificate(SSL_CTX *ctx, SSL *ssl, const char *cert_pem, const c
     if (r < 0)
         return r;
     CLEANUP(X509_free) X509 *cert = sk_X509_shift(certs); /* what is left is its chain */
-    if (!X509_check_private_key(cert, key))
-        return openssl_error(err, ERR_INVALID, "certificate and private key do not belong together");
+    if (!X509_check_private_key(cert, key)) {
+        ERR_clear_error();
+        return err_set(err, ERR_INVALID, "certificate and private key do not belong together");
+    }
     if ((ssl != NULL ? SSL_use_cert_and_key(ssl, cert, key, certs, 1)
                      : SSL_CTX_use_cert_and_key(ctx, cert, key, certs, 1)) != 1)
         return openssl_error(err, ERR_INVALID, "the certificate cannot be used");

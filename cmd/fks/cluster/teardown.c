@@ -74,10 +74,10 @@ static void remove_cni_results(const struct cluster *cluster)
 }
 
 /*
- * A shim listens on a socket below /run/containerd/s, whatever containerd's own folders are, and one that is killed leaves it
- * behind. Its bundle has the path in a file.
+ * What a killed sandbox leaves outside of containerd's own folders: the shim's socket below /run/containerd/s, whose path its
+ * bundle has in a file, and CNI's result for the loopback interface, which containerd names without the cluster.
  */
-static void remove_shim_sockets(const struct cluster *cluster, const struct cluster_host *host)
+static void remove_sandbox_traces(const struct cluster *cluster, const struct cluster_host *host)
 {
     CLEANUP(xfree) char *bundles =
         cluster_run_path(cluster, "h%d/containerd/io.containerd.runtime.v2.task/k8s.io", host->number);
@@ -90,6 +90,8 @@ static void remove_shim_sockets(const struct cluster *cluster, const struct clus
             err_clear(&ignored);
         else if (starts_with(buf_text(&address), "unix://" SHIM_SOCKETS "/"))
             (void)unlink(buf_text(&address) + strlen("unix://"));
+        CLEANUP(xfree) char *loopback = xasprintf(CNI_RESULTS "/cni-loopback-%s-lo", entry->d_name);
+        (void)unlink(loopback);
     }
     if (folder != NULL)
         closedir(folder);
@@ -105,9 +107,9 @@ int teardown_running(const struct cluster *cluster, struct err *err)
     if ((r = cgroup_kill(cluster, err)) < 0 || (r = unmount_below(cluster->home, err)) < 0 ||
         (r = unmount_below(run, err)) < 0 || (r = network_down(cluster, err)) < 0)
         return r;
-    remove_cni_results(cluster);
     for (size_t i = 0; i < cluster->n_hosts; i++)
-        remove_shim_sockets(cluster, &cluster->hosts[i]);
+        remove_sandbox_traces(cluster, &cluster->hosts[i]);
+    remove_cni_results(cluster);
     return dir_remove(run, err);
 }
 
@@ -119,7 +121,7 @@ int teardown_host(const struct cluster *cluster, const struct cluster_host *host
     if ((r = unmount_below(home, err)) < 0 || (r = unmount_below(run, err)) < 0 ||
         (r = network_host_down(cluster, host, err)) < 0)
         return r;
-    remove_shim_sockets(cluster, host);
+    remove_sandbox_traces(cluster, host);
     return (r = dir_remove(run, err)) < 0 ? r : dir_remove(home, err);
 }
 

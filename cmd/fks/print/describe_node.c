@@ -26,8 +26,9 @@ static int64_t of_container(const struct json *container, const char *which, con
 }
 
 /*
- * What a pod asks for (which: "requests" or "limits"): its containers together, or the init containers where they need
- * more, and the overhead. https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/#resource-sharing-within-containers
+ * What a pod asks for (which: "requests" or "limits"): its containers together, or the init containers where they
+ * need more, and the overhead.
+ * https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/#resource-sharing-within-containers
  */
 static int64_t of_pod(const struct json *pod, const char *which, const char *resource)
 {

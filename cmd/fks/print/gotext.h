@@ -1,6 +1,6 @@
 /*
- * gotext.h: JSON values as Go prints them, for templates and paths: fmt.Sprint ("map[a:1 b:[x y]]"), encoding/json without
- * indentation (keys sorted, <>& escaped), and %#v for the dumps in error messages.
+ * gotext.h: JSON values as Go prints them, for templates and paths: fmt.Sprint ("map[a:1 b:[x y]]"), encoding/json
+ * without indentation (keys sorted, <>& escaped), and %#v for the dumps in error messages.
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /*
- * jsonpath.c: evaluates a parsed JSONPath template on a tree. Values stay borrowed from the tree; literals belong to the
- * template.
+ * jsonpath.c: evaluates a parsed JSONPath template on a tree. Values stay borrowed from the tree; literals belong to
+ * the template.
  */
 #include "print/jsonpath.h"
 

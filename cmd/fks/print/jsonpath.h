@@ -15,8 +15,8 @@ struct jsonpath *jsonpath_free(struct jsonpath *path);
 DEFINE_CLEANUP_POINTER(struct jsonpath *, jsonpath_free)
 
 /*
- * The values of the first expression: an array of copies. allow_missing: a field that is not there gives nothing instead
- * of ERR_NOT_FOUND "x is not found".
+ * The values of the first expression: an array of copies. allow_missing: a field that is not there gives nothing
+ * instead of ERR_NOT_FOUND "x is not found".
  */
 int jsonpath_find(const struct jsonpath *path, const struct json *object, bool allow_missing, struct json **ret_array,
                   struct err *err) MUST_CHECK;

@@ -1,6 +1,6 @@
 /*
- * output.c: from the words of -o to a form, and printing objects in it. Several objects one after another are separated
- * as kubectl does it: YAML by "---", everything else by a newline.
+ * output.c: from the words of -o to a form, and printing objects in it. Several objects one after another are
+ * separated as kubectl does it: YAML by "---", everything else by a newline.
  */
 #include "print/output.h"
 

@@ -41,7 +41,10 @@ static int compare(const void *left, const void *right)
     return order != 0 ? order : a->place < b->place ? -1 : 1;
 }
 
-/* Go's sort for short lists, whose order of equal and missing values people see: insertion, "less" as kubectl has it. */
+/*
+ * Go's sort for short lists, whose order of equal and missing values people see: insertion, "less" as kubectl has
+ * it.
+ */
 static void sort_short(struct sortable *list, size_t n)
 {
     for (size_t i = 1; i < n; i++) {

@@ -1,6 +1,6 @@
 /*
- * table.c: server-side Tables as text. Which columns there are is the server's business; ours are NAMESPACE, labels and
- * the watch event.
+ * table.c: server-side Tables as text. Which columns there are is the server's business; ours are NAMESPACE, labels
+ * and the watch event.
  */
 #include "print/table.h"
 

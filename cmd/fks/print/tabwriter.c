@@ -77,7 +77,10 @@ static void remember_width(struct tabwriter *writer, size_t column, size_t width
         writer->remembered[column] = width;
 }
 
-/* Lines [from, to) have the same columns to the left; measure the next one, run by run. Depth is the number of columns. */
+/*
+ * Lines [from, to) have the same columns to the left; measure the next one, run by run. Depth is the number of
+ * columns.
+ */
 static void align(struct layout *layout, size_t from, size_t to)
 {
     size_t column = layout->n_widths;

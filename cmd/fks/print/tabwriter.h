@@ -1,7 +1,7 @@
 /*
- * tabwriter.h: columns as Go's text/tabwriter aligns them: cells end with a tab, a column is as wide as its widest cell
- * plus padding over every run of consecutive lines that have it, the last cell of a line is in no column. kubectl's
- * tables and descriptions are made with it, so this is what makes ours equal to the byte.
+ * tabwriter.h: columns as Go's text/tabwriter aligns them: cells end with a tab, a column is as wide as its widest
+ * cell plus padding over every run of consecutive lines that have it, the last cell of a line is in no column.
+ * kubectl's tables and descriptions are made with it, so this is what makes ours equal to the byte.
  */
 #pragma once
 

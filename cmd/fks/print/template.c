@@ -1,5 +1,6 @@
 /*
- * template.c: runs a parsed Go template. Values are reference-counted trees; NULL is "no value" (a key that is not there).
+ * template.c: runs a parsed Go template. Values are reference-counted trees; NULL is "no value" (a key that is not
+ * there).
  */
 #include "print/template.h"
 

@@ -1,6 +1,6 @@
 /*
- * template_parse.c: the text of a Go template into nodes. Left out, with an error that says so: define, template, block,
- * methods and complex or rune literals; kubectl's objects have no use for them.
+ * template_parse.c: the text of a Go template into nodes. Left out, with an error that says so: define, template,
+ * block, methods and complex or rune literals; kubectl's objects have no use for them.
  */
 #include "print/template_internal.h"
 

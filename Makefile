@@ -37,7 +37,7 @@ say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
 packages := libcurl openssl jansson yaml-0.1 libprotobuf-c libwslay
 warnings := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
 	-Wwrite-strings -Wundef -Wvla -Wformat=2 -Wcast-qual -Wlogical-op -Wduplicated-cond -Wconversion -Wno-sign-conversion \
-	-Wdouble-promotion -Wimplicit-fallthrough=5 -Wenum-conversion -fno-common
+	-Wdouble-promotion -Wno-missing-field-initializers -Wimplicit-fallthrough=5 -Wenum-conversion -fno-common
 hardening := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
 pkg_cflags := $(shell pkg-config --cflags libcurl openssl jansson yaml-0.1 libprotobuf-c 2>/dev/null)
 CFLAGS_ALL = -std=gnu17 -D_GNU_SOURCE -DFKS_PROGRAM_VERSION='"$(VERSION)"' $(optimize) $(warnings) $(hardening) $(san_flags) \

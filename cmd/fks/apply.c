@@ -250,12 +250,10 @@ int command_apply(struct cli *cli, int argc, char **argv)
         WRITE_DRY_RUN_OPTION(&apply.write),
         WRITE_VALIDATE_OPTION(&apply.write),
         WRITE_MANAGER_OPTION(&apply.write),
-        {.name = "force-conflicts",
-         .type = OPT_BOOL,
-         .value = &apply.force_conflicts,
-         .help = "With --server-side: take fields over from other managers."},
-        {.name = "prune", .type = OPT_BOOL, .value = &apply.prune, .help = "Not available."},
-        {.name = "server-side", .type = OPT_BOOL, .value = &apply.server_side, .help = "Let the server merge."},
+        {"force-conflicts", 0, OPT_BOOL, &apply.force_conflicts, NULL,
+         "With --server-side: take fields over from other managers."},
+        {"prune", 0, OPT_BOOL, &apply.prune, NULL, "Not available."},
+        {"server-side", 0, OPT_BOOL, &apply.server_side, NULL, "Let the server merge."},
         {0},
     };
     const struct cli_command command = {

@@ -126,9 +126,9 @@ int command_config_view(struct cli *cli, int argc, char **argv)
     struct output_options output_options = {.hide_missing = true};
     const struct opt options[] = {
         OUTPUT_OPTIONS(&output_options),
-        {.name = "flatten", .type = OPT_BOOL, .value = &flatten, .help = "Not available."},
-        {.name = "minify", .type = OPT_BOOL, .value = &minified, .help = "Only what the current context uses."},
-        {.name = "raw", .type = OPT_BOOL, .value = &raw, .help = "Show certificates and secrets."},
+        {"flatten", 0, OPT_BOOL, &flatten, NULL, "Not available."},
+        {"minify", 0, OPT_BOOL, &minified, NULL, "Only what the current context uses."},
+        {"raw", 0, OPT_BOOL, &raw, NULL, "Show certificates and secrets."},
         {0},
     };
     const struct cli_command command = {.words = "config view",
@@ -251,13 +251,8 @@ int command_config_get_contexts(struct cli *cli, int argc, char **argv)
     const char *format = NULL;
     bool no_headers = false;
     const struct opt options[] = {
-        {.name = "no-headers", .type = OPT_BOOL, .value = &no_headers, .help = "Leave the header line out."},
-        {.name = "output",
-         .letter = 'o',
-         .type = OPT_STRING,
-         .value = &format,
-         .argument = "",
-         .help = "name: only the names."},
+        {"no-headers", 0, OPT_BOOL, &no_headers, NULL, "Leave the header line out."},
+        {"output", 'o', OPT_STRING, &format, "", "name: only the names."},
         {0},
     };
     const struct cli_command command = {.words = "config get-contexts",

@@ -163,7 +163,7 @@ int command_config_set_context(struct cli *cli, int argc, char **argv)
 {
     bool current = false;
     const struct opt options[] = {
-        {.name = "current", .type = OPT_BOOL, .value = &current, .help = "Change the current context."},
+        {"current", 0, OPT_BOOL, &current, NULL, "Change the current context."},
         {0},
     };
     const struct cli_command command = {
@@ -348,32 +348,14 @@ static int set_entry(struct cli *cli, bool is_cluster, int argc, char **argv)
     bool embed = false, existed = false;
     const char *proxy_url = NULL, *username = NULL, *password = NULL;
     const struct opt cluster_options[] = {
-        {.name = "embed-certs",
-         .type = OPT_BOOL,
-         .value = &embed,
-         .help = "Put the files' content into the kubeconfig."},
-        {.name = "proxy-url",
-         .type = OPT_STRING,
-         .value = &proxy_url,
-         .argument = "",
-         .help = "Proxy on the way to the server."},
+        {"embed-certs", 0, OPT_BOOL, &embed, NULL, "Put the files' content into the kubeconfig."},
+        {"proxy-url", 0, OPT_STRING, &proxy_url, "", "Proxy on the way to the server."},
         {0},
     };
     const struct opt user_options[] = {
-        {.name = "embed-certs",
-         .type = OPT_BOOL,
-         .value = &embed,
-         .help = "Put the files' content into the kubeconfig."},
-        {.name = "password",
-         .type = OPT_STRING,
-         .value = &password,
-         .argument = "",
-         .help = "Password for basic authentication."},
-        {.name = "username",
-         .type = OPT_STRING,
-         .value = &username,
-         .argument = "",
-         .help = "User name for basic authentication."},
+        {"embed-certs", 0, OPT_BOOL, &embed, NULL, "Put the files' content into the kubeconfig."},
+        {"password", 0, OPT_STRING, &password, "", "Password for basic authentication."},
+        {"username", 0, OPT_STRING, &username, "", "User name for basic authentication."},
         {0},
     };
     const struct cli_command command = {
@@ -473,10 +455,8 @@ static int edit_property(struct cli *cli, bool unset, int argc, char **argv)
 {
     bool raw_bytes = false;
     const struct opt options[] = {
-        {.name = "set-raw-bytes",
-         .type = OPT_BOOL,
-         .value = &raw_bytes,
-         .help = "The value of a -data field is the bytes themselves, not base64."},
+        {"set-raw-bytes", 0, OPT_BOOL, &raw_bytes, NULL,
+         "The value of a -data field is the bytes themselves, not base64."},
         {0},
     };
     const struct cli_command command = {.words = unset ? "config unset" : "config set",

@@ -69,10 +69,8 @@ int command_create(struct cli *cli, int argc, char **argv)
         WRITE_DRY_RUN_OPTION(&create.write),
         WRITE_VALIDATE_OPTION(&create.write),
         WRITE_MANAGER_OPTION(&create.write),
-        {.name = "save-config",
-         .type = OPT_BOOL,
-         .value = &create.save_config,
-         .help = "Keep the configuration in the object's annotation, for a later apply."},
+        {"save-config", 0, OPT_BOOL, &create.save_config, NULL,
+         "Keep the configuration in the object's annotation, for a later apply."},
         {0},
     };
     const struct cli_command command = {

@@ -267,7 +267,7 @@ int command_create_secret_generic(struct cli *cli, int argc, char **argv)
     const struct opt options[] = {
         GENERATE_OPTIONS(&generate),
         SOURCE_OPTIONS(&sources),
-        {.name = "type", .type = OPT_STRING, .value = &type, .argument = "", .help = "The type of secret."},
+        {"type", 0, OPT_STRING, &type, "", "The type of secret."},
         {0},
     };
     const struct cli_command command = {
@@ -287,8 +287,8 @@ int command_create_secret_tls(struct cli *cli, int argc, char **argv)
     const char *cert = NULL, *key = NULL;
     const struct opt options[] = {
         GENERATE_OPTIONS(&generate),
-        {.name = "cert", .type = OPT_STRING, .value = &cert, .argument = "", .help = "File with the PEM certificate."},
-        {.name = "key", .type = OPT_STRING, .value = &key, .argument = "", .help = "File with the PEM key."},
+        {"cert", 0, OPT_STRING, &cert, "", "File with the PEM certificate."},
+        {"key", 0, OPT_STRING, &key, "", "File with the PEM key."},
         {0},
     };
     const struct cli_command command = {.words = "create secret tls",

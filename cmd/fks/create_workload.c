@@ -101,23 +101,9 @@ int command_create_deployment(struct cli *cli, int argc, char **argv)
     bool image_seen = false;
     const struct opt options[] = {
         GENERATE_OPTIONS(&generate),
-        {.name = "image",
-         .type = OPT_LIST,
-         .value = &images,
-         .argument = "[]",
-         .help = "Images to run, one container each.",
-         .seen = &image_seen},
-        {.name = "port",
-         .type = OPT_INT,
-         .value = &port,
-         .argument = "-1",
-         .help = "The port that the first container exposes."},
-        {.name = "replicas",
-         .letter = 'r',
-         .type = OPT_INT,
-         .value = &replicas,
-         .argument = "1",
-         .help = "Number of replicas."},
+        {"image", 0, OPT_LIST, &images, "[]", "Images to run, one container each.", NULL, &image_seen},
+        {"port", 0, OPT_INT, &port, "-1", "The port that the first container exposes."},
+        {"replicas", 'r', OPT_INT, &replicas, "1", "Number of replicas."},
         {0},
     };
     const struct cli_command command = {.words = "create deployment",
@@ -197,12 +183,8 @@ int command_create_job(struct cli *cli, int argc, char **argv)
     const char *image = NULL, *from = NULL;
     const struct opt options[] = {
         GENERATE_OPTIONS(&generate),
-        {.name = "from",
-         .type = OPT_STRING,
-         .value = &from,
-         .argument = "",
-         .help = "The cronjob to make a job of: cronjob/NAME."},
-        {.name = "image", .type = OPT_STRING, .value = &image, .argument = "", .help = "Image to run."},
+        {"from", 0, OPT_STRING, &from, "", "The cronjob to make a job of: cronjob/NAME."},
+        {"image", 0, OPT_STRING, &image, "", "Image to run."},
         {0},
     };
     const struct cli_command command = {.words = "create job",
@@ -239,17 +221,9 @@ int command_create_cronjob(struct cli *cli, int argc, char **argv)
     const char *image = NULL, *schedule = NULL, *restart = "OnFailure";
     const struct opt options[] = {
         GENERATE_OPTIONS(&generate),
-        {.name = "image", .type = OPT_STRING, .value = &image, .argument = "", .help = "Image to run."},
-        {.name = "restart",
-         .type = OPT_STRING,
-         .value = &restart,
-         .argument = "OnFailure",
-         .help = "The pods' restart policy: OnFailure or Never."},
-        {.name = "schedule",
-         .type = OPT_STRING,
-         .value = &schedule,
-         .argument = "",
-         .help = "When to run, in cron format."},
+        {"image", 0, OPT_STRING, &image, "", "Image to run."},
+        {"restart", 0, OPT_STRING, &restart, "OnFailure", "The pods' restart policy: OnFailure or Never."},
+        {"schedule", 0, OPT_STRING, &schedule, "", "When to run, in cron format."},
         {0},
     };
     const struct cli_command command = {

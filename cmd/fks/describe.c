@@ -220,11 +220,8 @@ int command_describe(struct cli *cli, int argc, char **argv)
         SELECTION_LABEL_OPTION(&describing.selection),
         SELECTION_NAMESPACES_OPTION(&describing.selection),
         SELECTION_CHUNK_OPTION(&describing.selection),
-        {.name = "show-events",
-         .type = OPT_BOOL,
-         .value = &describing.show_events,
-         .help = "Show the events of the object.",
-         .seen = &describing.show_events_seen},
+        {"show-events", 0, OPT_BOOL, &describing.show_events, NULL,
+         "Show the events of the object.", NULL, &describing.show_events_seen},
         {0},
     };
     const struct cli_command command = {

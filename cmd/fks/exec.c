@@ -25,7 +25,7 @@ struct exec {
          .type = OPT_BOOL,                                                                                         \
          .value = &(exec)->use_stdin,                                                                              \
          .help = "Pass stdin to the container."},                                                                  \
-        {.name = "tty", .letter = 't', .type = OPT_BOOL, .value = &(exec)->tty, .help = "Stdin is a terminal."},   \
+        {"tty", 't', OPT_BOOL, &(exec)->tty, NULL, "Stdin is a terminal."},   \
         {.name = "quiet",                                                                                          \
          .letter = 'q',                                                                                            \
          .type = OPT_BOOL,                                                                                         \
@@ -133,12 +133,7 @@ int command_exec(struct cli *cli, int argc, char **argv)
     struct exec exec = {.cli = cli, .pod_timeout_ms = 60000};
     const struct opt options[] = {
         EXEC_OPTIONS(&exec),
-        {.name = "filename",
-         .letter = 'f',
-         .type = OPT_LIST,
-         .value = &exec.selection.filenames,
-         .argument = "[]",
-         .help = "File that describes what to exec into."},
+        {"filename", 'f', OPT_LIST, &exec.selection.filenames, "[]", "File that describes what to exec into."},
         {0},
     };
     const struct cli_command command = {

@@ -304,12 +304,8 @@ static int rollout_command(struct cli *cli, enum action action, const char *word
     const struct opt status_options[] = {
         SELECTION_FILE_OPTIONS(&rollout.selection),
         SELECTION_LABEL_OPTION(&rollout.selection),
-        {.name = "timeout",
-         .type = OPT_DURATION,
-         .value = &rollout.timeout_ms,
-         .argument = "0s",
-         .help = "How long to watch; 0: for ever."},
-        {.name = "watch", .letter = 'w', .type = OPT_BOOL, .value = &rollout.watch, .help = "Watch until it is done."},
+        {"timeout", 0, OPT_DURATION, &rollout.timeout_ms, "0s", "How long to watch; 0: for ever."},
+        {"watch", 'w', OPT_BOOL, &rollout.watch, NULL, "Watch until it is done."},
         {0},
     };
     const struct opt change_options[] = {

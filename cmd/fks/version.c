@@ -63,13 +63,8 @@ int command_version(struct cli *cli, int argc, char **argv)
     bool client_only = false;
     const char *format = NULL;
     const struct opt options[] = {
-        {.name = "client", .type = OPT_BOOL, .value = &client_only, .help = "Do not ask the server."},
-        {.name = "output",
-         .letter = 'o',
-         .type = OPT_STRING,
-         .value = &format,
-         .argument = "",
-         .help = "yaml or json."},
+        {"client", 0, OPT_BOOL, &client_only, NULL, "Do not ask the server."},
+        {"output", 'o', OPT_STRING, &format, "", "yaml or json."},
         {0},
     };
     const struct cli_command command = {.words = "version",

@@ -85,3 +85,5 @@ static int stop(void **state)
     memset(&h, 0, sizeof(h));
     return 0;
 }
+
+#define TEST(name) cmocka_unit_test_teardown(test_server__##name, stop)

@@ -313,7 +313,6 @@ static void test_server__drain_of_nothing(void **state)
     wait_for(&h, done);
 }
 
-#define TEST(name) cmocka_unit_test_teardown(test_server__##name, stop)
 
 int main(void)
 {

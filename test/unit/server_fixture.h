@@ -22,12 +22,6 @@ static void on_gone(void *data)
     seen.n_gone++;
 }
 
-static void on_drained(void *data)
-{
-    (void)data;
-    seen.n_drained++;
-}
-
 static void serve_large(struct server_request *request)
 {
     CLEANUP(xfree) char *body = xmalloc(1000000);

@@ -67,6 +67,13 @@ static void test_server__free_tells_owners(void **state)
 
 /* --- streams */
 
+static void on_drained(void *data)
+{
+    (void)data;
+    seen.n_drained++;
+}
+
+
 static void test_server__stream(void **state)
 {
     (void)state;

@@ -231,10 +231,13 @@ int network_up(const struct cluster *cluster, struct err *err)
 {
     CLEANUP(xfree) char *bridge = cluster_bridge(cluster);
     CLEANUP(xfree) char *address = cluster_address(cluster);
+    CLEANUP(xfree) char *services = cluster_service_cidr(cluster->number);
     CLEANUP(buf_done) struct buf commands = {0};
     if (!link_exists(bridge))
         buf_printf(&commands, "link add %s type bridge\n", bridge);
     buf_printf(&commands, "addr replace %s/24 dev %s\nlink set %s up\n", address, bridge, bridge);
+    /* a service address that kube-proxy does not know (yet) fails at once instead of being looked for outside */
+    buf_printf(&commands, "route replace unreachable %s\n", services);
     if (ip_batch(NULL, &commands, err) < 0)
         return err_wrap(err, "making the bridge '%s'", bridge);
     if (write_text("/proc/sys/net/ipv4/ip_forward", "1", err) < 0)
@@ -318,6 +321,9 @@ int network_down(const struct cluster *cluster, struct err *err)
     if ((r = rules_apply(cluster, false, err)) < 0)
         return r;
     CLEANUP(xfree) char *bridge = cluster_bridge(cluster);
+    CLEANUP(xfree) char *services = cluster_service_cidr(cluster->number);
+    const char *const drop_route[] = {"ip", "route", "del", "unreachable", services, NULL};
+    (void)works(drop_route); /* fails when it is not there, which is as good */
     if (link_exists(bridge) && run(NULL, err, "ip", "link", "del", bridge, NULL) < 0)
         return err_wrap(err, "removing the bridge '%s'", bridge);
     return 0;

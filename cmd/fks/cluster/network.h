@@ -9,7 +9,7 @@
 
 /* The lowest cluster number whose addresses overlap no route or interface of this machine. ERR_EXISTS when all are taken. */
 int network_find_number(int *ret, struct err *err) MUST_CHECK;
-/* Bridge and translation rules; present parts are kept. */
+/* Bridge, translation rules, and an end to the service range; present parts are kept. */
 int network_up(const struct cluster *cluster, struct err *err) MUST_CHECK;
 /* One host's namespace, its cable and routes; present parts are kept. */
 int network_host_up(const struct cluster *cluster, const struct cluster_host *host, struct err *err) MUST_CHECK;

@@ -101,7 +101,9 @@ class Beside:
         mine, theirs = pty.openpty() if terminal else os.pipe()
         self.output = mine
         self.child = subprocess.Popen(words, stdin=theirs if terminal else subprocess.DEVNULL, stdout=theirs, stderr=theirs, env=env,
-                                      cwd="/", start_new_session=True)
+                                      cwd="/", start_new_session=True,
+                                      # a test run in a shell's background has it ignored, and children inherit that
+                                      preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         os.close(theirs)
 
     def __enter__(self):

@@ -17,12 +17,92 @@
 
 /* --- reading a review */
 
-static int read_review(const char *text, size_t len, struct json **ret_review, const struct json **ret_request,
-                       struct err *err)
+/*
+ * What no decision looks at, which is most of a review: no trees are built of it. The paths are spelled out because the
+ * names may be keys of labels, annotations and node selectors as well.
+ */
+static const struct json_omit omit_in_metadata[] = {{.name = "creationTimestamp"}, {.name = "managedFields"}, {0}};
+
+static const struct json_omit omit_in_projected[] = {{.name = "sources"}, {0}};
+
+static const struct json_omit omit_in_volumes[] = {{.name = "projected", .inside = omit_in_projected}, {0}};
+
+static const struct json_omit omit_in_containers[] = {
+    {.name = "args"},
+    {.name = "command"},
+    {.name = "env"},
+    {.name = "envFrom"},
+    {.name = "image"},
+    {.name = "imagePullPolicy"},
+    {.name = "lifecycle"},
+    {.name = "livenessProbe"},
+    {.name = "readinessProbe"},
+    {.name = "startupProbe"},
+    {.name = "terminationMessagePath"},
+    {.name = "terminationMessagePolicy"},
+    {.name = "volumeMounts"},
+    {.name = "workingDir"},
+    {0},
+};
+
+static const struct json_omit omit_in_spec[] = {
+    {.name = "affinity"},
+    {.name = "containers", .inside = omit_in_containers},
+    {.name = "initContainers", .inside = omit_in_containers},
+    {.name = "volumes", .inside = omit_in_volumes},
+    {.name = "dnsPolicy"},
+    {.name = "enableServiceLinks"},
+    {.name = "imagePullSecrets"},
+    {.name = "restartPolicy"},
+    {.name = "securityContext"}, /* the containers' have limits, this one has none */
+    {.name = "serviceAccount"},
+    {.name = "serviceAccountName"},
+    {.name = "terminationGracePeriodSeconds"},
+    {.name = "topologySpreadConstraints"},
+    {0},
+};
+
+static const struct json_omit omit_in_pod[] = {
+    {.name = "metadata", .inside = omit_in_metadata},
+    {.name = "spec", .inside = omit_in_spec},
+    {.name = "status"},
+    {0},
+};
+
+static const struct json_omit omit_in_mutate_request[] = {
+    {.name = "object", .inside = omit_in_pod},
+    {.name = "oldObject"},
+    {.name = "options"},
+    {.name = "requestKind"},
+    {.name = "requestResource"},
+    {.name = "resource"},
+    {.name = "userInfo"},
+    {0},
+};
+
+static const struct json_omit omit_to_mutate[] = {{.name = "request", .inside = omit_in_mutate_request}, {0}};
+
+/* here the object may be a FargateProfile, whose spec counts */
+static const struct json_omit omit_in_any_object[] = {
+    {.name = "metadata", .inside = omit_in_metadata},
+    {0},
+};
+
+static const struct json_omit omit_in_validate_request[] = {
+    {.name = "object", .inside = omit_in_any_object},
+    {.name = "oldObject", .inside = omit_in_any_object},
+    {.name = "options"},
+    {0},
+};
+
+static const struct json_omit omit_to_validate[] = {{.name = "request", .inside = omit_in_validate_request}, {0}};
+
+static int read_review(const char *text, size_t len, const struct json_omit *omit, struct json **ret_review,
+                       const struct json **ret_request, struct err *err)
 {
     CLEANUP(json_free) struct json *review = NULL;
 
-    int r = json_parse(text, len, &review, err);
+    int r = json_parse_without(text, len, omit, &review, err);
     if (r < 0)
         return err_wrap(err, "the body is no AdmissionReview");
     if (!streq(json_str(review, "kind", NULL), "AdmissionReview") ||
@@ -155,7 +235,7 @@ int admission_mutate(const struct fargate_profiles *profiles, const char *review
     CLEANUP(json_free) struct json *patch = NULL;
     const struct json *request, *pod;
 
-    int r = read_review(review, len, &tree, &request, err);
+    int r = read_review(review, len, omit_to_mutate, &tree, &request, err);
     if (r < 0)
         return r;
     if (!is_kind(request, "", "Pod") || !is_operation(request, "CREATE") ||
@@ -270,7 +350,7 @@ int admission_validate(const char *review, size_t len, struct buf *out, struct a
     CLEANUP(json_free) struct json *tree = NULL;
     const struct json *request;
 
-    int r = read_review(review, len, &tree, &request, err);
+    int r = read_review(review, len, omit_to_validate, &tree, &request, err);
     if (r < 0)
         return r;
     if (is_operation(request, "CREATE") || is_operation(request, "UPDATE")) {

@@ -11,6 +11,8 @@
 
 enum { N_OUTCOMES = ADMISSION_DENIED + 1 };
 
+#define ANSWER_ROOM 1000 /* of most; below the size from which malloc tidies up all it has at each call */
+
 struct endpoint {
     const char *name, *path;
     struct metric *outcomes[N_OUTCOMES];
@@ -105,6 +107,7 @@ static void answer_review(struct routes *routes, struct endpoint *endpoint, stru
     int64_t start_ns = clock_wall_ns();
     int r;
 
+    (void)buf_reserve(&out, ANSWER_ROOM);
     if (endpoint == &routes->mutate)
         r = admission_mutate(store_profiles(routes->store), body.p, body.len, &out, &decision, &err);
     else

@@ -37,6 +37,7 @@
 #include <stdarg.h>
 
 #include "base/mem.h"
+#include "data/json_internal.h"
 #include "data/utf8.h"
 
 static struct json *must(struct json *node)
@@ -285,6 +286,11 @@ struct json *json_new_string_n(const char *text, size_t len)
     return must(json_stringn_nocheck(buf_text(&clean), clean.len));
 }
 
+struct json *json_new_checked(const char *text, size_t len)
+{
+    return must(json_stringn_nocheck(text, len));
+}
+
 struct json *json_new_int(int64_t value)
 {
     return must(json_integer(value));
@@ -400,6 +406,11 @@ void json_set(struct json *object, const char *key, struct json *value)
     CLEANUP(buf_done) struct buf clean = {0};
     utf8_repair(key, len, &clean);
     must_succeed(json_object_setn_new_nocheck(object, clean.data, clean.len, value));
+}
+
+void json_set_checked(struct json *object, const char *key, size_t len, struct json *value)
+{
+    must_succeed(json_object_setn_new_nocheck(object, key, len, value));
 }
 
 void json_set_str(struct json *object, const char *key, const char *text)

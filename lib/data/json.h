@@ -24,6 +24,17 @@ enum json_type { JSON_NULL, JSON_BOOL, JSON_INT, JSON_REAL, JSON_STRING, JSON_AR
  * and NUL characters; ERR_TOO_BIG past LIMIT_JSON_DEPTH. An integer that int64 cannot hold is read as a real.
  */
 int json_parse(const char *text, size_t len, struct json **ret, struct err *err) MUST_CHECK;
+/*
+ * Members that a reader has no use for. name: of a member of the value at hand, or of its items when that is an array;
+ * inside: NULL: the member is left out; else the member is kept, without these of its own. Lists end with a NULL name.
+ */
+struct json_omit {
+    const char *name;
+    const struct json_omit *inside;
+};
+/* As json_parse, and as strict, but what is left out costs no tree. */
+int json_parse_without(const char *text, size_t len, const struct json_omit *omit, struct json **ret,
+                       struct err *err) MUST_CHECK;
 struct json *json_keep(const struct json *json) MUST_CHECK; /* same tree, one more reference */
 struct json *json_free(struct json *json);
 struct json *json_clone(const struct json *json) MUST_CHECK; /* deep copy */

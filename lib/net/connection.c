@@ -17,6 +17,7 @@
 #define READS_PER_EVENT 16 /* then others get their turn */
 #define FLUSH_AT KIB(64)   /* pipelined answers are not piled up beyond this */
 #define LINGER_MS 2000
+#define KEEP_TLS_BUFFERS 256 /* so many connections keep theirs, about 8 MiB in all */
 #define SLOWEST_READER 16 /* bytes per millisecond that a peer must take of an answer, beyond the idle timeout */
 
 static connection_state connection_handshake, connection_reading, connection_writing, connection_closing,
@@ -44,6 +45,8 @@ int connection_new(struct server *server, struct server_listener *listener, int 
     c->in.max = input_max(&server->options);
     c->state = server->tls != NULL ? connection_handshake : connection_reading;
     int r = server->tls != NULL ? tls_new(server->tls, fd, NULL, &c->tls, err) : 0;
+    if (r == 0 && c->tls != NULL && server->stats.open < KEEP_TLS_BUFFERS)
+        tls_keep_buffers(c->tls);
     if (r == 0)
         r = loop_fd_new(server->loop, fd, EPOLLIN, on_event, c, &c->source, err);
     if (r < 0) {

@@ -103,7 +103,7 @@ static int context_begin(const SSL_METHOD *method, struct tls_context **ret, str
         !SSL_CTX_set_cipher_list(context->ctx, TLS12_CIPHERS))
         return openssl_error(err, ERR_INTERNAL, "making a TLS context");
     SSL_CTX_set_options(context->ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
-    /* an idle connection gives its two 16 KiB record buffers back: there may be thousands */
+    /* an idle connection gives its two 16 KiB record buffers back: there may be thousands; see tls_keep_buffers */
     SSL_CTX_set_mode(context->ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                        SSL_MODE_RELEASE_BUFFERS);
     /* the chain is what the PEM text says; else OpenSSL looks for one in the trust store with every handshake */
@@ -340,6 +340,11 @@ void tls_resume(struct tls *tls, const char *server)
         (void)SSL_set_session(tls->ssl, session);
     SSL_SESSION_free(session);
     ERR_clear_error();
+}
+
+void tls_keep_buffers(struct tls *tls)
+{
+    (void)SSL_clear_mode(tls->ssl, SSL_MODE_RELEASE_BUFFERS);
 }
 
 bool tls_is_resumed(const struct tls *tls)

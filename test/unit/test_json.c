@@ -87,6 +87,75 @@ static void test_parse__depth_is_limited(UNUSED void **state)
     assert_int_equal(json_parse(text + 1, sizeof(text) - 2, &tree, &err), 0);
 }
 
+static const struct json_omit omit_inner[] = {{.name = "b"}, {0}};
+static const struct json_omit omit_outer[] = {{.name = "out"}, {.name = "in", .inside = omit_inner}, {0}};
+
+static void assert_parses_without(const char *text, const char *expected)
+{
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(json_free) struct json *tree = NULL;
+
+    assert_int_equal(json_parse_without(text, strlen(text), omit_outer, &tree, &err), 0);
+    assert_prints(tree, expected);
+}
+
+static void test_parse_without__leaves_out_by_path(UNUSED void **state)
+{
+    assert_parses_without("{\"out\":{\"a\":[1,-2.5e1,true,null,\"\\u00e9\"]},\"b\":1,\"ou\":2,\"outer\":3}",
+                          "{\"b\":1,\"ou\":2,\"outer\":3}");
+    assert_parses_without("{\"in\":{\"a\":1,\"b\":2,\"out\":3,\"c\":{\"b\":4}}}",
+                          "{\"in\":{\"a\":1,\"out\":3,\"c\":{\"b\":4}}}");
+    assert_parses_without("[{\"in\":[{\"b\":1},[{\"b\":2,\"\":3}]]},{\"\\u006fut\":1}]",
+                          "[{\"in\":[{},[{\"\":3}]]},{}]");
+    assert_parses_without("{\"in\":\"b\"}", "{\"in\":\"b\"}");
+}
+
+static void test_parse_without__is_as_strict(UNUSED void **state)
+{
+    static const char *const bad[] = {"", "[1,]", "{\"a\":}", "nul", "01", "1 2", "'a'", "\"a", "\"\\ud800\"",
+                                      "\"\\u0000\"", "[NaN]", "1e999", "-", "\"a\nb\"", "{\"a\" 1}", "\"12345678\xff\"",
+                                      "\"12345678\x01\"", "{\"\xff\":1}"};
+
+    for (size_t i = 0; i < countof(bad) * 2; i++) {
+        CLEANUP(err_clear) struct err err = {0};
+        CLEANUP(buf_done) struct buf text = {0};
+        struct json *tree = NULL;
+        const char *inner = bad[i / 2];
+        bool first = i % 2 == 0;
+        if (*inner == '\0' && !first)
+            continue; /* an empty array is fine */
+        buf_add_str(&text, first ? "{\"out\":" : "{\"in\":{\"b\":[");
+        buf_add_str(&text, inner);
+        buf_add_str(&text, first ? "}" : "]}}");
+        assert_int_equal(json_parse_without(buf_text(&text), text.len, omit_outer, &tree, &err), ERR_PARSE);
+        assert_null(tree);
+    }
+}
+
+/* Strings are scanned eight bytes at a time: each special byte at each distance from the quote and from the end. */
+static void test_parse__strings_at_each_offset(UNUSED void **state)
+{
+    static const char *const special[] = {"\xc3\xa9", "\\n", "\x7f", "!#[]", " "};
+    static const char *const refused[] = {"\x80", "\xc3", "\x1f", "\x01", "\n", "\\x"};
+    static const char filler[] = "abcdefghijklmnopqrstuvwx";
+
+    for (size_t before = 0; before <= 17; before++) {
+        for (size_t after = 0; after <= 17; after += 3) {
+            char text[80];
+            for (size_t i = 0; i < countof(special); i++) {
+                (void)snprintf(text, sizeof(text), "[\"%.*s%s%.*s\"]", (int)before, filler, special[i], (int)after,
+                               filler);
+                assert_reprints(text, text);
+            }
+            for (size_t i = 0; i < countof(refused); i++) {
+                (void)snprintf(text, sizeof(text), "[\"%.*s%s%.*s\"]", (int)before, filler, refused[i], (int)after,
+                               filler);
+                assert_refused(text, strlen(text), ERR_PARSE);
+            }
+        }
+    }
+}
+
 static void test_print__escapes(UNUSED void **state)
 {
     assert_reprints("\"\\u0001\\b\\f\\n\\r\\t\\\"\\\\\\/ <&> \\u00e9\\ud83d\\ude00\"",
@@ -216,6 +285,9 @@ int main(void)
         cmocka_unit_test(test_parse__last_of_equal_keys_wins),
         cmocka_unit_test(test_parse__refuses_what_is_not_json),
         cmocka_unit_test(test_parse__depth_is_limited),
+        cmocka_unit_test(test_parse__strings_at_each_offset),
+        cmocka_unit_test(test_parse_without__leaves_out_by_path),
+        cmocka_unit_test(test_parse_without__is_as_strict),
         cmocka_unit_test(test_print__escapes),
         cmocka_unit_test(test_print_pretty__as_kubectl),
         cmocka_unit_test(test_get__paths),

@@ -265,9 +265,16 @@ static int create(struct cluster *cluster, const struct create_options *options,
     progress(PROGRESS_INFO, "using Kubernetes version %s", "1.36");
     progress(PROGRESS_INFO, "creating cluster \"%s\" in \"%s\" region%s", cluster->name, cluster->region,
              options->fargate ? " with Fargate profile" : "");
-    if ((r = claim(cluster, options, err)) < 0)
+    sigset_t interrupts, before;
+    (void)sigemptyset(&interrupts);
+    (void)sigaddset(&interrupts, SIGINT);
+    (void)sigaddset(&interrupts, SIGTERM);
+    (void)sigprocmask(SIG_BLOCK, &interrupts, &before); /* what is claimed must be known to on_interrupt */
+    if ((r = claim(cluster, options, err)) == 0)
+        unfinished = cluster;
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
+    if (r < 0)
         return r;
-    unfinished = cluster;
     CLEANUP(json_free) struct json *profiles = json_new_array();
     if (options->fargate)
         json_push(profiles, addons_default_profile());

@@ -15,6 +15,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/proc.h"
+#include "cluster/cgroup.h"
 #include "cluster/supervisor.h"
 
 char *supervisor_programs_dir(void)
@@ -42,6 +43,25 @@ pid_t supervisor_pid(const struct cluster *cluster)
     return (pid_t)pid;
 }
 
+/*
+ * Spawns it into the cluster's cgroup. A Ctrl-C in between would start the clean-up while the supervisor is where the
+ * clean-up does not look, so signals wait until it is found there.
+ */
+static int spawn_found(const struct cluster *cluster, const struct proc_options *options, struct err *err)
+{
+    sigset_t interrupts, before;
+    pid_t pid;
+    (void)sigemptyset(&interrupts);
+    (void)sigaddset(&interrupts, SIGINT);
+    (void)sigaddset(&interrupts, SIGTERM);
+    (void)sigprocmask(SIG_BLOCK, &interrupts, &before);
+    int r = cgroup_make(cluster, err);
+    if (r == 0 && (r = proc_spawn(options, &pid, err)) == 0 && (r = cgroup_add(cluster, pid, err)) < 0)
+        (void)kill(pid, SIGKILL);
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
+    return r;
+}
+
 int supervisor_start(const struct cluster *cluster, struct err *err)
 {
     CLEANUP(xfree) char *logs = cluster_path(cluster, "logs");
@@ -61,8 +81,7 @@ int supervisor_start(const struct cluster *cluster, struct err *err)
                                          .stdout_fd = log_fd,
                                          .stderr_fd = log_fd,
                                          .new_session = true};
-    pid_t pid;
-    return proc_spawn(&options, &pid, err);
+    return spawn_found(cluster, &options, err);
 }
 
 int supervisor_stop(const struct cluster *cluster, int64_t timeout_ms, struct err *err)

@@ -82,7 +82,9 @@ static void rebuild(void *data)
     items = xcalloc(count, sizeof(*items));
     for (size_t i = 0; n < count && kube_watch_next(store->watch, &i, &object);) {
         CLEANUP(err_clear) struct err ignored = {0}; /* on_change has reported it */
-        if (fargate_profile_read(object, &items[n], &ignored) == 0)
+        /* one that is being deleted drains its pods; their replacements must not come back to it */
+        if (json_str(object, "metadata", "deletionTimestamp", NULL) == NULL &&
+            fargate_profile_read(object, &items[n], &ignored) == 0)
             n++;
     }
     replace_snapshot(store, fargate_profiles_new(items, n), count - n);

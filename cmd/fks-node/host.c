@@ -28,16 +28,17 @@ struct host_publisher {
     int64_t ready_since_ns;
 };
 
-struct json *host_publisher_object(const struct agent_options *options, const struct json *handlers)
+struct json *host_publisher_object(const struct agent *agent, const struct json *handlers)
 {
+    const struct agent_options *options = &agent->options;
     CLEANUP(buf_done) struct buf cpu = {0};
     CLEANUP(buf_done) struct buf memory = {0};
     CLEANUP(xfree) char *pods = xasprintf("%lld", (long long)options->capacity_pods);
 
     quantity_print_milli(options->capacity_cpu_m, &cpu);
     quantity_print_bytes(options->capacity_mem_b, &memory);
-    struct json *spec = json_build("{s:s, s:s, s:[s], s:{s:s, s:s, s:s}}", "zone", options->zone, "region",
-                                   options->region, "addresses", options->address, "capacity", "cpu", buf_text(&cpu),
+    struct json *spec = json_build("{s:s, s:s, s:s*, s:[s], s:{s:s, s:s, s:s}}", "zone", options->zone, "region",
+                                   options->region, "architecture", agent->system.architecture, "addresses", options->address, "capacity", "cpu", buf_text(&cpu),
                                    "memory", buf_text(&memory), "pods", pods);
     if (options->pod_cidr != NULL)
         json_set_str(spec, "podCIDR", options->pod_cidr);
@@ -106,7 +107,7 @@ static void publish_condition(struct host_publisher *host)
 
 static void remember(struct host_publisher *host)
 {
-    CLEANUP(json_free) struct json *object = host_publisher_object(&host->agent->options, host->handlers);
+    CLEANUP(json_free) struct json *object = host_publisher_object(host->agent, host->handlers);
 
     json_free(host->published);
     host->published = json_keep(json_get(object, "spec", NULL));
@@ -130,7 +131,7 @@ static void on_patched(struct json **answer UNUSED, struct err *err, void *data)
     if (err->code == ERR_NOT_FOUND) {
         free(take(&host->published_condition));
         agent_request(host->agent, "POST", kube_path(FKS_GROUP, FKS_VERSION, NULL, "fargatehosts", NULL, NULL),
-                      host_publisher_object(&host->agent->options, host->handlers), NULL, on_written, host);
+                      host_publisher_object(host->agent, host->handlers), NULL, on_written, host);
         return;
     }
     on_written(answer, err, data);
@@ -138,7 +139,7 @@ static void on_patched(struct json **answer UNUSED, struct err *err, void *data)
 
 static void publish(struct host_publisher *host)
 {
-    struct json *object = host_publisher_object(&host->agent->options, host->handlers);
+    struct json *object = host_publisher_object(host->agent, host->handlers);
 
     if (host->published != NULL && json_same(host->published, json_get(object, "spec", NULL))) {
         json_free(object);

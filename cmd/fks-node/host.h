@@ -9,4 +9,4 @@
 struct host_publisher *host_publisher_new(struct agent *agent);
 struct host_publisher *host_publisher_free(struct host_publisher *host);
 /* The FargateHost as it is created. Pure. handlers: array of names, or NULL. */
-struct json *host_publisher_object(const struct agent_options *options, const struct json *handlers) MUST_CHECK;
+struct json *host_publisher_object(const struct agent *agent, const struct json *handlers) MUST_CHECK;

@@ -9,6 +9,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "data/quantity.h"
 
 enum { LABEL_MAX = 63, PREFIX_MAX = 253 };
 
@@ -189,6 +190,39 @@ static void check_tolerations(const struct json *tolerations, struct strv *reaso
         strv_add(reasons, "spec.tolerations must be a list of tolerations");
 }
 
+/* An amount of spec.quota; FARGATE_NO_QUOTA when it is left out. false: it cannot be read. */
+static bool read_quota(const struct json *spec, const char *name, int64_t *ret)
+{
+    CLEANUP(err_clear) struct err ignored = {0};
+    CLEANUP(buf_done) struct buf text = {0};
+    const struct json *value = json_get(spec, "quota", name, NULL);
+    int64_t amount = FARGATE_NO_QUOTA;
+    bool good = true;
+
+    if (json_type(value) == JSON_STRING)
+        buf_add_str(&text, json_string_value(value));
+    else if (value != NULL)
+        json_print(value, &text); /* 4 for "4" */
+    if (json_type(value) != JSON_NULL)
+        good = (streq(name, "cpu") ? quantity_parse_milli(buf_text(&text), &amount, &ignored)
+                                   : quantity_parse_units(buf_text(&text), &amount, &ignored)) == 0 && amount >= 0;
+    *ret = amount;
+    return good;
+}
+
+static void check_quota(const struct json *spec, struct strv *reasons)
+{
+    static const char *const names[] = {"cpu", "memory", "pods"};
+    const struct json *quota = json_get(spec, "quota", NULL);
+    int64_t amount;
+
+    if (json_type(quota) != JSON_NULL && !json_is_object(quota))
+        strv_add(reasons, "spec.quota must be a map with cpu, memory and pods");
+    for (size_t i = 0; i < countof(names); i++)
+        if (!read_quota(spec, names[i], &amount))
+            strv_addf(reasons, "spec.quota.%s must be a quantity, 0 or more", names[i]);
+}
+
 void fargate_profile_check(const struct json *object, struct strv *reasons)
 {
     const struct json *spec = json_get(object, "spec", NULL);
@@ -211,6 +245,7 @@ void fargate_profile_check(const struct json *object, struct strv *reasons)
     if (json_type(sizing) != JSON_NULL && !streq(json_string_value(sizing), "Fargate") &&
         !streq(json_string_value(sizing), "Exact"))
         strv_add(reasons, "spec.sizing must be Fargate or Exact");
+    check_quota(spec, reasons);
 }
 
 /* --- reading what was checked */
@@ -263,6 +298,10 @@ int fargate_profile_read(const struct json *object, struct fargate_profile *ret,
     json_each(item, json_get(spec, "zones", NULL))
         strv_add(&profile.zones, json_string_value(item));
     profile.exact_sizing = streq(json_str(spec, "sizing", NULL), "Exact");
+    (void)read_quota(spec, "cpu", &profile.quota.cpu_m);
+    (void)read_quota(spec, "memory", &profile.quota.mem_b);
+    (void)read_quota(spec, "pods", &profile.quota.pods);
+    profile.reconcile_pending = json_is_true(spec, "reconcilePendingPods", NULL);
     *ret = profile;
     return 0;
 }

@@ -17,6 +17,12 @@ struct fargate_selector {
     size_t n_labels;
 };
 
+#define FARGATE_NO_QUOTA (-1) /* of a member of struct fargate_quota */
+
+struct fargate_quota { /* the most that pods of one profile may hold at a time */
+    int64_t cpu_m, mem_b, pods;
+};
+
 struct fargate_profile {
     char *name;
     struct fargate_selector *selectors;
@@ -28,6 +34,8 @@ struct fargate_profile {
     struct json *tolerations;   /* spec.tolerations, or NULL */
     struct strv zones;        /* spec.zones */
     bool exact_sizing;        /* spec.sizing: Exact */
+    struct fargate_quota quota; /* spec.quota */
+    bool reconcile_pending;   /* spec.reconcilePendingPods: pods that came too early are replaced */
 };
 
 /* All profiles, immutable once made; sorted so that the first match is the one that wins. One free. */

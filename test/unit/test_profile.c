@@ -55,6 +55,12 @@ static const struct rule {
     {"p", "{selectors: [{namespace: a}], nodeSelector: [x]}", "spec.nodeSelector must be a map of strings"},
     {"p", "{selectors: [{namespace: a}], nodeSelector: {a: 1}}", "spec.nodeSelector must hold strings only"},
     {"p", "{selectors: [{namespace: a}], tolerations: [x]}", "spec.tolerations must be a list of tolerations"},
+    {"p", "{selectors: [{namespace: a}], quota: {cpu: 2.5, memory: 4Gi, pods: 0}, reconcilePendingPods: true}", NULL},
+    {"p", "{selectors: [{namespace: a}], quota: {cpu: null}}", NULL},
+    {"p", "{selectors: [{namespace: a}], quota: 4}", "spec.quota must be a map"},
+    {"p", "{selectors: [{namespace: a}], quota: {cpu: x}}", "spec.quota.cpu must be a quantity, 0 or more"},
+    {"p", "{selectors: [{namespace: a}], quota: {memory: -1}}", "spec.quota.memory must be a quantity, 0 or more"},
+    {"p", "{selectors: [{namespace: a}], quota: {pods: [1]}}", "spec.quota.pods must be a quantity, 0 or more"},
 };
 
 static struct json *profile_of(const char *name, const char *spec)
@@ -107,12 +113,17 @@ static void test_read__fields(UNUSED void **state)
 {
     CLEANUP(json_free) struct json *object = profile_of(
         "p", "{selectors: [{namespace: a}, {namespace: b, labels: {k: v}}], priority: 7, runtimeClassName: kata, "
-             "schedulerName: other, nodeSelector: {a: b}, tolerations: [{key: x}], zones: [z1, z2], sizing: Exact}");
+             "schedulerName: other, nodeSelector: {a: b}, tolerations: [{key: x}], zones: [z1, z2], sizing: Exact, quota: {cpu: 1500m, "
+             "memory: 1Gi}, reconcilePendingPods: true}");
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(fargate_profile_done) struct fargate_profile profile = {0};
 
     assert_int_equal(fargate_profile_read(object, &profile, &err), 0);
     assert_string_equal(profile.name, "p");
+    assert_int_equal(profile.quota.cpu_m, 1500);
+    assert_int_equal(profile.quota.mem_b, 1 << 30);
+    assert_int_equal(profile.quota.pods, FARGATE_NO_QUOTA);
+    assert_true(profile.reconcile_pending);
     assert_int_equal(profile.n_selectors, 2);
     assert_string_equal(profile.selectors[1].namespace, "b");
     assert_int_equal(profile.selectors[1].n_labels, 1);

@@ -277,6 +277,30 @@ static void print_help(const struct cli *cli, const struct cli_command *command)
     fputs(buf_text(&text), stdout);
 }
 
+static bool was_given(const struct opt *table, const char *name)
+{
+    for (; table != NULL && table->name != NULL; table++) {
+        if (streq(table->name, name))
+            return table->seen != NULL && *table->seen;
+    }
+    return false;
+}
+
+/* false after the error about options that are missing. */
+static bool has_required(const struct cli_command *command)
+{
+    CLEANUP(strv_done) struct strv names = {0};
+    CLEANUP(buf_done) struct buf missing = {0};
+    strv_split(&names, strempty(command->required), ',');
+    for (size_t i = 0; i < names.n; i++) {
+        if (!was_given(command->options, names.items[i]) && !was_given(command->more_options, names.items[i]))
+            buf_printf(&missing, "%s\"%s\"", missing.len > 0 ? ", " : "", names.items[i]);
+    }
+    if (missing.len > 0)
+        (void)cli_error("required flag(s) %s not set", buf_text(&missing));
+    return missing.len == 0;
+}
+
 bool cli_parse(struct cli *cli, const struct cli_command *command, int argc, char **argv, struct strv *ret_args,
                int *ret_dash, int *ret_code)
 {
@@ -300,5 +324,9 @@ bool cli_parse(struct cli *cli, const struct cli_command *command, int argc, cha
     }
     if (ret_dash != NULL)
         *ret_dash = dash;
+    if (!has_required(command)) {
+        *ret_code = 1;
+        return false;
+    }
     return true;
 }

@@ -214,20 +214,15 @@ static int create_from_sources(struct generate *generate, const struct cli_comma
                                const struct sources *sources, const char *const *type, int argc, char **argv,
                                bool is_secret)
 {
-    CLEANUP(strv_done) struct strv args = {0};
-    int code = 0, dash = -1;
-    if (!cli_parse(generate->cli, command, argc, argv, &args, &dash, &code))
-        return code;
-    const char *name = generate_name(generate, command->words, &args, dash);
-    if (name == NULL)
-        return 1;
+    if (!generate_begin(generate, command, argc, argv))
+        return generate->code;
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(json_free) struct json *data = json_new_object(), *binary = json_new_object();
-    struct filling filling = {.name = name, .is_secret = is_secret, .data = data, .binary = binary, .err = &err};
+    struct filling filling = {.name = generate->name, .is_secret = is_secret, .data = data, .binary = binary, .err = &err};
     if (fill(&filling, sources) < 0)
         return cli_fail(generate->cli, &err);
     struct json *object = json_build("{s:s, s:s, s:o}", "kind", is_secret ? "Secret" : "ConfigMap", "apiVersion", "v1",
-                                     "metadata", generate_metadata(generate, name, true));
+                                     "metadata", generate_metadata(generate, generate->name, true));
     set_sorted(object, "data", data);
     set_sorted(object, "binaryData", binary);
     if (is_secret && strempty(*type)[0] != '\0')
@@ -244,7 +239,7 @@ static void sources_done(struct sources *sources)
 
 int command_create_configmap(struct cli *cli, int argc, char **argv)
 {
-    struct generate generate = GENERATE_INIT(cli);
+    CLEANUP(generate_done) struct generate generate = GENERATE_INIT(cli);
     struct sources sources = {0};
     const struct opt options[] = {GENERATE_OPTIONS(&generate), SOURCE_OPTIONS(&sources), {0}};
     const struct cli_command command = {
@@ -261,7 +256,7 @@ int command_create_configmap(struct cli *cli, int argc, char **argv)
 
 int command_create_secret_generic(struct cli *cli, int argc, char **argv)
 {
-    struct generate generate = GENERATE_INIT(cli);
+    CLEANUP(generate_done) struct generate generate = GENERATE_INIT(cli);
     struct sources sources = {0};
     const char *type = NULL;
     const struct opt options[] = {
@@ -283,7 +278,7 @@ int command_create_secret_generic(struct cli *cli, int argc, char **argv)
 
 int command_create_secret_tls(struct cli *cli, int argc, char **argv)
 {
-    struct generate generate = GENERATE_INIT(cli);
+    CLEANUP(generate_done) struct generate generate = GENERATE_INIT(cli);
     const char *cert = NULL, *key = NULL;
     const struct opt options[] = {
         GENERATE_OPTIONS(&generate),
@@ -295,18 +290,13 @@ int command_create_secret_tls(struct cli *cli, int argc, char **argv)
                                         .usage = "NAME --cert=path/to/cert/file --key=path/to/key/file [options]",
                                         .about = "Create a TLS secret from the given public/private key pair.",
                                         .options = options};
-    CLEANUP(strv_done) struct strv args = {0};
-    int code = 0, dash = -1;
-    if (!cli_parse(cli, &command, argc, argv, &args, &dash, &code))
-        return code;
-    const char *name = generate_name(&generate, command.words, &args, dash);
-    if (name == NULL)
-        return 1;
+    if (!generate_begin(&generate, &command, argc, argv))
+        return generate.code;
     if (strempty(cert)[0] == '\0' || strempty(key)[0] == '\0')
         return cli_error("key and cert must be specified");
     CLEANUP(err_clear) struct err err = {0};
     struct json *data = json_new_object();
-    struct filling filling = {.name = name, .is_secret = true, .data = data, .err = &err};
+    struct filling filling = {.name = generate.name, .is_secret = true, .data = data, .err = &err};
     int filled = add_file(&filling, "tls.crt", cert);
     if (filled == 0)
         filled = add_file(&filling, "tls.key", key);
@@ -316,7 +306,7 @@ int command_create_secret_tls(struct cli *cli, int argc, char **argv)
     }
     return generate_finish(&generate,
                            json_build("{s:s, s:s, s:o, s:o, s:s}", "kind", "Secret", "apiVersion", "v1", "metadata",
-                                      generate_metadata(&generate, name, true), "data", data, "type",
+                                      generate_metadata(&generate, generate.name, true), "data", data, "type",
                                       "kubernetes.io/tls"),
                            "secret");
 }

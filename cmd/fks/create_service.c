@@ -72,7 +72,7 @@ static int build_spec(const struct service *service, const char *name, struct js
 static int create_service(struct cli *cli, struct service *service, const char *words, const char *usage, int argc,
                           char **argv)
 {
-    struct generate generate = GENERATE_INIT(cli);
+    CLEANUP(generate_done) struct generate generate = GENERATE_INIT(cli);
     struct opt options[12] = {GENERATE_OPTIONS(&generate)};
     size_t n = 0;
     while (options[n].name != NULL)
@@ -102,13 +102,9 @@ static int create_service(struct cli *cli, struct service *service, const char *
                                     .help = "The name outside that the service stands for."};
     const struct cli_command command = {
         .words = words, .usage = usage, .about = "Create a service with the specified name.", .options = options};
-    CLEANUP(strv_done) struct strv args = {0};
-    int code = 0, dash = -1;
-    if (!cli_parse(cli, &command, argc, argv, &args, &dash, &code))
-        return code;
-    const char *name = generate_name(&generate, words, &args, dash);
-    if (name == NULL)
-        return 1;
+    if (!generate_begin(&generate, &command, argc, argv))
+        return generate.code;
+    const char *name = generate.name;
     CLEANUP(err_clear) struct err err = {0};
     struct json *spec = NULL;
     if (build_spec(service, name, &spec, &err) < 0)

@@ -10,43 +10,33 @@
 
 int command_create_namespace(struct cli *cli, int argc, char **argv)
 {
-    struct generate generate = GENERATE_INIT(cli);
+    CLEANUP(generate_done) struct generate generate = GENERATE_INIT(cli);
     const struct opt options[] = {GENERATE_OPTIONS(&generate), {0}};
     const struct cli_command command = {.words = "create namespace",
                                         .usage = "NAME [--dry-run=server|client|none] [options]",
                                         .about = "Create a namespace with the specified name.",
                                         .options = options};
-    CLEANUP(strv_done) struct strv args = {0};
-    int code = 0, dash = -1;
-    if (!cli_parse(cli, &command, argc, argv, &args, &dash, &code))
-        return code;
-    const char *name = generate_name(&generate, command.words, &args, dash);
-    if (name == NULL)
-        return 1;
+    if (!generate_begin(&generate, &command, argc, argv))
+        return generate.code;
     return generate_finish(&generate,
                            json_build("{s:s, s:s, s:o, s:{}, s:{}}", "kind", "Namespace", "apiVersion", "v1",
-                                      "metadata", generate_metadata(&generate, name, false), "spec", "status"),
+                                      "metadata", generate_metadata(&generate, generate.name, false), "spec", "status"),
                            NULL);
 }
 
 int command_create_serviceaccount(struct cli *cli, int argc, char **argv)
 {
-    struct generate generate = GENERATE_INIT(cli);
+    CLEANUP(generate_done) struct generate generate = GENERATE_INIT(cli);
     const struct opt options[] = {GENERATE_OPTIONS(&generate), {0}};
     const struct cli_command command = {.words = "create serviceaccount",
                                         .usage = "NAME [--dry-run=server|client|none] [options]",
                                         .about = "Create a service account with the specified name.",
                                         .options = options};
-    CLEANUP(strv_done) struct strv args = {0};
-    int code = 0, dash = -1;
-    if (!cli_parse(cli, &command, argc, argv, &args, &dash, &code))
-        return code;
-    const char *name = generate_name(&generate, command.words, &args, dash);
-    if (name == NULL)
-        return 1;
+    if (!generate_begin(&generate, &command, argc, argv))
+        return generate.code;
     return generate_finish(&generate,
                            json_build("{s:s, s:s, s:o}", "kind", "ServiceAccount", "apiVersion", "v1", "metadata",
-                                      generate_metadata(&generate, name, true)),
+                                      generate_metadata(&generate, generate.name, true)),
                            "serviceaccount");
 }
 
@@ -95,8 +85,8 @@ static struct json *deployment_containers(const struct strv *images, struct json
 
 int command_create_deployment(struct cli *cli, int argc, char **argv)
 {
-    struct generate generate = GENERATE_INIT(cli);
-    CLEANUP(strv_done) struct strv images = {0}, args = {0};
+    CLEANUP(generate_done) struct generate generate = GENERATE_INIT(cli);
+    CLEANUP(strv_done) struct strv images = {0};
     int64_t port = -1, replicas = 1;
     bool image_seen = false;
     const struct opt options[] = {
@@ -109,19 +99,15 @@ int command_create_deployment(struct cli *cli, int argc, char **argv)
     const struct cli_command command = {.words = "create deployment",
                                         .usage = "NAME --image=image -- [COMMAND] [args...] [options]",
                                         .about = "Create a deployment with the specified name.",
+                                        .required = "image",
                                         .options = options};
-    int code = 0, dash = -1;
-    if (!cli_parse(cli, &command, argc, argv, &args, &dash, &code))
-        return code;
-    if (!image_seen)
-        return cli_error("required flag(s) \"image\" not set");
-    const char *name = generate_name(&generate, command.words, &args, dash);
-    if (name == NULL)
-        return 1;
-    CLEANUP(json_free) struct json *command_line = generate_command(&args, dash);
+    if (!generate_begin(&generate, &command, argc, argv))
+        return generate.code;
+    const char *name = generate.name;
+    CLEANUP(json_free) struct json *command_line = generate_command(&generate);
     if (command_line != NULL && images.n > 1)
         return cli_error("cannot specify multiple --image options and command");
-    struct json *metadata = generate_metadata(&generate, name, true);
+    struct json *metadata = generate_metadata(&generate, generate.name, true);
     json_set(metadata, "labels", json_build("{s:s}", "app", name));
     struct json *template = json_build("{s:{s:{s:s}}, s:{s:o}}", "metadata", "labels", "app", name, "spec",
                                        "containers", deployment_containers(&images, command_line, port));
@@ -179,7 +165,7 @@ static int job_from_cronjob(struct generate *generate, const char *name, const c
 
 int command_create_job(struct cli *cli, int argc, char **argv)
 {
-    struct generate generate = GENERATE_INIT(cli);
+    CLEANUP(generate_done) struct generate generate = GENERATE_INIT(cli);
     const char *image = NULL, *from = NULL;
     const struct opt options[] = {
         GENERATE_OPTIONS(&generate),
@@ -192,61 +178,49 @@ int command_create_job(struct cli *cli, int argc, char **argv)
                                             "NAME --image=image [--from=cronjob/name] -- [COMMAND] [args...] [options]",
                                         .about = "Create a job with the specified name.",
                                         .options = options};
-    CLEANUP(strv_done) struct strv args = {0};
-    int code = 0, dash = -1;
-    if (!cli_parse(cli, &command, argc, argv, &args, &dash, &code))
-        return code;
-    const char *name = generate_name(&generate, command.words, &args, dash);
-    if (name == NULL)
-        return 1;
-    CLEANUP(json_free) struct json *command_line = generate_command(&args, dash);
+    if (!generate_begin(&generate, &command, argc, argv))
+        return generate.code;
+    CLEANUP(json_free) struct json *command_line = generate_command(&generate);
     if ((image == NULL) == (from == NULL))
         return cli_error("either --image or --from must be specified");
     if (command_line != NULL && from != NULL)
         return cli_error("cannot specify --from and command");
     struct json *job = NULL;
     CLEANUP(err_clear) struct err err = {0};
-    if (from != NULL && job_from_cronjob(&generate, name, from, &job, &err) < 0)
+    if (from != NULL && job_from_cronjob(&generate, generate.name, from, &job, &err) < 0)
         return cli_fail(cli, &err);
     if (from == NULL)
         job = json_build("{s:s, s:s, s:o, s:{s:o}, s:{}}", "kind", "Job", "apiVersion", "batch/v1", "metadata",
-                         generate_metadata(&generate, name, true), "spec", "template",
-                         job_template(name, image, take(&command_line), "Never"), "status");
+                         generate_metadata(&generate, generate.name, true), "spec", "template",
+                         job_template(generate.name, image, take(&command_line), "Never"), "status");
     return generate_finish(&generate, job, "job");
 }
 
 int command_create_cronjob(struct cli *cli, int argc, char **argv)
 {
-    struct generate generate = GENERATE_INIT(cli);
+    CLEANUP(generate_done) struct generate generate = GENERATE_INIT(cli);
     const char *image = NULL, *schedule = NULL, *restart = "OnFailure";
+    bool image_seen = false, schedule_seen = false;
     const struct opt options[] = {
         GENERATE_OPTIONS(&generate),
-        {"image", 0, OPT_STRING, &image, "", "Image to run."},
+        {"image", 0, OPT_STRING, &image, "", "Image to run.", NULL, &image_seen},
         {"restart", 0, OPT_STRING, &restart, "OnFailure", "The pods' restart policy: OnFailure or Never."},
-        {"schedule", 0, OPT_STRING, &schedule, "", "When to run, in cron format."},
+        {"schedule", 0, OPT_STRING, &schedule, "", "When to run, in cron format.", NULL, &schedule_seen},
         {0},
     };
     const struct cli_command command = {
         .words = "create cronjob",
         .usage = "NAME --image=image --schedule='0/5 * * * ?' -- [COMMAND] [args...] [flags] [options]",
         .about = "Create a cron job with the specified name.",
+        .required = "image,schedule",
         .options = options};
-    CLEANUP(strv_done) struct strv args = {0};
-    int code = 0, dash = -1;
-    if (!cli_parse(cli, &command, argc, argv, &args, &dash, &code))
-        return code;
-    if (image == NULL || schedule == NULL)
-        return cli_error("required flag(s) %s not set", image != NULL      ? "\"schedule\""
-                                                        : schedule != NULL ? "\"image\""
-                                                                           : "\"image\", \"schedule\"");
-    const char *name = generate_name(&generate, command.words, &args, dash);
-    if (name == NULL)
-        return 1;
-    struct json *job = json_build("{s:{s:s}, s:{s:o}}", "metadata", "name", name, "spec", "template",
-                                  job_template(name, image, generate_command(&args, dash), restart));
+    if (!generate_begin(&generate, &command, argc, argv))
+        return generate.code;
+    struct json *job = json_build("{s:{s:s}, s:{s:o}}", "metadata", "name", generate.name, "spec", "template",
+                                  job_template(generate.name, image, generate_command(&generate), restart));
     return generate_finish(&generate,
                            json_build("{s:s, s:s, s:o, s:{s:s, s:o}, s:{}}", "kind", "CronJob", "apiVersion",
-                                      "batch/v1", "metadata", generate_metadata(&generate, name, true), "spec",
+                                      "batch/v1", "metadata", generate_metadata(&generate, generate.name, true), "spec",
                                       "schedule", schedule, "jobTemplate", job, "status"),
                            "cronjob");
 }

@@ -60,14 +60,6 @@ static void exposed_ports(const struct json *object, struct strv *numbers, struc
     }
 }
 
-static struct json *number_or_text(const char *text)
-{
-    int64_t number = 0;
-    CLEANUP(err_clear) struct err no_number = {0};
-    return parse_int(text, INT32_MIN, INT32_MAX, &number, &no_number) == 0 ? json_new_int(number)
-                                                                           : json_new_string(text);
-}
-
 static int build_ports(const struct expose *expose, const struct json *object, struct json **ret, struct err *err)
 {
     CLEANUP(strv_done) struct strv numbers = {0}, protocols = {0};
@@ -89,9 +81,9 @@ static int build_ports(const struct expose *expose, const struct json *object, s
             json_set_str(port, "name", name);
         }
         json_set_str(port, "protocol", protocol);
-        json_set(port, "port", number_or_text(numbers.items[i]));
+        json_set(port, "port", generate_number_or_text(numbers.items[i]));
         json_set(port, "targetPort",
-                 number_or_text(expose->target_port != NULL ? expose->target_port : numbers.items[i]));
+                 generate_number_or_text(expose->target_port != NULL ? expose->target_port : numbers.items[i]));
         json_push(ports, port);
     }
     *ret = ports;

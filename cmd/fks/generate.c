@@ -5,14 +5,23 @@
 
 #include "base/mem.h"
 
-const char *generate_name(const struct generate *generate, const char *words, const struct strv *args, int dash)
+void generate_done(struct generate *generate)
 {
-    size_t n = dash >= 0 ? (size_t)dash : args->n;
-    if (n == 1)
-        return args->items[0];
-    cli_error("exactly one NAME is required, got %zu\nSee '%s %s -h' for help and examples", n, generate->cli->program,
-              words);
-    return NULL;
+    strv_done(&generate->args);
+}
+
+bool generate_begin(struct generate *generate, const struct cli_command *command, int argc, char **argv)
+{
+    if (!cli_parse(generate->cli, command, argc, argv, &generate->args, &generate->dash, &generate->code))
+        return false;
+    size_t n = generate->dash >= 0 ? (size_t)generate->dash : generate->args.n;
+    if (n != 1) {
+        generate->code = cli_error("exactly one NAME is required, got %zu\nSee '%s %s -h' for help and examples", n,
+                                   generate->cli->program, command->words);
+        return false;
+    }
+    generate->name = generate->args.items[0];
+    return true;
 }
 
 struct json *generate_metadata(const struct generate *generate, const char *name, bool namespaced)
@@ -23,14 +32,22 @@ struct json *generate_metadata(const struct generate *generate, const char *name
     return metadata;
 }
 
-struct json *generate_command(const struct strv *args, int dash)
+struct json *generate_command(const struct generate *generate)
 {
-    if (dash < 0 || (size_t)dash >= args->n)
+    if (generate->dash < 0 || (size_t)generate->dash >= generate->args.n)
         return NULL;
     struct json *command = json_new_array();
-    for (size_t i = (size_t)dash; i < args->n; i++)
-        json_push(command, json_new_string(args->items[i]));
+    for (size_t i = (size_t)generate->dash; i < generate->args.n; i++)
+        json_push(command, json_new_string(generate->args.items[i]));
     return command;
+}
+
+struct json *generate_number_or_text(const char *text)
+{
+    int64_t number = 0;
+    CLEANUP(err_clear) struct err no_number = {0};
+    return parse_int(text, INT32_MIN, INT32_MAX, &number, &no_number) == 0 ? json_new_int(number)
+                                                                           : json_new_string(text);
 }
 
 static int send(struct generate *generate, struct json *object, struct json **ret, struct err *err)

@@ -12,7 +12,13 @@ struct generate {
     struct write_options write;
     struct output_options output_options;
     bool save_config; /* --save-config: annotate for apply */
+    struct strv args; /* from generate_begin */
+    int dash;         /* index of the first argument after "--", or -1 */
+    const char *name; /* the NAME argument */
+    int code;         /* exit code when generate_begin said no */
 };
+void generate_done(struct generate *generate);
+DEFINE_CLEANUP_IN_PLACE(struct generate, generate_done)
 #define GENERATE_OPTIONS(generate)                                                           \
     OUTPUT_OPTIONS(&(generate)->output_options), WRITE_DRY_RUN_OPTION(&(generate)->write),   \
         WRITE_VALIDATE_OPTION(&(generate)->write), WRITE_MANAGER_OPTION(&(generate)->write), \
@@ -25,16 +31,21 @@ struct generate {
         .cli = (cli_pointer), .write = {.field_manager = "kubectl-create"}, .output_options = {.hide_missing = true } \
     }
 
-/* The one NAME argument, or NULL after the usage error was printed. */
-const char *generate_name(const struct generate *generate, const char *words, const struct strv *args, int dash);
+/*
+ * Parses options and the one NAME argument into generate; false: the command ends with generate->code, what there was to
+ * say has been said.
+ */
+bool generate_begin(struct generate *generate, const struct cli_command *command, int argc, char **argv) MUST_CHECK;
 /* metadata for a new object: name, and the namespace when --namespace was given and the kind has one. */
 struct json *generate_metadata(const struct generate *generate, const char *name, bool namespaced) MUST_CHECK;
 /* The arguments after "--" as an array, NULL if there are none. */
-struct json *generate_command(const struct strv *args, int dash) MUST_CHECK;
+struct json *generate_command(const struct generate *generate) MUST_CHECK;
 /*
  * Sends or prints the object, which is taken over. what: "deployment" for "failed to create deployment: ...", or
  * NULL.
  */
 int generate_finish(struct generate *generate, struct json *object, const char *what);
+/* A number where the text is one that fits 32 bits, else the text: ports, percentages. */
+struct json *generate_number_or_text(const char *text) MUST_CHECK;
 /* "a=b,c=d" as an object with sorted keys; ERR_USAGE. */
 int generate_labels(const char *text, struct json **ret, struct err *err) MUST_CHECK;

@@ -304,12 +304,14 @@ static bool has_required(const struct cli_command *command)
 bool cli_parse(struct cli *cli, const struct cli_command *command, int argc, char **argv, struct strv *ret_args,
                int *ret_dash, int *ret_code)
 {
-    struct opt_tables tables = {.tables = {cli->global_options}};
-    size_t n = 1;
+    /* a command's own option wins over a global one of its name: `create rolebinding --user` */
+    struct opt_tables tables = {0};
+    size_t n = 0;
     if (command->options != NULL)
         tables.tables[n++] = command->options;
     if (command->more_options != NULL)
         tables.tables[n++] = command->more_options;
+    tables.tables[n] = cli->global_options;
 
     CLEANUP(err_clear) struct err err = {0};
     int dash = -1;

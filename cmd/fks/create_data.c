@@ -1,5 +1,5 @@
 /*
- * create_data.c: `create configmap`, `create secret generic`, `create secret tls`: keys from literals, files, env
+ * create_data.c: `create configmap`, `create secret generic | tls | docker-registry`: keys from literals, files, env
  * files.
  */
 #include "generate.h"
@@ -13,10 +13,12 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "net/pki.h"
 #include "print/gotext.h"
 
 struct sources {
     struct strv files, literals, env_files;
+    bool append_hash;
 };
 
 /* What is being filled. Secrets keep everything as base64, ConfigMaps what is no UTF-8. */
@@ -193,6 +195,40 @@ static void set_sorted(struct json *object, const char *key, const struct json *
     json_set(object, key, sorted);
 }
 
+/*
+ * --append-hash: ten characters that change with the content, made as kubectl and kustomize make them: SHA-256 of the
+ * object's JSON without the rest of its metadata, in an alphabet without vowels.
+ */
+static void append_hash(struct json *object)
+{
+    CLEANUP(json_free) struct json *hashed = json_new_object();
+    CLEANUP(buf_done) struct buf text = {0};
+    char hex[65], tail[11] = "";
+    bool is_secret = streq(json_str(object, "kind", NULL), "Secret");
+    json_set(hashed, "kind", json_keep(json_get(object, "kind", NULL)));
+    json_set(hashed, "name", json_keep(json_get(object, "metadata", "name", NULL)));
+    const struct json *data = json_get(object, "data", NULL), *binary = json_get(object, "binaryData", NULL);
+    json_set(hashed, "data", data != NULL ? json_keep(data) : json_new_object());
+    if (binary != NULL)
+        json_set(hashed, "binaryData", json_keep(binary));
+    if (is_secret)
+        json_set_str(hashed, "type", json_str_or("", object, "type", NULL));
+    gotext_json(hashed, &text);
+    pki_sha256_hex(buf_text(&text), text.len, hex);
+    for (size_t i = 0; i + 1 < sizeof(tail); i++) {
+        static const char from[] = "013ae", to[] = "ghkmt";
+        const char *at = strchr(from, hex[i]);
+        tail[i] = at != NULL ? to[at - from] : hex[i];
+    }
+    CLEANUP(xfree) char *name = xasprintf("%s-%s", json_str_or("", object, "metadata", "name", NULL), tail);
+    json_set_str(json_edit(object, "metadata", NULL), "name", name);
+}
+
+#define APPEND_HASH_OPTION(flag)                                                           \
+    {                                                                                      \
+        "append-hash", 0, OPT_BOOL, (flag), NULL, "Add a hash of the content to the name." \
+    }
+
 #define SOURCE_OPTIONS(sources)                                                                     \
     {.name = "from-env-file",                                                                       \
      .type = OPT_LIST,                                                                              \
@@ -204,6 +240,7 @@ static void set_sorted(struct json *object, const char *key, const struct json *
          .value = &(sources)->files,                                                                \
          .argument = "[]",                                                                          \
          .help = "File or folder; the key is the file's name, or given as key=file."},              \
+        APPEND_HASH_OPTION(&(sources)->append_hash),                                                \
     {                                                                                               \
         .name = "from-literal", .type = OPT_ARRAY, .value = &(sources)->literals, .argument = "[]", \
         .help = "A key and its value: key=value."                                                   \
@@ -218,7 +255,8 @@ static int create_from_sources(struct generate *generate, const struct cli_comma
         return generate->code;
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(json_free) struct json *data = json_new_object(), *binary = json_new_object();
-    struct filling filling = {.name = generate->name, .is_secret = is_secret, .data = data, .binary = binary, .err = &err};
+    struct filling filling = {
+        .name = generate->name, .is_secret = is_secret, .data = data, .binary = binary, .err = &err};
     if (fill(&filling, sources) < 0)
         return cli_fail(generate->cli, &err);
     struct json *object = json_build("{s:s, s:s, s:o}", "kind", is_secret ? "Secret" : "ConfigMap", "apiVersion", "v1",
@@ -227,6 +265,8 @@ static int create_from_sources(struct generate *generate, const struct cli_comma
     set_sorted(object, "binaryData", binary);
     if (is_secret && strempty(*type)[0] != '\0')
         json_set_str(object, "type", *type);
+    if (sources->append_hash)
+        append_hash(object);
     return generate_finish(generate, object, is_secret ? "secret" : "configmap");
 }
 
@@ -280,8 +320,10 @@ int command_create_secret_tls(struct cli *cli, int argc, char **argv)
 {
     CLEANUP(generate_done) struct generate generate = GENERATE_INIT(cli);
     const char *cert = NULL, *key = NULL;
+    bool with_hash = false;
     const struct opt options[] = {
         GENERATE_OPTIONS(&generate),
+        APPEND_HASH_OPTION(&with_hash),
         {"cert", 0, OPT_STRING, &cert, "", "File with the PEM certificate."},
         {"key", 0, OPT_STRING, &key, "", "File with the PEM key."},
         {0},
@@ -304,9 +346,103 @@ int command_create_secret_tls(struct cli *cli, int argc, char **argv)
         json_free(data);
         return cli_fail(cli, &err);
     }
-    return generate_finish(&generate,
-                           json_build("{s:s, s:s, s:o, s:o, s:s}", "kind", "Secret", "apiVersion", "v1", "metadata",
-                                      generate_metadata(&generate, generate.name, true), "data", data, "type",
-                                      "kubernetes.io/tls"),
-                           "secret");
+    struct json *secret =
+        json_build("{s:s, s:s, s:o, s:o, s:s}", "kind", "Secret", "apiVersion", "v1", "metadata",
+                   generate_metadata(&generate, generate.name, true), "data", data, "type", "kubernetes.io/tls");
+    if (with_hash)
+        append_hash(secret);
+    return generate_finish(&generate, secret, "secret");
+}
+
+/* --- registries */
+
+struct registry {
+    const char *user, *password, *email, *server;
+    struct strv files;
+    bool append_hash;
+};
+
+/* The text of a ~/.docker/config.json, escaped as Go's encoder does it. */
+static void registry_config(const struct registry *registry, struct buf *out)
+{
+    CLEANUP(buf_done) struct buf plain = {0}, auth = {0}, text = {0};
+    buf_printf(&plain, "%s:%s", registry->user, registry->password);
+    base64_encode(buf_text(&plain), plain.len, &auth);
+    struct json *entry = json_build("{s:s, s:s}", "username", registry->user, "password", registry->password);
+    if (strempty(registry->email)[0] != '\0')
+        json_set_str(entry, "email", registry->email);
+    json_set_str(entry, "auth", buf_text(&auth));
+    CLEANUP(json_free) struct json *config = json_build("{s:{}}", "auths");
+    json_set(json_edit(config, "auths", NULL), registry->server, entry);
+    json_print(config, &text);
+    for (size_t i = 0; i < text.len; i++) {
+        if (strchr("<>&", text.data[i]) != NULL)
+            buf_printf(out, "\\u%04x", (unsigned)text.data[i]);
+        else
+            buf_add_char(out, text.data[i]);
+    }
+}
+
+static int fill_registry(struct filling *filling, const struct registry *registry)
+{
+    static const char key[] = ".dockerconfigjson";
+    bool named =
+        strempty(registry->user)[0] != '\0' && strempty(registry->password)[0] != '\0' && registry->server[0] != '\0';
+    if (registry->files.n == 0 && !named)
+        return err_set(filling->err, ERR_USAGE,
+                       "either --from-file or the combination of --docker-username, --docker-password and "
+                       "--docker-server is required");
+    for (size_t i = 0; i < registry->files.n; i++) {
+        const char *source = registry->files.items[i];
+        CLEANUP(xfree)
+        char *with_key =
+            xasprintf("%s%s%s", strchr(source, '=') == NULL ? key : "", strchr(source, '=') == NULL ? "=" : "", source);
+        if (add_source(filling, with_key) < 0)
+            return filling->err->code;
+    }
+    if (registry->files.n > 0)
+        return 0;
+    CLEANUP(buf_done) struct buf config = {0};
+    registry_config(registry, &config);
+    return add_key(filling, key, buf_text(&config), config.len);
+}
+
+int command_create_secret_docker_registry(struct cli *cli, int argc, char **argv)
+{
+    CLEANUP(generate_done) struct generate generate = GENERATE_INIT(cli);
+    CLEANUP(err_clear) struct err err = {0};
+    struct registry registry = {.server = "https://index.docker.io/v1/"};
+    const struct opt options[] = {
+        GENERATE_OPTIONS(&generate),
+        APPEND_HASH_OPTION(&registry.append_hash),
+        {"docker-email", 0, OPT_STRING, &registry.email, "", "Email for the registry."},
+        {"docker-password", 0, OPT_STRING, &registry.password, "", "Password for the registry."},
+        {"docker-server", 0, OPT_STRING, &registry.server, "https://index.docker.io/v1/", "The registry."},
+        {"docker-username", 0, OPT_STRING, &registry.user, "", "User name for the registry."},
+        {"from-file", 0, OPT_LIST, &registry.files, "[]", "A file that is the docker configuration already."},
+        {0},
+    };
+    const struct cli_command command = {
+        .words = "create secret docker-registry",
+        .usage = "NAME --docker-username=user --docker-password=password --docker-email=email "
+                 "[--docker-server=string] [--from-file=[key=]source] [--dry-run=server|client|none] [options]",
+        .about = "Create a secret for use with a Docker registry.",
+        .options = options};
+    CLEANUP(json_free) struct json *data = json_new_object();
+    int code = 0;
+    if (!generate_begin(&generate, &command, argc, argv)) {
+        code = generate.code;
+    } else {
+        struct filling filling = {.name = generate.name, .is_secret = true, .data = data, .err = &err};
+        code = fill_registry(&filling, &registry) < 0 ? cli_fail(cli, &err) : 0;
+    }
+    strv_done(&registry.files);
+    if (generate.name == NULL || code != 0)
+        return code;
+    struct json *secret = json_build("{s:s, s:s, s:o, s:o, s:s}", "kind", "Secret", "apiVersion", "v1", "metadata",
+                                     generate_metadata(&generate, generate.name, true), "data", take(&data), "type",
+                                     "kubernetes.io/dockerconfigjson");
+    if (registry.append_hash)
+        append_hash(secret);
+    return generate_finish(&generate, secret, "secret");
 }

@@ -4,6 +4,7 @@
 #include "generate.h"
 
 #include "base/mem.h"
+#include "data/quantity.h"
 
 void generate_done(struct generate *generate)
 {
@@ -95,6 +96,37 @@ int generate_finish(struct generate *generate, struct json *object, const char *
     if (output_result(&output, created, "created", generate->write.dry_run, &err) < 0)
         return cli_fail(generate->cli, &err);
     return 0;
+}
+
+int generate_quantity(const char *text, struct buf *out, struct err *err)
+{
+    CLEANUP(err_clear) struct err wrong = {0};
+    if (quantity_canonical(text, out, &wrong) == 0)
+        return 0;
+    const char *suffix = text + (text[0] == '-' || text[0] == '+');
+    suffix += strspn(suffix, "0123456789.");
+    bool has_number = suffix > text, only_letters = suffix[strspn(suffix, "eEinumkKMGTP")] == '\0';
+    return err_set(err, ERR_USAGE,
+                   has_number && only_letters ? "unable to parse quantity's suffix"
+                                              : "quantities must match the regular expression "
+                                                "'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'");
+}
+
+struct json *generate_pairs(const struct strv *pairs)
+{
+    struct json *object = json_new_object();
+    CLEANUP(strv_done) struct strv sorted = {0};
+    for (size_t i = 0; i < pairs->n; i++)
+        strv_add(&sorted, pairs->items[i]);
+    strv_sort(&sorted);
+    for (size_t i = 0; i < sorted.n; i++) {
+        struct str key, value;
+        if (!str_cut(str_of(sorted.items[i]), '=', &key, &value))
+            continue;
+        CLEANUP(xfree) char *name = xstrndup(key.p, key.len);
+        json_set(object, name, json_new_string_n(value.p, value.len));
+    }
+    return object;
 }
 
 int generate_labels(const char *text, struct json **ret, struct err *err)

@@ -47,5 +47,9 @@ struct json *generate_command(const struct generate *generate) MUST_CHECK;
 int generate_finish(struct generate *generate, struct json *object, const char *what);
 /* A number where the text is one that fits 32 bits, else the text: ports, percentages. */
 struct json *generate_number_or_text(const char *text) MUST_CHECK;
+/* Appends a quantity in the server's form; ERR_USAGE with kubectl's words. */
+int generate_quantity(const char *text, struct buf *out, struct err *err) MUST_CHECK;
+/* Each "key=value" of the list as a member, keys sorted; texts without "=" are left out. */
+struct json *generate_pairs(const struct strv *pairs) MUST_CHECK;
 /* "a=b,c=d" as an object with sorted keys; ERR_USAGE. */
 int generate_labels(const char *text, struct json **ret, struct err *err) MUST_CHECK;

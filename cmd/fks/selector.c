@@ -92,3 +92,71 @@ int selector_matches(const char *selector, const struct json *labels, struct err
     }
     return 1;
 }
+
+/* --- as an object */
+
+static void add_expression(struct json *selector, struct str key, const char *relation, struct json *values)
+{
+    CLEANUP(xfree) char *name = xstrndup(key.p, key.len);
+    if (json_member(selector, "matchExpressions") == NULL)
+        json_set(selector, "matchExpressions", json_new_array());
+    json_push(json_edit_member(selector, "matchExpressions"),
+              json_build("{s:s, s:s, s:o*}", "key", name, "operator", relation, "values", values));
+}
+
+/* "x, y" as a sorted array. */
+static struct json *set_values(struct str set)
+{
+    CLEANUP(strv_done) struct strv values = {0};
+    struct json *array = json_new_array();
+    while (set.len > 0) {
+        struct str item;
+        (void)str_cut(set, ',', &item, &set);
+        item = str_trim(item);
+        strv_take(&values, xstrndup(item.p, item.len));
+    }
+    strv_sort(&values);
+    for (size_t i = 0; i < values.n; i++)
+        json_push(array, json_new_string(values.items[i]));
+    return array;
+}
+
+/* matches_one has found it well-formed. */
+static void add_requirement(struct json *selector, struct str r)
+{
+    struct str left, right, key, relation;
+    if (r.p[0] == '!') {
+        add_expression(selector, str_trim((struct str){r.p + 1, r.len - 1}), "DoesNotExist", NULL);
+    } else if (r.p[r.len - 1] == ')' && str_cut(r, '(', &left, &right)) {
+        (void)str_cut(str_trim(left), ' ', &key, &relation);
+        add_expression(selector, key, str_is(str_trim(relation), "in") ? "In" : "NotIn",
+                       set_values((struct str){right.p, right.len - 1}));
+    } else if (!str_cut(r, '=', &left, &right)) {
+        add_expression(selector, r, "Exists", NULL);
+    } else {
+        key = str_trim(left);
+        if (right.len > 0 && right.p[0] == '=')
+            right = (struct str){right.p + 1, right.len - 1};
+        right = str_trim(right);
+        CLEANUP(xfree) char *name = xstrndup(key.p, key.len), *value = xstrndup(right.p, right.len);
+        json_set_str(json_edit(selector, "matchLabels", NULL), name, value);
+    }
+}
+
+int selector_parse(const char *selector, struct json **ret, struct err *err)
+{
+    CLEANUP(json_free) struct json *tree = json_new_object();
+    struct str rest = str_trim(str_of(selector));
+    while (rest.len > 0) {
+        struct str requirement = next_requirement(&rest);
+        if (matches_one(requirement, NULL) < 0)
+            return err_set(err, ERR_USAGE, "couldn't parse the selector string \"%s\": unable to parse requirement",
+                           selector);
+        struct str left, right;
+        if (str_cut(requirement, '=', &left, &right) && left.len > 0 && left.p[left.len - 1] == '!')
+            return err_set(err, ERR_USAGE, "\"!=\" is not a valid label selector operator");
+        add_requirement(tree, requirement);
+    }
+    *ret = take(&tree);
+    return 0;
+}

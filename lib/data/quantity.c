@@ -165,3 +165,24 @@ void quantity_print_bytes(int64_t bytes, struct buf *out)
 
     print(bytes, 1024, names, countof(names), out);
 }
+
+int quantity_canonical(const char *text, struct buf *out, struct err *err)
+{
+    int64_t milli = 0, units = 0;
+    CLEANUP(err_clear) struct err too_big = {0};
+    struct number number;
+    if (read_number(text, &number, err) < 0)
+        return err->code;
+    bool has_milli = quantity_parse_milli(text, &milli, &too_big) == 0;
+    bool is_binary = ends_with(text, "i");
+    if (is_binary && (!has_milli || milli >= 1024000 || milli <= -1024000)) {
+        if (quantity_parse_units(text, &units, err) < 0)
+            return err->code;
+        quantity_print_bytes(units, out);
+    } else if (!has_milli || strpbrk(text, "eEnu") != NULL) {
+        buf_add_str(out, text);
+    } else {
+        quantity_print_milli(milli, out);
+    }
+    return 0;
+}

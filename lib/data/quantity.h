@@ -16,3 +16,5 @@ int quantity_parse_units(const char *text, int64_t *ret_units, struct err *err) 
 void quantity_print_milli(int64_t milli, struct buf *out);
 /* Canonical binary form: "512Mi", "1Gi", "1536Mi", "1000" (largest suffix that divides exactly). */
 void quantity_print_bytes(int64_t bytes, struct buf *out);
+/* The text as the API server writes it back: "1000m" is "1", "1024Mi" is "1Gi"; with an exponent it stays as it is. */
+int quantity_canonical(const char *text, struct buf *out, struct err *err) MUST_CHECK;

@@ -38,8 +38,9 @@ struct json *host_publisher_object(const struct agent *agent, const struct json 
     quantity_print_milli(options->capacity_cpu_m, &cpu);
     quantity_print_bytes(options->capacity_mem_b, &memory);
     struct json *spec = json_build("{s:s, s:s, s:s*, s:[s], s:{s:s, s:s, s:s}}", "zone", options->zone, "region",
-                                   options->region, "architecture", agent->system.architecture, "addresses", options->address, "capacity", "cpu", buf_text(&cpu),
-                                   "memory", buf_text(&memory), "pods", pods);
+                                   options->region, "architecture", agent->system.architecture, "addresses",
+                                   options->address, "capacity", "cpu", buf_text(&cpu), "memory", buf_text(&memory),
+                                   "pods", pods);
     if (options->pod_cidr != NULL)
         json_set_str(spec, "podCIDR", options->pod_cidr);
     if (handlers != NULL)

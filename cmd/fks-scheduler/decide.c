@@ -65,7 +65,11 @@ static void work_out_need(struct pod *pod, const struct json *object)
     if (fargate_request_of(object, &request, &err) < 0)
         refuse(pod, "POD_UNSUPPORTED_ON_FARGATE", xasprintf("Pod not supported on Fargate: %s", err_text(&err)));
     else if (fargate_size_for(&request, rules->exact_sizing, &pod->size, &err) < 0)
-        refuse(pod, "POD_CPU_MEM_EXCEEDS_MAX_FARGATE_SIZE", xstrdup(err_text(&err)));
+        refuse(pod, "POD_CPU_MEM_EXCEEDS_MAX_FARGATE_SIZE",
+               xasprintf("%s (16vCPU 120GB and 175Gi of disk): ask for less, or set sizing: Exact in the profile",
+                         err_text(&err)));
+    else if (fargate_limits_check(object, &pod->size, &err) < 0)
+        refuse(pod, "POD_UNSUPPORTED_ON_FARGATE", xasprintf("Pod not supported on Fargate: %s", err_text(&err)));
 }
 
 /* The handler behind the pod's runtimeClassName; NULL is the default one. false: there is no such RuntimeClass. */

@@ -35,12 +35,24 @@ static const struct resource {
     const char *name;
     bool milli;
     bool whole_pod; /* may be given for the pod as a whole (KEP-2837) */
-    size_t offset;  /* in struct fargate_request */
+    size_t offset;  /* in struct fargate_request, and in struct fargate_size */
 } resources[] = {
     {"cpu", true, true, offsetof(struct fargate_request, cpu_m)},
     {"memory", false, true, offsetof(struct fargate_request, mem_b)},
     {"ephemeral-storage", false, false, offsetof(struct fargate_request, storage_b)},
 };
+_Static_assert(offsetof(struct fargate_request, storage_b) == offsetof(struct fargate_size, storage_b),
+               "the offsets hold for both");
+
+static int64_t *field(struct fargate_request *request, const struct resource *resource)
+{
+    return (int64_t *)(void *)((char *)request + resource->offset);
+}
+
+static int64_t amount_in(const struct fargate_size *size, const struct resource *resource)
+{
+    return *(const int64_t *)(const void *)((const char *)size + resource->offset);
+}
 
 static int read_quantity(const struct json *value, const struct resource *resource, int64_t *ret, struct err *err)
 {
@@ -92,7 +104,22 @@ static int read_container(const struct json *container, const struct resource *r
     return r < 0 ? err_wrap(err, "container '%.64s'", json_str_or("", container, "name", NULL)) : 0;
 }
 
-static int sum_containers(const struct json *spec, const struct resource *resource, int64_t *ret, struct err *err)
+int fargate_container_request(const struct json *container, struct fargate_request *ret, struct err *err)
+{
+    struct fargate_request request = {0};
+
+    for (size_t i = 0; i < countof(resources); i++) {
+        int r = read_container(container, &resources[i], field(&request, &resources[i]), err);
+        if (r < 0)
+            return r;
+    }
+    *ret = request;
+    return 0;
+}
+
+/* One resource of the containers: *ret_running all together, *ret_peak the largest moment before. */
+static int sum_containers(const struct json *spec, const struct resource *resource, int64_t *ret_running,
+                          int64_t *ret_peak, struct err *err)
 {
     int64_t running = 0, sidecars = 0, peak = 0, amount;
     const struct json *container;
@@ -118,35 +145,58 @@ static int sum_containers(const struct json *spec, const struct resource *resour
             peak = amount;
     }
     r = add(&running, sidecars, resource, err);
-    *ret = running > peak ? running : peak;
+    *ret_running = running;
+    *ret_peak = peak;
     return r;
+}
+
+static int sum_resource(const struct json *spec, const struct resource *resource, struct fargate_sum *sum,
+                        bool *ret_whole_pod, struct err *err)
+{
+    int64_t *running = field(&sum->running, resource), *peak = field(&sum->init_peak, resource);
+    int64_t *total = field(&sum->request, resource), *extra = field(&sum->overhead, resource);
+    const struct json *overhead = json_get(spec, "overhead", resource->name, NULL);
+    int r = sum_containers(spec, resource, running, peak, err);
+
+    *ret_whole_pod = false;
+    if (r == 0 && resource->whole_pod)
+        r = read_amount(json_get(spec, "resources", NULL), resource, field(&sum->whole_pod, resource), ret_whole_pod,
+                        err);
+    if (r == 0 && overhead != NULL)
+        r = read_quantity(overhead, resource, extra, err);
+    if (r < 0)
+        return r;
+    *total = *running > *peak ? *running : *peak;
+    if (*ret_whole_pod)
+        *total = *field(&sum->whole_pod, resource);
+    return add(total, *extra, resource, err);
+}
+
+int fargate_request_sum(const struct json *pod, struct fargate_sum *ret, struct err *err)
+{
+    const struct json *spec = json_get(pod, "spec", NULL);
+    struct fargate_sum sum = {0};
+    bool given[countof(resources)];
+
+    for (size_t i = 0; i < countof(resources); i++) {
+        int r = sum_resource(spec, &resources[i], &sum, &given[i], err);
+        if (r < 0)
+            return r;
+    }
+    sum.whole_pod_cpu = given[0];
+    sum.whole_pod_mem = given[1];
+    *ret = sum;
+    return 0;
 }
 
 int fargate_request_of(const struct json *pod, struct fargate_request *ret, struct err *err)
 {
-    const struct json *spec = json_get(pod, "spec", NULL);
-    struct fargate_request request = {0};
+    struct fargate_sum sum;
+    int r = fargate_request_sum(pod, &sum, err);
 
-    for (size_t i = 0; i < countof(resources); i++) {
-        const struct resource *resource = &resources[i];
-        const struct json *overhead = json_get(spec, "overhead", resource->name, NULL);
-        int64_t total = 0, whole_pod = 0, extra = 0;
-        bool given = false;
-        int r = sum_containers(spec, resource, &total, err);
-        if (r == 0 && resource->whole_pod)
-            r = read_amount(json_get(spec, "resources", NULL), resource, &whole_pod, &given, err);
-        if (r == 0 && overhead != NULL)
-            r = read_quantity(overhead, resource, &extra, err);
-        if (given)
-            total = whole_pod;
-        if (r == 0)
-            r = add(&total, extra, resource, err);
-        if (r < 0)
-            return r;
-        *(int64_t *)(void *)((char *)&request + resource->offset) = total;
-    }
-    *ret = request;
-    return 0;
+    if (r == 0)
+        *ret = sum.request;
+    return r;
 }
 
 /* --- the size */
@@ -170,9 +220,20 @@ static int64_t larger(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
+/*
+ * A tenth for the file system and 5 GiB for the system's own files, in whole GiB.
+ * https://aws.amazon.com/blogs/containers/amazon-eks-fargate-adds-support-for-larger-ephemeral-volumes
+ */
+static int64_t provision_storage(int64_t request_b)
+{
+    int64_t needed_b = request_b + (request_b + 9) / 10 + 5 * GIB_BYTES;
+
+    return larger((needed_b + GIB_BYTES - 1) / GIB_BYTES * GIB_BYTES, FARGATE_STORAGE_DEFAULT_BYTES);
+}
+
 int fargate_size_for(const struct fargate_request *request, bool exact, struct fargate_size *ret, struct err *err)
 {
-    int64_t mem_b, storage_b = larger(request->storage_b, FARGATE_STORAGE_DEFAULT_BYTES);
+    int64_t mem_b;
 
     if (__builtin_add_overflow(request->mem_b, FARGATE_OVERHEAD_BYTES + MIB_BYTES, &mem_b))
         return too_large(err);
@@ -181,20 +242,93 @@ int fargate_size_for(const struct fargate_request *request, bool exact, struct f
         *ret = (struct fargate_size){
             .cpu_m = larger(request->cpu_m, EXACT_CPU_MIN_M),
             .mem_b = larger((mem_b + MIB_BYTES - 1) / MIB_BYTES, EXACT_MEM_MIN_MIB) * MIB_BYTES,
-            .storage_b = storage_b,
+            .storage_b = larger(request->storage_b, FARGATE_STORAGE_DEFAULT_BYTES),
         };
         return 0;
     }
-    if (storage_b > FARGATE_STORAGE_MAX_BYTES)
+    if (request->storage_b > FARGATE_STORAGE_MAX_BYTES)
         return err_set(err, ERR_INVALID,
                        "Your pod's ephemeral-storage requirements exceed the max Fargate configuration");
     for (size_t i = 0; i < countof(rows); i++) {
         if (rows[i].cpu_m >= request->cpu_m && rows[i].max_mib * MIB_BYTES >= mem_b) {
-            *ret = (struct fargate_size){rows[i].cpu_m, choose_memory(&rows[i], mem_b), storage_b};
+            *ret = (struct fargate_size){rows[i].cpu_m, choose_memory(&rows[i], mem_b),
+                                         provision_storage(request->storage_b)};
             return 0;
         }
     }
     return too_large(err);
+}
+
+/* --- what must fit into the size */
+
+/* owner: "of container 'x'", for the text. */
+static int check_limits_of(const struct json *requirements, const char *owner, const struct fargate_size *size,
+                           struct err *err)
+{
+    CLEANUP(buf_done) struct buf text = {0};
+
+    for (size_t i = 0; i < countof(resources); i++) {
+        const struct json *limit = json_get(requirements, "limits", resources[i].name, NULL);
+        int64_t amount;
+
+        if (limit == NULL)
+            continue;
+        int r = read_quantity(limit, &resources[i], &amount, err);
+        if (r < 0)
+            return err_wrap(err, "the limit %s", owner);
+        if (amount <= amount_in(size, &resources[i]))
+            continue;
+        CLEANUP(buf_done) struct buf number = {0};
+        if (json_string_value(limit) != NULL)
+            buf_add_str(&number, json_string_value(limit));
+        else
+            json_print(limit, &number);
+        fargate_size_print(size, &text);
+        if (streq(resources[i].name, "ephemeral-storage"))
+            buf_printf(&text, " %lldGi", (long long)(size->storage_b / GIB_BYTES));
+        return err_set(err, ERR_INVALID, "the %s limit %.64s %s is above the %s that the pod's requests come to: raise "
+                       "the request to the limit, or lower the limit", resources[i].name, buf_text(&number), owner,
+                       buf_text(&text));
+    }
+    return 0;
+}
+
+int fargate_limits_check(const struct json *pod, const struct fargate_size *size, struct err *err)
+{
+    static const char *const lists[] = {"initContainers", "containers"};
+    const struct json *spec = json_get(pod, "spec", NULL), *container;
+    int r = check_limits_of(json_get(spec, "resources", NULL), "of the pod", size, err);
+
+    for (size_t i = 0; i < countof(lists); i++)
+        json_each(container, json_get(spec, lists[i], NULL)) {
+            CLEANUP(xfree) char *owner = xasprintf("of container '%.64s'", json_str_or("", container, "name", NULL));
+
+            if (r < 0)
+                return r;
+            r = check_limits_of(json_get(container, "resources", NULL), owner, size, err);
+        }
+    return r;
+}
+
+int fargate_resize_check(const struct json *pod, const struct fargate_size *size, struct err *err)
+{
+    CLEANUP(buf_done) struct buf text = {0};
+    struct fargate_request request = {0};
+    int r = fargate_request_of(pod, &request, err);
+
+    if (r < 0)
+        return r;
+    if (request.cpu_m > size->cpu_m || request.mem_b > size->mem_b - FARGATE_OVERHEAD_BYTES) {
+        buf_add_str(&text, "the pod asks for ");
+        quantity_print_milli(request.cpu_m, &text);
+        buf_add_str(&text, " vCPU and ");
+        quantity_print_bytes(request.mem_b, &text);
+        buf_add_str(&text, " (and 256Mi for Kubernetes) now, but ");
+        fargate_size_print(size, &text);
+        return err_set(err, ERR_INVALID, "%s was provisioned for it: ask for less, or delete it so that a larger one "
+                       "takes its place", buf_text(&text));
+    }
+    return fargate_limits_check(pod, size, err);
 }
 
 void fargate_size_print(const struct fargate_size *size, struct buf *out)

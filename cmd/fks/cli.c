@@ -301,11 +301,26 @@ static bool has_required(const struct cli_command *command)
     return missing.len == 0;
 }
 
+/* "kubectl label pods web a=b --record=true": words and arguments first, then the options, as kubectl records them. */
+static void keep_command_line(struct cli *cli, const struct cli_command *command, const struct strv *args,
+                              const struct strv *given)
+{
+    struct buf line = {0};
+    buf_printf(&line, "%s %s", cli->program, command->words);
+    for (size_t i = 0; i < args->n; i++)
+        buf_printf(&line, " %s", args->items[i]);
+    for (size_t i = 0; i < given->n; i++)
+        buf_printf(&line, " %s", starts_with(given->items[i], "--token=") ? "--token=CLASSIFIED" : given->items[i]);
+    free(cli->command_line);
+    cli->command_line = buf_take(&line);
+}
+
 bool cli_parse(struct cli *cli, const struct cli_command *command, int argc, char **argv, struct strv *ret_args,
                int *ret_dash, int *ret_code)
 {
     /* a command's own option wins over a global one of its name: `create rolebinding --user` */
-    struct opt_tables tables = {0};
+    CLEANUP(strv_done) struct strv given = {0};
+    struct opt_tables tables = {.given = &given};
     size_t n = 0;
     if (command->options != NULL)
         tables.tables[n++] = command->options;
@@ -324,6 +339,7 @@ bool cli_parse(struct cli *cli, const struct cli_command *command, int argc, cha
         *ret_code = 0;
         return false;
     }
+    keep_command_line(cli, command, ret_args, &given);
     if (ret_dash != NULL)
         *ret_dash = dash;
     if (!has_required(command)) {

@@ -20,6 +20,7 @@ struct cli {
     const char *cache_dir;            /* --cache-dir, or NULL */
     bool help;                        /* --help */
     const struct opt *global_options; /* the rows that fill the members above; every command takes them */
+    char *command_line;               /* the parsed line without secrets, for --record; owned, NULL before cli_parse */
     struct strv warnings;             /* Warning: headers printed so far, each once */
     char *invalid_text;               /* the last Invalid answer in kubectl's words: its causes line by line; owned */
     struct kube_config config;        /* valid after cli_connect */

@@ -12,12 +12,14 @@ struct create {
     struct write_options write;
     struct output_options output_options;
     bool save_config;
+    const char *raw;
 };
 
 static int create_one(struct create *create, struct item *item, struct output *output, struct err *err)
 {
     if (create->save_config || json_str(item->object, "metadata", "annotations", LAST_APPLIED_ANNOTATION, NULL) != NULL)
         write_set_last_applied(item->object);
+    write_record(create->cli, &create->write, item->object);
     CLEANUP(json_free) struct json *created = NULL;
     if (write_is_client_dry_run(&create->write)) {
         created = json_keep(item->object);
@@ -42,6 +44,11 @@ static int run_create(struct create *create, const struct strv *args)
     if (selection_require_files(&create->selection, &err) < 0 || write_options_check(&create->write, &err) < 0 ||
         output_parse(&create->output_options, &output, &err) < 0)
         return cli_fail(create->cli, &err);
+    if (create->raw != NULL) {
+        if (write_raw(create->cli, "POST", create->raw, &create->selection, &create->output_options, &err) < 0)
+            return cli_fail(create->cli, &err);
+        return 0;
+    }
     create->selection.check_type_meta = !streq(create->write.validate, "Ignore");
     CLEANUP(failures_done) struct failures broken = {0};
     if (items_from_files(create->cli, &create->selection, &items, &broken, &err) < 0)
@@ -69,6 +76,8 @@ int command_create(struct cli *cli, int argc, char **argv)
         WRITE_DRY_RUN_OPTION(&create.write),
         WRITE_VALIDATE_OPTION(&create.write),
         WRITE_MANAGER_OPTION(&create.write),
+        WRITE_RECORD_OPTION(&create.write),
+        {"raw", 0, OPT_STRING, &create.raw, "", "A path to POST the file to as it is."},
         {"save-config", 0, OPT_BOOL, &create.save_config, NULL,
          "Keep the configuration in the object's annotation, for a later apply."},
         {0},

@@ -1,5 +1,6 @@
 /*
- * delete.c: `delete`: asks the server to delete what was named, selected or is in files, and waits until it is gone.
+ * delete.c: `delete`: what was named, selected or is in files goes, one after another, and then all are waited for.
+ * One object's deletion is deletion.c.
  */
 #include "items.h"
 
@@ -7,7 +8,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "watch.h"
+#include "deletion.h"
 #include "write.h"
 
 #define WAIT_FOREVER_MS (INT64_C(168) * 3600 * 1000) /* kubectl's "for ever" */
@@ -58,120 +59,31 @@ static int check_options(struct delete *delete, struct err *err)
     return 0;
 }
 
-static int propagation(const char *cascade, const char **ret, struct err *err)
+static void print_deleted(const struct delete *delete, const struct deletion *deletion, const struct item *item)
 {
-    static const struct {
-        const char *given, *policy;
-    } policies[] = {{"background", "Background"},
-                    {"true", "Background"},
-                    {"foreground", "Foreground"},
-                    {"orphan", "Orphan"},
-                    {"false", "Orphan"}};
-    for (size_t i = 0; i < countof(policies); i++) {
-        if (streq(policies[i].given, cascade)) {
-            *ret = policies[i].policy;
-            return 0;
-        }
-    }
-    return err_set(err, ERR_USAGE, "invalid cascade value (%s). Must be \"background\", \"foreground\", or \"orphan\"",
-                   cascade);
-}
-
-static void print_deleted(const struct delete *delete, const struct item *item)
-{
-    CLEANUP(buf_done) struct buf kind = {0};
-    resource_print_kind(item->resource, &kind);
-    if (streq(delete->output, "name")) {
-        printf("%s/%s\n", buf_text(&kind), item->name);
+    if (!streq(delete->output, "name")) {
+        deletion_print(deletion, item);
         return;
     }
-    printf("%s \"%s\" %s", buf_text(&kind), item->name, delete->grace_period == 0 ? "force deleted" : "deleted");
-    if (item->resource->namespaced)
-        printf(" from %s namespace", strempty(item->namespace));
-    puts(streq(delete->write.dry_run, "client")   ? " (dry run)"
-         : streq(delete->write.dry_run, "server") ? " (server dry run)"
-                                                  : "");
+    CLEANUP(buf_done) struct buf kind = {0};
+    resource_print_kind(item->resource, &kind);
+    printf("%s/%s\n", buf_text(&kind), item->name);
 }
 
-static int delete_one(const struct delete *delete, const struct item *item, const char *policy, char **ret_uid,
-                      struct err *err)
+static int delete_one(const struct delete *delete, const struct deletion *deletion, const struct item *item,
+                      char **ret_uid, struct err *err)
 {
-    if (strempty(item->name)[0] == '\0') {
-        err_set(err, ERR_INVALID, "resource name may not be empty");
+    int code = 0;
+    if (strempty(item->name)[0] == '\0')
+        code = err_set(err, ERR_INVALID, "resource name may not be empty");
+    else if (!write_is_client_dry_run(&delete->write))
+        code = deletion_send(delete->cli, deletion, item, ret_uid, err);
+    if (code < 0) {
         write_blame_source("deleting", item->source, err);
         return err->code;
     }
-    if (write_is_client_dry_run(&delete->write)) {
-        print_deleted(delete, item);
-        return 0;
-    }
-    CLEANUP(json_free)
-    struct json *body =
-        json_build("{s:s, s:s, s:s}", "kind", "DeleteOptions", "apiVersion", "v1", "propagationPolicy", policy);
-    if (delete->grace_period >= 0)
-        json_set_int(body, "gracePeriodSeconds", delete->grace_period);
-    if (write_is_dry_run(&delete->write))
-        json_set(body, "dryRun", json_build("[s]", "All"));
-    CLEANUP(xfree) char *path = item_path(item, NULL);
-    const struct kube_request request = {.method = "DELETE", .path = path, .body = body};
-    CLEANUP(json_free) struct json *answer = NULL;
-    if (cli_do(delete->cli, &request, &answer, err) < 0) {
-        write_blame_source("deleting", item->source, err);
-        return err->code;
-    }
-    print_deleted(delete, item);
-    const char *uid = json_str(answer, "details", "uid", NULL);
-    *ret_uid = xstrdup(uid != NULL ? uid : json_str(answer, "metadata", "uid", NULL));
+    print_deleted(delete, deletion, item);
     return 0;
-}
-
-/* --- waiting */
-
-static bool on_event(const char *type, const struct json *object, void *data)
-{
-    const struct deleted *deleted = data;
-    const char *uid = json_str(object, "metadata", "uid", NULL);
-    bool gone = streq(type, "DELETED") || (deleted->uid != NULL && uid != NULL && !streq(uid, deleted->uid));
-    return !gone;
-}
-
-/* Until the object is gone or another one has its name. A server that ends the watch is asked again. */
-static int wait_gone(const struct delete *delete, const struct deleted *deleted, int64_t deadline_ms, struct err *err)
-{
-    for (;;) {
-        CLEANUP(json_free) struct json *object = NULL;
-        CLEANUP(xfree) char *path = item_path(&deleted->item, NULL);
-        const struct kube_request request = {.path = path};
-        if (cli_do(delete->cli, &request, &object, err) < 0) {
-            if (err->code != ERR_NOT_FOUND)
-                return err->code;
-            err_clear(err);
-            return 0;
-        }
-        if (deleted->uid != NULL && !streq(json_str(object, "metadata", "uid", NULL), deleted->uid))
-            return 0;
-        int64_t left = deadline_ms - clock_monotonic_ms();
-        CLEANUP(xfree) char *collection = item_collection_path(&deleted->item);
-        const struct watch_request watch = {.path = collection,
-                                            .name = deleted->item.name,
-                                            .timeout_ms = left,
-                                            .resource_version = json_str(object, "metadata", "resourceVersion", NULL)};
-        bool ended_by_server = false;
-        int code = left > 0
-                       ? watch_run(delete->cli, &watch, on_event, (void *)(uintptr_t)deleted, &ended_by_server, err)
-                       : ERR_TIMEOUT;
-        if (code == 0 && !ended_by_server)
-            return 0;
-        if (code == ERR_TIMEOUT) {
-            err_clear(err);
-            return err_set(err, ERR_TIMEOUT, "timed out waiting for the condition on %s/%s",
-                           deleted->item.resource->plural, deleted->item.name);
-        }
-        if (code == ERR_GONE || code == ERR_IO)
-            err_clear(err);
-        else if (code < 0)
-            return code;
-    }
 }
 
 static void wait_all(const struct delete *delete, const struct deleted *list, size_t n, struct failures *failures)
@@ -180,7 +92,7 @@ static void wait_all(const struct delete *delete, const struct deleted *list, si
     int64_t deadline = clock_monotonic_ms() + timeout;
     for (size_t i = 0; i < n; i++) {
         struct err failure = {0};
-        int code = wait_gone(delete, &list[i], deadline, &failure);
+        int code = deletion_wait(delete->cli, &list[i].item, list[i].uid, deadline, &failure);
         if (code == ERR_FORBIDDEN || failure.http_status == 405) /* who may delete need not be allowed to look */
             err_clear(&failure);
         else if (code < 0)
@@ -205,7 +117,8 @@ static bool is_confirmed(const struct items *items)
            str_is_nocase((struct str){answer, strcspn(answer, "\r\n")}, "y");
 }
 
-static int delete_items(struct delete *delete, struct items *items, const char *policy, struct failures *failures)
+static int delete_items(struct delete *delete, struct items *items, const struct deletion *deletion,
+                        struct failures *failures)
 {
     struct deleted *list = xcalloc(items->n + 1, sizeof(*list));
     size_t n = 0, found = 0;
@@ -219,7 +132,7 @@ static int delete_items(struct delete *delete, struct items *items, const char *
             fputs("Warning: deleting cluster-scoped resources, not scoped to the provided namespace\n", stderr);
             warn_cluster_scope = false;
         }
-        if (delete_one(delete, item, policy, &uid, &failure) < 0) {
+        if (delete_one(delete, deletion, item, &uid, &failure) < 0) {
             if (delete->ignore_not_found && failure.code == ERR_NOT_FOUND)
                 err_clear(&failure);
             else
@@ -244,8 +157,8 @@ static int run_delete(struct delete *delete, const struct strv *args)
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(items_done) struct items items = {0};
     CLEANUP(failures_done) struct failures failures = {0};
-    const char *policy = NULL;
-    if (check_options(delete, &err) < 0 || propagation(delete->cascade, &policy, &err) < 0)
+    struct deletion deletion = {0};
+    if (check_options(delete, &err) < 0 || deletion_policy(delete->cascade, &deletion.policy, &err) < 0)
         return cli_fail(delete->cli, &err);
     if (delete->raw != NULL) {
         const struct kube_request request = {.method = "DELETE", .path = delete->raw};
@@ -269,7 +182,9 @@ static int run_delete(struct delete *delete, const struct strv *args)
             return 0;
         }
     }
-    return delete_items(delete, &items, policy, &failures);
+    deletion.grace_period = delete->grace_period;
+    deletion.dry_run = delete->write.dry_run;
+    return delete_items(delete, &items, &deletion, &failures);
 }
 
 int command_delete(struct cli *cli, int argc, char **argv)

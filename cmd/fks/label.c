@@ -1,6 +1,7 @@
 /*
  * label.c: `label` and `annotate`: one merge patch on metadata.labels or metadata.annotations per object.
  */
+#include "data/patch.h"
 #include "print/gotext.h"
 #include "print/output.h"
 #include "write.h"
@@ -85,46 +86,41 @@ static int check_overwrite(const struct label *label, const struct json *current
     return 0;
 }
 
-/* The patch for one object, and what to say about it. */
-static struct json *build_patch(const struct label *label, const struct json *object, const char **ret_verb)
+/* Changes the object as asked; the word for what that came to. */
+static const char *change_here(const struct label *label, struct json *object)
 {
-    const struct json *current = json_get(object, "metadata", field(label), NULL), *value;
-    struct json *members = json_new_object();
-    size_t n_set = 0;
+    struct json *metadata = json_edit(object, "metadata", NULL), *members = json_edit(metadata, field(label), NULL);
+    size_t n_set = 0, n_removed = 0;
     void *position = NULL;
     const char *key;
+    const struct json *value;
     while (json_next(label->changes, &position, &key, &value)) {
-        if (json_same(json_member(current, key), value))
+        if (json_same(json_member(members, key), value))
             continue;
         json_set(members, key, json_keep(value));
         n_set++;
     }
     for (size_t i = 0; i < label->removals.n; i++) {
-        if (json_member(current, label->removals.items[i]) != NULL)
-            json_set(members, label->removals.items[i], json_new_null());
-        else if (!label->annotate)
-            printf("label \"%s\" not found.\n", label->removals.items[i]);
+        if (json_member(members, label->removals.items[i]) == NULL)
+            continue;
+        json_del(members, label->removals.items[i]);
+        n_removed++;
     }
-    *ret_verb = label->annotate          ? "annotated"
-                : json_len(members) == 0 ? "not labeled"
-                : n_set == 0             ? "unlabeled"
-                                         : "labeled";
-    struct json *patch = json_new_object();
-    if (json_len(members) > 0)
-        json_set(json_edit(patch, "metadata", NULL), field(label), members);
-    else
-        json_free(members);
-    if (label->resource_version != NULL)
-        json_set_str(json_edit(patch, "metadata", NULL), "resourceVersion", label->resource_version);
-    return patch;
+    if (json_len(members) == 0)
+        json_del(metadata, field(label));
+    return label->annotate              ? "annotated"
+           : n_set > 0 && n_removed > 0 ? "modified"
+           : n_set > 0                  ? "labeled"
+           : n_removed > 0              ? "unlabeled"
+                                        : "not labeled";
 }
 
-static void print_list(const struct label *label, const struct item *item, bool one)
+static void print_list(const struct label *label, const struct item *item, const struct json *object, bool one)
 {
-    const struct json *current = json_get(item->object, "metadata", field(label), NULL);
+    const struct json *current = json_get(object, "metadata", field(label), NULL);
     CLEANUP(strv_done) struct strv keys = {0};
     gotext_keys(current, &keys);
-    if (keys.n > 0 && !one)
+    if (!one)
         printf("Listing %s for %s.%s/%s:\n", field(label), item->resource != NULL ? item->resource->kind : "",
                item->resource != NULL ? item->resource->group : "", item->name);
     for (size_t i = 0; i < keys.n; i++)
@@ -132,32 +128,41 @@ static void print_list(const struct label *label, const struct item *item, bool 
                strempty(json_string_value(json_member(current, keys.items[i]))));
 }
 
+/* *changed is the object as it shall be; the annotation verb prints what the server made of it instead. */
+static int send_change(const struct label *label, const struct item *item, struct json **changed, struct err *err)
+{
+    for (size_t i = 0; i < label->removals.n && !label->annotate; i++) {
+        if (json_str(item->object, "metadata", "labels", label->removals.items[i], NULL) == NULL)
+            printf("label \"%s\" not found.\n", label->removals.items[i]);
+    }
+    if (json_same(item->object, *changed) && label->resource_version == NULL)
+        return 0;
+    write_record(label->cli, &label->write, *changed);
+    CLEANUP(json_free) struct json *patch = patch_merge_diff(item->object, *changed), *answer = NULL;
+    if (label->resource_version != NULL)
+        json_set_str(json_edit(patch, "metadata", NULL), "resourceVersion", label->resource_version);
+    if (write_patch(label->cli, &label->write, item, NULL, KUBE_MERGE_PATCH, patch, NULL, &answer, err) < 0)
+        return err->code;
+    if (label->annotate) {
+        json_free(*changed);
+        *changed = take(&answer);
+    }
+    return 0;
+}
+
 static int label_one(struct label *label, const struct item *item, bool one, struct err *err)
 {
-    if (label->list) {
-        print_list(label, item, one);
-        return 0;
-    }
     if (check_overwrite(label, json_get(item->object, "metadata", field(label), NULL), err) < 0)
         return err->code;
-    const char *verb = NULL;
-    CLEANUP(json_free) struct json *patch = build_patch(label, item->object, &verb), *changed = NULL;
-    bool is_local = label->selection.local || write_is_client_dry_run(&label->write);
-    if (is_local || json_len(patch) == 0) {
-        changed = json_clone(item->object);
-        void *position = NULL;
-        const char *key;
-        const struct json *value;
-        struct json *members = json_len(patch) > 0 ? json_edit(changed, "metadata", field(label), NULL) : NULL;
-        while (json_next(json_get(patch, "metadata", field(label), NULL), &position, &key, &value)) {
-            if (json_type(value) == JSON_NULL)
-                json_del(members, key);
-            else
-                json_set(members, key, json_keep(value));
-        }
-    } else if (write_patch(label->cli, &label->write, item, NULL, KUBE_MERGE_PATCH, patch, NULL, &changed, err) < 0) {
-        return err->code;
+    CLEANUP(json_free) struct json *changed = json_clone(item->object);
+    const char *verb = change_here(label, changed);
+    if (label->list) {
+        print_list(label, item, changed, one);
+        return 0;
     }
+    bool is_local = label->selection.local || write_is_client_dry_run(&label->write);
+    if (!is_local && send_change(label, item, &changed, err) < 0)
+        return err->code;
     return output_result(&label->output, changed, verb, label->write.dry_run, err);
 }
 
@@ -170,6 +175,8 @@ static int run_label(struct label *label, const struct strv *args)
     if (write_options_check(&label->write, &err) < 0 ||
         output_parse(&label->output_options, &label->output, &err) < 0 || split_arguments(label, args, &err) < 0)
         return cli_fail(label->cli, &err);
+    if (label->list && strempty(label->output_options.format)[0] != '\0')
+        return cli_error("--list and --output may not be specified together");
     if (label->resources.n == 0 && !selection_has_files(selection))
         return cli_error("one or more resources must be specified as <resource> <name> or <resource>/<name>");
     if (json_len(label->changes) == 0 && label->removals.n == 0 && !label->list)
@@ -185,11 +192,11 @@ static int run_label(struct label *label, const struct strv *args)
                    : items_resolve(label->cli, selection, &label->resources, true, &items, &failures, &err);
     if (code < 0)
         return cli_fail(label->cli, &err);
-    if (items.n > 1 && label->resource_version != NULL)
+    if (!items.single && label->resource_version != NULL)
         return cli_error("--resource-version may only be used with a single resource");
     for (size_t i = 0; i < items.n; i++) {
         struct err failure = {0};
-        if (label_one(label, &items.list[i], items.n == 1, &failure) < 0)
+        if (label_one(label, &items.list[i], items.single, &failure) < 0)
             failures_add(&failures, &failure);
     }
     return cli_fail_all(label->cli, &failures);
@@ -207,6 +214,7 @@ static int label_command(struct label *label, const char *words, const char *usa
         OUTPUT_OPTIONS(&label->output_options),
         WRITE_DRY_RUN_OPTION(&label->write),
         WRITE_MANAGER_OPTION(&label->write),
+        WRITE_RECORD_OPTION(&label->write),
         {"all", 0, OPT_BOOL, &label->selection.all, NULL, "All resources of the types, in the namespace."},
         {"list", 0, OPT_BOOL, &label->list, NULL, "Only show what is there."},
         {"local", 0, OPT_BOOL, &label->selection.local, NULL, "Do not ask the server: work on the file."},

@@ -316,5 +316,6 @@ int main(int argc, char **argv)
     strv_done(&o->as_groups);
     strv_done(&cli.warnings);
     free(cli.invalid_text);
+    free(cli.command_line);
     return code;
 }

@@ -64,12 +64,28 @@ static int apply_here(const struct patch_command *command, const struct json *ob
     return 0;
 }
 
+/* --record is a patch of its own, which may fail without a word, as in kubectl. */
+static void record_cause(const struct patch_command *command, const struct item *item, struct json **patched)
+{
+    CLEANUP(json_free) struct json *recorded = json_clone(*patched), *answer = NULL;
+    write_record(command->cli, &command->write, recorded);
+    CLEANUP(json_free) struct json *patch = patch_merge_diff(*patched, recorded);
+    CLEANUP(err_clear) struct err ignored = {0};
+    if (json_len(patch) == 0 || write_patch(command->cli, &command->write, item, command->subresource,
+                                            KUBE_MERGE_PATCH, patch, NULL, &answer, &ignored) < 0)
+        return;
+    json_free(*patched);
+    *patched = take(&answer);
+}
+
 static int patch_one(struct patch_command *command, const struct item *item, struct err *err)
 {
     CLEANUP(json_free) struct json *patched = NULL;
+    bool did_patch = false;
     if (command->selection.local || write_is_client_dry_run(&command->write)) {
         if (apply_here(command, item->object, &patched, err) < 0)
             return err->code;
+        did_patch = !json_same(patched, item->object);
     } else {
         CLEANUP(xfree) char *plain = item_path(item, command->subresource);
         CLEANUP(buf_done) struct buf path = {0};
@@ -83,9 +99,10 @@ static int patch_one(struct patch_command *command, const struct item *item, str
                                              .content_type = content_type(command->type)};
         if (cli_do(command->cli, &request, &patched, err) < 0)
             return err->code;
+        did_patch = !json_same(patched, item->object);
+        record_cause(command, item, &patched);
     }
-    bool changed = !json_same(patched, item->object);
-    return output_result(&command->output, patched, changed ? "patched" : "patched (no change)", "", err);
+    return output_result(&command->output, patched, did_patch ? "patched" : "patched (no change)", "", err);
 }
 
 static int run_patch(struct patch_command *command, const struct strv *args)
@@ -129,6 +146,7 @@ int command_patch(struct cli *cli, int argc, char **argv)
         OUTPUT_OPTIONS(&patch.output_options),
         WRITE_DRY_RUN_OPTION(&patch.write),
         WRITE_MANAGER_OPTION(&patch.write),
+        WRITE_RECORD_OPTION(&patch.write),
         {"local", 0, OPT_BOOL, &patch.selection.local, NULL, "Do not ask the server: work on the file."},
         {"patch", 'p', OPT_STRING, &patch.patch, "", "The patch, JSON or YAML."},
         {"patch-file", 0, OPT_STRING, &patch.patch_file, "", "File with the patch."},

@@ -251,20 +251,55 @@ static int add_object(struct reading *reading, const struct json *object, int de
     return 0;
 }
 
-/* JSON is YAML, but a lone JSON object is parsed as what it is: faster, and its keys stay in order. */
+/* The bytes of the JSON object that text begins with; 0 when it does not end. */
+static size_t object_length(struct str text)
+{
+    size_t depth = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.p[i];
+        if (in_string && c == '\\')
+            i++;
+        else if (c == '"')
+            in_string = !in_string;
+        else if (!in_string && (c == '{' || c == '['))
+            depth++;
+        else if (!in_string && (c == '}' || c == ']') && --depth == 0)
+            return i + 1;
+    }
+    return 0;
+}
+
+/* JSON objects one after another, as client-go's decoder takes them; false when it is something else. */
+static bool parse_json_stream(struct str text, struct json **ret)
+{
+    CLEANUP(json_free) struct json *documents = json_new_array();
+    CLEANUP(err_clear) struct err not_json = {0};
+    for (;;) {
+        size_t blank = 0;
+        while (blank < text.len && strchr(" \t\r\n", text.p[blank]) != NULL && text.p[blank] != '\0')
+            blank++;
+        text = (struct str){text.p + blank, text.len - blank};
+        if (text.len == 0)
+            break;
+        size_t len = text.p[0] == '{' ? object_length(text) : 0;
+        struct json *object = NULL;
+        if (len == 0 || json_parse(text.p, len, &object, &not_json) < 0)
+            return false;
+        json_push(documents, object);
+        text = (struct str){text.p + len, text.len - len};
+    }
+    if (json_len(documents) == 0)
+        return false;
+    *ret = take(&documents);
+    return true;
+}
+
+/* JSON is YAML, but JSON objects are parsed as what they are: faster, and their keys stay in order. */
 static int parse_documents(const struct buf *text, struct json **ret, struct err *err)
 {
-    size_t start = strspn(buf_text(text), " \t\r\n");
-    if (text->len > start && text->data[start] == '{') {
-        struct err not_json = {0};
-        struct json *object = NULL;
-        if (json_parse(text->data, text->len, &object, &not_json) == 0) {
-            *ret = json_new_array();
-            json_push(*ret, object);
-            return 0;
-        }
-        err_clear(&not_json);
-    }
+    if (parse_json_stream((struct str){buf_text(text), text->len}, ret))
+        return 0;
     return yaml_parse_all(buf_text(text), text->len, ret, err);
 }
 

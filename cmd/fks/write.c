@@ -3,6 +3,10 @@
  */
 #include "write.h"
 
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "print/gotext.h"
 
@@ -30,6 +34,8 @@ int write_options_check(struct write_options *options, struct err *err)
         const char *given, *directive;
     } directives[] = {
         {"strict", "Strict"}, {"true", "Strict"}, {"warn", "Warn"}, {"ignore", "Ignore"}, {"false", "Ignore"}};
+    if (options->record_seen)
+        fputs("Flag --record has been deprecated, --record will be removed in the future\n", stderr);
     if (check_dry_run(options, err) < 0)
         return err->code;
     const char *text = options->validate != NULL ? options->validate : "strict";
@@ -71,7 +77,13 @@ int write_create(struct cli *cli, const struct write_options *options, const str
     CLEANUP(buf_done) struct buf path = {0};
     buf_add_str(&path, collection);
     add_query(options, NULL, &path);
-    const struct kube_request request = {.method = "POST", .path = buf_text(&path), .body = item->object};
+    CLEANUP(json_free) struct json *object = json_keep(item->object);
+    if (json_get(object, "metadata", "resourceVersion", NULL) != NULL) { /* of an object that somebody dumped */
+        json_free(object);
+        object = json_clone(item->object);
+        json_del(json_edit(object, "metadata", NULL), "resourceVersion");
+    }
+    const struct kube_request request = {.method = "POST", .path = buf_text(&path), .body = object};
     return cli_do(cli, &request, ret, err);
 }
 
@@ -97,6 +109,40 @@ int write_replace(struct cli *cli, const struct write_options *options, const st
     add_query(options, NULL, &path);
     const struct kube_request request = {.method = "PUT", .path = buf_text(&path), .body = object};
     return cli_do(cli, &request, ret, err);
+}
+
+int write_raw(struct cli *cli, const char *method, const char *path, const struct selection *selection,
+              const struct output_options *output, struct err *err)
+{
+    const char *name = selection->filenames.n == 1 ? selection->filenames.items[0] : NULL;
+    if (name == NULL)
+        return err_set(err, ERR_USAGE, "--raw can only use a single local file or stdin");
+    if (starts_with(name, "http://") || starts_with(name, "https://"))
+        return err_set(err, ERR_USAGE, "--raw cannot read from a url");
+    if (selection->recursive)
+        return err_set(err, ERR_USAGE, "--raw and --recursive are mutually exclusive");
+    if (selection->label_selector != NULL)
+        return err_set(err, ERR_USAGE, "--raw and --selector (-l) are mutually exclusive");
+    if (strempty(output->format)[0] != '\0')
+        return err_set(err, ERR_USAGE, "--raw and --output are mutually exclusive");
+    if (path[0] != '/')
+        return err_set(err, ERR_USAGE, "--raw must be a valid URL path: parse \"%s\": invalid URI for request", path);
+    CLEANUP(buf_done) struct buf body = {0}, answer = {0};
+    buf_init(&body, LIMIT_FILE);
+    int code = streq(name, "-") ? fd_read_all(STDIN_FILENO, &body, err) : file_read(name, LIMIT_FILE, &body, err);
+    if (code < 0 || cli_connect(cli, err) < 0)
+        return err->code;
+    const struct kube_request request = {.method = method, .path = path, .body_text = buf_text(&body)};
+    if (kube_do_raw(cli->client, &request, NULL, NULL, &answer, err) < 0)
+        return err->code;
+    fwrite(buf_text(&answer), 1, answer.len, stdout);
+    return 0;
+}
+
+void write_record(const struct cli *cli, const struct write_options *options, struct json *object)
+{
+    if (options->record)
+        json_set_str(json_edit(object, "metadata", "annotations", NULL), CHANGE_CAUSE_ANNOTATION, cli->command_line);
 }
 
 void write_blame_source(const char *verb, const char *source, struct err *err)

@@ -4,11 +4,15 @@
 #pragma once
 
 #include "items.h"
+#include "print/output.h"
+
+#define CHANGE_CAUSE_ANNOTATION "kubernetes.io/change-cause"
 
 struct write_options {
     const char *dry_run;       /* as given; write_options_check makes it "none", "client" or "server" */
     const char *validate;      /* as given; becomes "Strict", "Warn" or "Ignore" */
     const char *field_manager; /* "kubectl-create" ...: the name under which the server records the fields */
+    bool record, record_seen;  /* --record: the command line goes into the object's change-cause annotation */
 };
 #define WRITE_DRY_RUN_OPTION(options)                                                                          \
     {                                                                                                          \
@@ -27,11 +31,17 @@ struct write_options {
         .help = "Name under which the server records who owns the fields."                               \
     }
 
+#define WRITE_RECORD_OPTION(options)                                                                      \
+    {                                                                                                     \
+        .name = "record", .type = OPT_BOOL, .value = &(options)->record, .seen = &(options)->record_seen, \
+        .help = "Keep this command line in the object's annotation " CHANGE_CAUSE_ANNOTATION "."          \
+    }
+
 int write_options_check(struct write_options *options, struct err *err) MUST_CHECK;
 bool write_is_client_dry_run(const struct write_options *options);
 bool write_is_dry_run(const struct write_options *options);
 
-/* POST of an object to its collection; *ret is what the server made of it. */
+/* POST of an object to its collection, without its resourceVersion; *ret is what the server made of it. */
 int write_create(struct cli *cli, const struct write_options *options, const struct item *item, struct json **ret,
                  struct err *err) MUST_CHECK;
 /* PATCH; subresource may be NULL, extra_query ("force=true") too. */
@@ -41,6 +51,14 @@ int write_patch(struct cli *cli, const struct write_options *options, const stru
 /* PUT. */
 int write_replace(struct cli *cli, const struct write_options *options, const struct item *item,
                   const char *subresource, const struct json *object, struct json **ret, struct err *err) MUST_CHECK;
+/*
+ * --raw: sends the one file of the selection to a path as it is and the answer to stdout. ERR_USAGE when other options
+ * do not go with that.
+ */
+int write_raw(struct cli *cli, const char *method, const char *path, const struct selection *selection,
+              const struct output_options *output, struct err *err) MUST_CHECK;
+/* With --record: sets the change-cause annotation on the object. After cli_parse. */
+void write_record(const struct cli *cli, const struct write_options *options, struct json *object);
 /* "error when creating "f.yaml": " before the text, as kubectl does it; nothing without a file. */
 void write_blame_source(const char *verb, const char *source, struct err *err);
 

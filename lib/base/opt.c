@@ -292,6 +292,8 @@ static int give(struct parser *parser, const struct opt *opt, size_t number, con
         parser->changed[number] = true;
         if (opt->seen != NULL)
             *opt->seen = true;
+        if (parser->tables->given != NULL)
+            strv_addf(parser->tables->given, "--%s=%s", opt->name, text);
         return 0;
     }
     quoted = quote(text);

@@ -33,6 +33,7 @@ struct opt {
 /* Tables to search, in order; each ends with a row whose name is NULL. At most 4, rest NULL. */
 struct opt_tables {
     const struct opt *tables[4];
+    struct strv *given; /* gets "--name=value" of each option in the order of the line; or NULL */
 };
 
 /*

@@ -201,11 +201,30 @@ static void test_opt__help(void **state)
     values_done(&values);
 }
 
+static void test_opt__given_options_come_in_their_order(void **state)
+{
+    (void)state;
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(strv_done) struct strv args = {0}, given = {0};
+    struct values values;
+    struct rows rows;
+    struct opt_tables tables = {.tables = {rows.first, rows.second}, .given = &given};
+    CLEANUP(strv_done) struct strv words = {0};
+    strv_split(&words, "x -r 3 --cascade --namespace=a y", ' ');
+    values_init(&values);
+    make_rows(&rows, &values);
+    assert_int_equal(opt_parse(&tables, (int)words.n, words.items, false, &args, NULL, &err), 0);
+    CLEANUP(xfree) char *joined = strv_join(&given, " ");
+    assert_string_equal(joined, "--replicas=3 --cascade=background --namespace=a");
+    values_done(&values);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_opt__cases),
         cmocka_unit_test(test_opt__default_stays_unless_given),
+        cmocka_unit_test(test_opt__given_options_come_in_their_order),
         cmocka_unit_test(test_opt__help),
     };
 

@@ -97,7 +97,8 @@ void cluster_remove_nodegroup(struct cluster *cluster, const char *nodegroup)
 void cluster_done(struct cluster *cluster)
 {
     char **strings[] = {&cluster->name,   &cluster->region,     &cluster->version, &cluster->home,
-                        &cluster->assets, &cluster->kubeconfig, &cluster->created};
+                        &cluster->assets, &cluster->kubeconfig, &cluster->created, &cluster->host_cpu,
+                        &cluster->host_memory, &cluster->runtime_handlers};
     for (size_t i = 0; i < countof(strings); i++)
         *strings[i] = xfree(*strings[i]);
     for (size_t i = 0; i < cluster->n_hosts; i++)
@@ -124,7 +125,10 @@ void cluster_done(struct cluster *cluster)
     X(version)                                                                                     \
     X(assets)                                                                                      \
     X(kubeconfig)                                                                                  \
-    X(created)
+    X(created)                                                                                     \
+    X(host_cpu)                                                                                    \
+    X(host_memory)                                                                                 \
+    X(runtime_handlers)
 
 int cluster_save(const struct cluster *cluster, struct err *err)
 {

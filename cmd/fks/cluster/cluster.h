@@ -42,6 +42,8 @@ struct cluster {
     char *assets;                  /* folder of the control plane programs */
     char *kubeconfig;              /* file that got the context, or NULL */
     char *created;                 /* RFC 3339 */
+    char *host_cpu, *host_memory;  /* what each host offers to pods; NULL: what the machine has */
+    char *runtime_handlers;        /* beside runc: "NAME=TYPE,..." for containerd; NULL: none */
     int number;                    /* I */
     int api_port, etcd_port, etcd_peer_port, manager_port, scheduler_port, webhook_port;
     int metrics_port;              /* of fks-scheduler */

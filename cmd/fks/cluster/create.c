@@ -18,6 +18,7 @@
 #include "cluster/network.h"
 #include "cluster/progress.h"
 #include "cluster/teardown.h"
+#include "data/quantity.h"
 #include "data/yaml.h"
 
 struct create_options {
@@ -25,7 +26,8 @@ struct create_options {
     bool fargate, without_nodegroup, dry_run, help, managed, keep_on_failure;
     bool auto_kubeconfig, set_context, write_kubeconfig, nodes_seen;
     int64_t nodes, hosts, api_port, timeout_ms;
-    struct strv zones, tags;
+    const char *host_cpu, *host_memory;
+    struct strv zones, tags, runtime_handlers;
     bool aws_seen;
     const char *aws_text;
     bool aws_bool;
@@ -85,6 +87,12 @@ static int parse(struct create_options *options, int argc, char **argv, struct e
         {"fargate", 0, OPT_BOOL, &options->fargate, NULL,
          "create a Fargate profile scheduling pods in the default and kube-system namespaces onto Fargate", NULL, NULL},
         {"hosts", 0, OPT_INT, &options->hosts, "N", "hosts that offer capacity for Fargate pods", NULL, NULL},
+        {"host-cpu", 0, OPT_STRING, &options->host_cpu, "QUANTITY",
+         "CPU that each of these hosts offers; more than the machine has overcommits it (default: the machine's)", NULL, NULL},
+        {"host-memory", 0, OPT_STRING, &options->host_memory, "QUANTITY",
+         "memory that each of these hosts offers (default: the machine's)", NULL, NULL},
+        {"runtime-handlers", 0, OPT_LIST, &options->runtime_handlers, "NAME=TYPE,...",
+         "runtimes for RuntimeClasses beside runc: handler and containerd runtime type (kata=io.containerd.kata.v2)", NULL, NULL},
         {"nodegroup-name", 0, OPT_STRING, &options->nodegroup_name, "NAME", "name of the node group", NULL, NULL},
         {"without-nodegroup", 0, OPT_BOOL, &options->without_nodegroup, NULL, "create no node group", NULL, NULL},
         {"nodes", 'N', OPT_INT, &options->nodes, "N", "ordinary nodes", NULL, &options->nodes_seen},
@@ -139,6 +147,39 @@ static int parse(struct create_options *options, int argc, char **argv, struct e
     return 0;
 }
 
+/* Handler names are DNS labels, types are containerd's: both go into a TOML file. */
+static bool is_runtime_handler(const char *text)
+{
+    static const char name_bytes[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
+    static const char type_bytes[] = "abcdefghijklmnopqrstuvwxyz0123456789.-_";
+    size_t name = strspn(text, name_bytes);
+    const char *type = text + name + 1;
+    return name > 0 && name <= 63 && text[name] == '=' && *type != '\0' && type[strspn(type, type_bytes)] == '\0';
+}
+
+static int check_quantity(const char *flag, const char *text, struct err *err)
+{
+    int64_t value;
+    if (text == NULL)
+        return 0;
+    int r = quantity_parse_milli(text, &value, err);
+    if (r < 0)
+        return err_wrap(err, "--%s", flag);
+    return value > 0 ? 0 : err_set(err, ERR_USAGE, "--%s must be positive", flag);
+}
+
+static int check_hosts(const struct create_options *options, struct err *err)
+{
+    int r = check_quantity("host-cpu", options->host_cpu, err);
+    if (r < 0 || (r = check_quantity("host-memory", options->host_memory, err)) < 0)
+        return r;
+    for (size_t i = 0; i < options->runtime_handlers.n; i++)
+        if (!is_runtime_handler(options->runtime_handlers.items[i]))
+            return err_set(err, ERR_USAGE, "--runtime-handlers: '%s' is not NAME=TYPE, for example kata=io.containerd.kata.v2",
+                           options->runtime_handlers.items[i]);
+    return 0;
+}
+
 static int check(struct create_options *options, struct err *err)
 {
     if (options->config_file != NULL)
@@ -161,6 +202,9 @@ static int check(struct create_options *options, struct err *err)
         strlen(options->region) > 40)
         return err_set(err, ERR_USAGE, "--region '%s' is not valid: lower-case letters, digits and hyphens, at most 40",
                        options->region);
+    int r = check_hosts(options, err);
+    if (r < 0)
+        return r;
     if (options->fargate && options->nodes_seen && !options->managed)
         progress(PROGRESS_WARNING, "--nodes is ignored with --fargate unless --managed is given too");
     if (options->aws_seen)
@@ -331,6 +375,10 @@ int command_create_cluster(struct cli *cli, int argc, char **argv)
     cluster.region = xstrdup(options.region);
     cluster.version = xstrdup(ASSETS_VERSION);
     cluster.created = xstrdup(created);
+    cluster.host_cpu = xstrdup(options.host_cpu);
+    cluster.host_memory = xstrdup(options.host_memory);
+    if (options.runtime_handlers.n > 0)
+        cluster.runtime_handlers = strv_join(&options.runtime_handlers, ",");
     if ((r = cluster_check_name(cluster.name, &err)) < 0)
         return cli_fail(cli, &err);
     cluster.home = cluster_home(cluster.name);
@@ -347,6 +395,7 @@ int command_create_cluster(struct cli *cli, int argc, char **argv)
     r = create(&cluster, &options, &err);
     strv_done(&options.zones);
     strv_done(&options.tags);
+    strv_done(&options.runtime_handlers);
     if (r < 0) {
         undo(&cluster, &options);
         return cli_fail(cli, &err);

@@ -31,6 +31,29 @@ static int write_file(const char *path, const struct buf *text, struct err *err)
     return r < 0 ? r : file_write_atomic(path, text->data, text->len, 0600, err);
 }
 
+/* A handler of runc's type keeps its containers where cleaning up looks for them. */
+static void add_runtime_handlers(const struct cluster *cluster, const char *runc_root, struct buf *text)
+{
+    CLEANUP(strv_done) struct strv handlers = {0};
+    if (cluster->runtime_handlers != NULL)
+        strv_split(&handlers, cluster->runtime_handlers, ',');
+    for (size_t i = 0; i < handlers.n; i++) {
+        const char *equals = strchr(handlers.items[i], '=');
+        if (equals == NULL)
+            continue;
+        CLEANUP(xfree) char *name = xstrndup(handlers.items[i], (size_t)(equals - handlers.items[i]));
+        buf_printf(text,
+                   "    [plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.%s]\n"
+                   "      runtime_type = \"%s\"\n",
+                   name, equals + 1);
+        if (streq(equals + 1, "io.containerd.runc.v2"))
+            buf_printf(text,
+                       "      [plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.%s.options]\n"
+                       "        Root = \"%s\"\n",
+                       name, runc_root);
+    }
+}
+
 /* The format of version 2 is read by containerd 1.4 to 2.x. */
 static int write_containerd(const struct cluster *cluster, const struct cluster_host *host, const char *cni_dir,
                             struct err *err)
@@ -70,6 +93,7 @@ static int write_containerd(const struct cluster *cluster, const struct cluster_
                "      [plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc.options]\n"
                "        Root = \"%s\"\n",
                root, state, socket, certs, cni_dir, cni, runc);
+    add_runtime_handlers(cluster, runc, &text);
     return write_file(path, &text, err);
 }
 

@@ -177,6 +177,10 @@ static void add_fks_node(const struct cluster *cluster, const struct cluster_hos
     strv_addf(&node->argv, "--tls-cert=%s", cert);
     strv_addf(&node->argv, "--tls-key=%s", key);
     strv_addf(&node->argv, "--cgroup-root=%s/pods", cgroup);
+    if (cluster->host_cpu != NULL)
+        strv_addf(&node->argv, "--capacity-cpu=%s", cluster->host_cpu);
+    if (cluster->host_memory != NULL)
+        strv_addf(&node->argv, "--capacity-memory=%s", cluster->host_memory);
     flag_path(node, cluster, "client-ca", "pki/ca.crt");
     flag_path(node, cluster, "resolv-conf", "resolv.conf");
 }

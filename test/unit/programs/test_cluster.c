@@ -67,8 +67,11 @@ static void test_description__survives_a_round_trip(void **state UNUSED)
     CLEANUP(cluster_done) struct cluster read = {0};
     CLEANUP(err_clear) struct err err = {0};
     cluster.home = xstrdup(folder);
+    cluster.host_cpu = xstrdup("64");
     assert_int_equal(cluster_save(&cluster, &err), 0);
     assert_int_equal(cluster_load_from(folder, &read, &err), 0);
+    assert_string_equal(read.host_cpu, "64");
+    assert_null(read.host_memory);
     assert_string_equal(read.name, "demo");
     assert_int_equal(read.number, 3);
     assert_int_equal(read.api_port, 6443);

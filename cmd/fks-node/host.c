@@ -51,6 +51,25 @@ struct json *host_publisher_object(const struct agent *agent, const struct json 
                       "topology.kubernetes.io/region", options->region, "spec", spec);
 }
 
+struct json *host_runtime_handlers(const char *const *names, const char *config)
+{
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(json_free) struct json *settings = NULL;
+    struct json *handlers = json_new_array();
+    void *position = NULL;
+    const char *name;
+    const struct json *runtime;
+
+    for (; names != NULL && *names != NULL; names++)
+        if (**names != '\0')
+            json_push(handlers, json_new_string(*names));
+    if (json_len(handlers) > 0 || config == NULL || json_parse(config, strlen(config), &settings, &err) < 0)
+        return handlers;
+    while (json_next(json_get(settings, "containerd", "runtimes", NULL), &position, &name, &runtime))
+        json_push(handlers, json_new_string(name));
+    return handlers;
+}
+
 static void part_done(struct host_publisher *host, const char *what, const struct err *err)
 {
     if (err != NULL && err->code != 0) {
@@ -221,10 +240,7 @@ static void on_status(const struct cri_status *status, struct err *err, void *da
         free(system->runtime_version);
         system->runtime_version = xasprintf("%s://%s", strempty(status->name), strempty(status->version));
         json_free(host->handlers);
-        host->handlers = json_new_array();
-        for (size_t i = 0; status->runtime_handlers != NULL && status->runtime_handlers[i] != NULL; i++)
-            if (*status->runtime_handlers[i] != '\0')
-                json_push(host->handlers, json_new_string(status->runtime_handlers[i]));
+        host->handlers = host_runtime_handlers(status->runtime_handlers, status->config);
     }
     publish(host);
     part_done(host, "asking the container runtime for its status", err);

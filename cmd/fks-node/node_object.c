@@ -69,7 +69,7 @@ static struct json *node_labels(const struct agent *agent, const char *name)
     return labels;
 }
 
-static struct json *node_resources(const struct pod *pod)
+struct json *node_resources(const struct pod *pod)
 {
     CLEANUP(buf_done) struct buf cpu = {0};
     CLEANUP(buf_done) struct buf memory = {0};

@@ -195,6 +195,15 @@ static void node_failed(struct node *node, const char *what, const struct err *e
     agent_warn(what, node->name, err);
 }
 
+/* The Node object that the watch knows for this pod, or NULL. */
+static const struct json *watched(const struct pod *pod)
+{
+    const struct nodes *nodes = pod->agent->nodes;
+    const char *name = nodes_name_for(nodes, pod->uid);
+
+    return name != NULL ? kube_watch_get(nodes->watch, NULL, name) : NULL;
+}
+
 static void on_repaired(struct json **answer UNUSED, struct err *err, void *data)
 {
     struct node *node = data;
@@ -205,7 +214,10 @@ static void on_repaired(struct json **answer UNUSED, struct err *err, void *data
     pod_call_done(node->pod);
 }
 
-/* After an absence the Node may be marked Unknown, or name a port that somebody else has now. */
+/*
+ * After an absence the Node may be marked Unknown, or name a port that somebody else has now; a resize leaves it
+ * smaller than its pod.
+ */
 static void node_repair(struct node *node, const struct json *object)
 {
     const struct json *condition;
@@ -215,15 +227,29 @@ static void node_repair(struct node *node, const struct json *object)
     json_each(condition, json_get(object, "status", "conditions", NULL))
         if (streq(json_str(condition, "type", NULL), "Ready") && !streq(json_str(condition, "status", NULL), "True"))
             well = false;
+    CLEANUP(json_free) struct json *resources = node_resources(node->pod);
+    static const char *const grows[] = {"cpu", "memory"};
+    for (size_t i = 0; i < countof(grows); i++)
+        if (!streq(json_str(object, "status", "capacity", grows[i], NULL), json_str(resources, grows[i], NULL)))
+            well = false;
     if (well || node->repairing)
         return;
     node->repairing = true;
     pod_call_begin(node->pod);
     agent_request(node->agent, "PATCH", kube_path("", "v1", NULL, "nodes", node->name, "status"),
-                  json_build("{s:{s:o, s:[{s:s, s:s}], s:{s:{s:i}}}}", "status", "conditions",
-                             node_conditions(clock_wall_ns()), "addresses", "type", "InternalIP", "address",
-                             node->agent->options.address, "daemonEndpoints", "kubeletEndpoint", "Port", port),
+                  json_build("{s:{s:O, s:O, s:o, s:[{s:s, s:s}], s:{s:{s:i}}}}", "status", "capacity", resources,
+                             "allocatable", resources, "conditions", node_conditions(clock_wall_ns()), "addresses",
+                             "type", "InternalIP", "address", node->agent->options.address, "daemonEndpoints",
+                             "kubeletEndpoint", "Port", port),
                   KUBE_STRATEGIC_PATCH, on_repaired, node);
+}
+
+void nodes_resized(struct pod *pod)
+{
+    const struct json *object = watched(pod);
+
+    if (pod->node != NULL && pod->node->state == NODE_UP && pod->node->listener != NULL && object != NULL)
+        node_repair(pod->node, object);
 }
 
 static bool node_is_for(const struct json *object, const char *uid)
@@ -278,15 +304,6 @@ static void on_created(struct json **answer, struct err *err, void *data)
         node_failed(node, "making a Node", err);
     }
     pod_call_done(pod);
-}
-
-/* The Node object that the watch knows for this pod, or NULL. */
-static const struct json *watched(const struct pod *pod)
-{
-    const struct nodes *nodes = pod->agent->nodes;
-    const char *name = nodes_name_for(nodes, pod->uid);
-
-    return name != NULL ? kube_watch_get(nodes->watch, NULL, name) : NULL;
 }
 
 static void node_adopt(struct pod *pod, const struct json *object)

@@ -24,6 +24,8 @@ bool nodes_ensure(struct pod *pod);
 /* Deletes the pod's Node and Lease; true once both are gone. pod->node is NULL then. Repeatable. */
 bool nodes_remove(struct pod *pod);
 void nodes_detach(struct pod *pod);
+/* The size of the pod's machine changed: writes it to the Node. */
+void nodes_resized(struct pod *pod);
 const char *node_name(const struct node *node);
 /* The name of the watched Node that carries this UID, or NULL. Borrowed until the next change. */
 const char *nodes_name_for(const struct nodes *nodes, const char *uid);
@@ -36,5 +38,7 @@ size_t nodes_count(const struct nodes *nodes);
 char *node_name_for(const char *address, const char *suffix, const char *region) MUST_CHECK;
 /* The Node object as it is POSTed, Ready. Pure but for the clock. */
 struct json *node_object(const struct agent *agent, const struct pod *pod, const char *name, int port) MUST_CHECK;
+/* Its capacity: the size of the pod's machine. */
+struct json *node_resources(const struct pod *pod) MUST_CHECK;
 /* status.conditions of a Node that is well. */
 struct json *node_conditions(int64_t wall_ns) MUST_CHECK;

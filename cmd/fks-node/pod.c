@@ -49,6 +49,9 @@ static void container_free(struct pod_container *container)
     free(container->last_message);
     free(container->waiting_reason);
     free(container->waiting_message);
+    json_free(container->resources);
+    json_free(container->creating);
+    json_free(container->resizing);
     free(container);
 }
 
@@ -70,6 +73,8 @@ struct pod *pod_free(struct pod *pod)
     free(pod->cgroup);
     free(pod->runtime_handler);
     free(pod->failed_message);
+    free(pod->resize_message);
+    free(pod->resize_error);
     free(pod->uid);
     free(pod->namespace);
     free(pod->name);
@@ -258,6 +263,7 @@ static void read_size(struct pod *pod)
         agent_warn("reading the annotation " FARGATE_CAPACITY_ANNOTATION, pod_title(pod), &err);
     if (storage_b > 0)
         pod->size.storage_b = storage_b;
+    pod->size_told = true;
 }
 
 void pod_set_object(struct pod *pod, const struct json *object)
@@ -368,8 +374,10 @@ static void run_sync(struct pod *pod)
         (void)nodes_ensure(pod);
     if (has_address && has_volumes && pod_is_bound(pod) && kube_watch_synced(pod->agent->services))
         pod_containers_sync(pod);
-    if (pod_is_bound(pod))
+    if (pod_is_bound(pod)) {
+        pod_resize_sync(pod);
         (void)pod_status_sync(pod, false);
+    }
 }
 
 static void pod_sync(void *data)

@@ -13,6 +13,7 @@
  *     pod_records.c     what the runtime says about containers
  *     pod_kill.c        stopping one container
  *     pod_end.c         stopping all, deletion, cleaning up
+ *     pod_resize.c      changes of requests and limits
  *     pod_update.c      the status patch
  * All but main entries are called by these files only.
  */
@@ -72,6 +73,11 @@ struct pod_container {
     struct action *post_start;
     struct backoff restart;
     char *waiting_reason, *waiting_message;
+
+    struct json *resources;  /* in force since creation or the latest resize; NULL: not recalled yet */
+    struct json *creating;   /* what the one under way is created with */
+    struct json *resizing;   /* what a resize under way leads to */
+    bool resize_restart;     /* its resize policy asks for a restart */
 
     enum pod_image_state image_state;
     struct backoff image_backoff;
@@ -141,6 +147,12 @@ struct pod {
     bool volumes_changed; /* something was fetched that is not on disk yet */
     struct backoff fetch_backoff;
     int64_t refresh_ms; /* loop time of the next refresh; 0: as soon as possible */
+
+    /* resize */
+    const char *resize_pending;          /* static: "Infeasible" or "Deferred"; NULL: neither */
+    char *resize_message, *resize_error; /* why; of the latest that failed */
+    bool resize_going;
+    bool size_told, size_telling; /* the object says what the size is */
 
     /* status */
     bool patching;
@@ -244,6 +256,12 @@ int64_t pod_grace_left(int64_t grace_s, int64_t deletion_wall_s, int64_t now_wal
 void pod_end_sync(struct pod *pod);
 /* The object is gone. May free the pod. */
 void pod_remains_sync(struct pod *pod);
+
+/* --- pod_resize.c */
+#define POD_RESIZE_AGAIN_MS 5000 /* a resize that found no room is tried again */
+void pod_resize_sync(struct pod *pod);
+/* The container was made with what `creating` says. */
+void pod_resize_created(struct pod_container *container);
 
 /* --- pod_update.c */
 /* Patches the status if it differs; true when the API object says what is true now. */

@@ -44,6 +44,8 @@ static bool restarts(const struct pod_container *container)
      */
     if (!container->start_failed && !container->started_here && streq(container->current->reason, "StartError"))
         return true;
+    if (container->resize_restart)
+        return true;
     return podspec_restarts(container->pod->object, container->spec, container->kind != POD_CONTAINER_MAIN,
                             container->current->exit_code);
 }
@@ -189,6 +191,7 @@ static void on_created(const char *id, struct err *err, void *data)
     container->current_ms = pod_now(pod);
     container->current_message_read = container->started_here = container->start_failed = false;
     container->image_state = POD_IMAGE_UNKNOWN; /* looked at again before the next start */
+    pod_resize_created(container);
     pod_event(pod, "Normal", "Created", "Container created");
     if (!pod_is_deleted(pod) && !pod->gone && pod->failed_reason == NULL)
         start(container);
@@ -282,6 +285,9 @@ static int create(struct pod_container *container, struct err *err)
     pod_context(pod, &context);
     if ((result = podspec_container(&input, &context, &made, err)) < 0)
         return result;
+    const struct json *resources = json_get(container->spec, "resources", NULL);
+    json_free(container->creating);
+    container->creating = resources != NULL ? json_clone(resources) : json_new_object();
     container->busy = true;
     relist_hurry(pod->agent->relist);
     pod_call_begin(pod);
@@ -356,12 +362,12 @@ static void step(struct pod_container *container)
         /* an init container runs again in a sandbox made anew, however it ended in the old one */
         if (!restarts(container) && (here || container->kind != POD_CONTAINER_INIT))
             return;
-        if (is_crash_looping(container))
+        if (!container->resize_restart && is_crash_looping(container))
             return;
     }
     if (!pod_image_sync(container))
         return;
-    if (is_over(container))
+    if (is_over(container) && !container->resize_restart)
         backoff_fail(&container->restart, pod_now(pod), BACKOFF_RESTART_FIRST_MS, BACKOFF_RESTART_MAX_MS);
     if (create(container, &err) < 0) {
         failed(container, "CreateContainerConfigError", &err);

@@ -19,6 +19,7 @@ static struct podstatus_container fact_of(const struct pod_container *container)
         .last = container->last,
         .current_message = container->current_message,
         .last_message = container->last_message,
+        .resources = container->resources,
         .waiting_reason = container->waiting_reason,
         .waiting_message = container->waiting_message,
         .startup_done = container->startup_done,
@@ -47,6 +48,10 @@ static void facts_of(const struct pod *pod, bool terminal, struct podstatus_fact
         .failed_reason = pod->failed_reason,
         .failed_message = pod->failed_message,
         .terminal = terminal,
+        .resize_pending = pod->resize_pending,
+        .resize_message = pod->resize_message,
+        .resize_error = pod->resize_error,
+        .resize_going = pod->resize_going,
     };
 }
 

@@ -70,6 +70,11 @@ int podspec_container(const struct podspec_container_input *input, const struct 
                       struct podspec_container **ret, struct err *err) MUST_CHECK;
 struct podspec_container *podspec_container_free(struct podspec_container *container);
 
+/* The container's resources as the runtime takes them, also for an update. ERR_PARSE: a bad quantity. */
+int podspec_container_resources(const struct json *pod, const struct json *container,
+                                const struct podspec_context *context, struct cri_resources *ret,
+                                struct err *err) MUST_CHECK;
+
 /*
  * runAsNonRoot against the user the container would get. ERR_FORBIDDEN with the kubelet's text for
  * CreateContainerConfigError: `container has runAsNonRoot and image will run as root (pod: "...", container: ...)`.

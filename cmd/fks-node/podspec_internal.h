@@ -40,8 +40,5 @@ void podspec_container_security(struct podspec_memory *memory, const struct pods
                                 struct cri_security *security);
 
 /* podspec_resources.c */
-int podspec_container_resources(const struct json *pod, const struct json *container,
-                                const struct podspec_context *context, struct cri_resources *ret,
-                                struct err *err) MUST_CHECK;
 int podspec_sandbox_resources(const struct json *pod, const struct podspec_context *context,
                               struct cri_sandbox_config *config, struct err *err) MUST_CHECK;

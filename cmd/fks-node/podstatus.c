@@ -183,6 +183,17 @@ static void patch_conditions(const struct json *old, const struct json *new, str
                 json_set(change, may_vanish[i], json_new_null());
         json_push(list, change);
     }
+    json_each(condition, json_get(old, "conditions", NULL))
+    {
+        const char *type = json_str(condition, "type", NULL);
+        bool there = false;
+        const struct json *item;
+
+        json_each(item, json_get(new, "conditions", NULL))
+            there = there || streq(json_str(item, "type", NULL), type);
+        if (!there)
+            json_push(list, json_build("{s:s, s:s}", "$patch", "delete", "type", strempty(type)));
+    }
     if (json_len(list) > 0)
         json_set(patch, "conditions", list);
     else

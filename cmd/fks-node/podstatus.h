@@ -24,7 +24,8 @@ struct podstatus_container {
     bool startup_done; /* startup probe succeeded, or there is none; matters only while it runs */
     bool ready;        /* readiness probe's last result, true without one; matters only while it runs */
     uint32_t restarts; /* lower bound of restartCount; the attempt of current is taken into account */
-    struct json *resources; /* what is in force, for status.resources (a resize); NULL: the container's spec */
+    /* what is in force, for status.resources (a resize); NULL: what its status says, else its spec */
+    const struct json *resources;
 };
 
 struct podstatus_facts {
@@ -46,6 +47,9 @@ struct podstatus_facts {
      * get one (ContainerStatusUnknown, 137).
      */
     bool terminal;
+    /* A resize: why it waits ("Infeasible", "Deferred"; NULL: it does not), whether one is under way, why it failed. */
+    const char *resize_pending, *resize_message, *resize_error;
+    bool resize_going;
 };
 
 /*

@@ -305,6 +305,42 @@ static void set_condition(const struct json *pod, const struct podstatus_facts *
         json_set_int(condition, "observedGeneration", generation);
 }
 
+static void drop_condition(struct json *status, const char *type)
+{
+    CLEANUP(json_free) struct json *kept = json_new_array();
+    const struct json *condition;
+
+    if (find_condition(status, type) == NULL)
+        return;
+    json_each(condition, json_get(status, "conditions", NULL))
+        if (!streq(json_str(condition, "type", NULL), type))
+            json_push(kept, json_clone(condition));
+    json_set(status, "conditions", take(&kept));
+}
+
+/* These two are there only while they are true. */
+static void resize_conditions(const struct json *pod, const struct podstatus_facts *facts, struct json *status)
+{
+    CLEANUP(verdict_done) struct verdict pending = {.status = true, .reason = facts->resize_pending};
+    CLEANUP(verdict_done) struct verdict going = {.status = true};
+
+    if (facts->resize_pending != NULL) {
+        buf_add_str(&pending.message, strempty(facts->resize_message));
+        set_condition(pod, facts, status, "PodResizePending", &pending);
+    } else {
+        drop_condition(status, "PodResizePending");
+    }
+    if (facts->resize_going && !is_end(json_str(status, "phase", NULL))) {
+        if (facts->resize_error != NULL) {
+            going.reason = "Error";
+            buf_add_str(&going.message, facts->resize_error);
+        }
+        set_condition(pod, facts, status, "PodResizeInProgress", &going);
+    } else {
+        drop_condition(status, "PodResizeInProgress");
+    }
+}
+
 void podstatus_conditions(const struct json *pod, const struct podstatus_facts *facts, struct json *status)
 {
     CLEANUP(verdict_done) struct verdict sandbox = {0};
@@ -327,4 +363,5 @@ void podstatus_conditions(const struct json *pod, const struct podstatus_facts *
     set_condition(pod, facts, status, "ContainersReady", &containers);
     if (json_str_or("", pod, "spec", "nodeName", NULL)[0] != '\0')
         set_condition(pod, facts, status, "PodScheduled", &scheduled);
+    resize_conditions(pod, facts, status);
 }

@@ -229,15 +229,20 @@ static void set_mounts(const struct view *view, struct json *status)
     json_set(status, "volumeMounts", list);
 }
 
+/* A resize that waits or is under way has not changed them yet. */
 static void set_resources(const struct view *view, struct json *status)
 {
-    const struct json *resources = json_get(view->spec, "resources", NULL);
-    const struct json *requests = json_get(resources, "requests", NULL);
+    const struct json *resources = view->facts->resources;
+    CLEANUP(xfree) char *id = container_id(current_of(view));
+    const struct json *requests;
 
     if (view->kind == PODSTATUS_EPHEMERAL)
         return;
-    if (view->facts->resources != NULL)
-        resources = view->facts->resources;
+    if (resources == NULL && streq(json_str(view->old, "containerID", NULL), id))
+        resources = json_get(view->old, "resources", NULL);
+    if (resources == NULL)
+        resources = json_get(view->spec, "resources", NULL);
+    requests = json_get(resources, "requests", NULL);
     json_set(status, "resources", resources != NULL ? json_clone(resources) : json_new_object());
     if (json_len(requests) > 0)
         json_set(status, "allocatedResources", json_clone(requests));

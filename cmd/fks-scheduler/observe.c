@@ -71,10 +71,13 @@ static void hold(struct pod *pod, const struct json *object)
 
     if (pod->host == NULL) { /* bound by hand: it takes nothing of ours */
         hosts_release(hosts, &pod->held);
-    } else if (pod->held.host == NULL || !streq(pod->held.host->name, pod->host)) {
+    } else {
         const struct fargate_size size = size_of(object);
 
-        hosts_reserve(hosts, &pod->held, pod->host, &size);
+        /* the agent writes another size when a resize made the machine grow */
+        if (pod->held.host == NULL || !streq(pod->held.host->name, pod->host) || pod->held.size.cpu_m != size.cpu_m ||
+            pod->held.size.mem_b != size.mem_b)
+            hosts_reserve(hosts, &pod->held, pod->host, &size);
     }
 }
 

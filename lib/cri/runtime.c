@@ -71,6 +71,9 @@ static void deliver_status(const ProtobufCMessage *message, struct err *err, uni
     for (size_t i = 0; i < answer->n_runtime_handlers; i++)
         handlers[i] = answer->runtime_handlers[i]->name;
     status.runtime_handlers = handlers;
+    for (size_t i = 0; i < answer->n_info; i++)
+        if (streq(answer->info[i]->key, "config"))
+            status.config = answer->info[i]->value;
     query->done(&status, err, query->data);
 }
 
@@ -83,6 +86,7 @@ static void deliver_version(const ProtobufCMessage *message, struct err *err, un
     const Runtime__V1__VersionResponse *answer = (const Runtime__V1__VersionResponse *)message;
     Runtime__V1__StatusRequest request = RUNTIME__V1__STATUS_REQUEST__INIT;
 
+    request.verbose = true; /* the configuration comes only so */
     if (answer == NULL) {
         query->done(NULL, err, query->data);
         return;

@@ -128,6 +128,7 @@ struct cri_status {
     const char *reason;                  /* of the first condition that is not true, or "" */
     const char *name, *version;          /* runtime: "containerd", "1.6.20" */
     const char *const *runtime_handlers; /* NULL-ended; may be empty on runtimes that do not tell */
+    const char *config;                  /* containerd: its CRI settings as JSON; NULL: not told */
 };
 typedef void cri_status_done(const struct cri_status *status, struct err *err, void *data);
 typedef void cri_exec_done(const char *out, size_t out_len, const char *errout, size_t errout_len, int32_t exit_code,

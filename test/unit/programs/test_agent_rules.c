@@ -17,6 +17,7 @@
 #include "cmd/fks-node/api.h"
 #include "cmd/fks-node/backoff.h"
 #include "cmd/fks-node/cgroups.h"
+#include "cmd/fks-node/host.h"
 #include "cmd/fks-node/nodes.h"
 #include "cmd/fks-node/pod.h"
 #include "cmd/fks-node/probe_state.h"
@@ -382,6 +383,29 @@ static void test_cgroups__no_cgroups(void **state)
     assert_int_equal(cgroups_new(mount, "/", &cgroups, &err), ERR_INVALID);
 }
 
+/* --- runtime handlers */
+
+static void expect_handlers(const char *const *names, const char *config, const char *want)
+{
+    CLEANUP(json_free) struct json *handlers = host_runtime_handlers(names, config);
+    CLEANUP(buf_done) struct buf text = {0};
+
+    json_print(handlers, &text);
+    assert_string_equal(buf_text(&text), want);
+}
+
+static void test_host__runtime_handlers(void **state)
+{
+    static const char config[] = "{\"containerd\":{\"runtimes\":{\"kata\":{},\"runc\":{\"runtimeType\":\"x\"}}}}";
+
+    (void)state;
+    expect_handlers((const char *const[]){"", "runc", "runsc", NULL}, config, "[\"runc\",\"runsc\"]");
+    expect_handlers((const char *const[]){"", NULL}, config, "[\"kata\",\"runc\"]");
+    expect_handlers(NULL, NULL, "[]");
+    expect_handlers(NULL, "{\"containerd\":", "[]");
+    expect_handlers(NULL, "{\"containerd\":[1]}", "[]");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -399,6 +423,7 @@ int main(void)
         cmocka_unit_test(test_cgroups__v2_files),
         cmocka_unit_test(test_cgroups__v1_files),
         cmocka_unit_test(test_cgroups__no_cgroups),
+        cmocka_unit_test(test_host__runtime_handlers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -404,6 +404,58 @@ static void test_podstatus__dropped_members(void **state)
     assert_null(patch);
 }
 
+static const char resizable[] =
+    "\"containers\":[{\"name\":\"a\",\"image\":\"i\",\"resources\":{\"requests\":{\"cpu\":\"200m\"}}}]";
+
+/* What the container has is told, not what it is to have; and the condition goes when the resize is over. */
+static void test_podstatus__resize(void **state)
+{
+    CLEANUP(scene_done) struct scene scene = {0};
+    CLEANUP(json_free) struct json *before = parse("{\"requests\":{\"cpu\":\"100m\"}}");
+    CLEANUP(json_free) struct json *after = parse("{\"requests\":{\"cpu\":\"200m\"}}");
+    CLEANUP(json_free) struct json *status = NULL;
+    CLEANUP(json_free) struct json *patch = NULL;
+
+    (void)state;
+    scene_make(&scene, resizable, "{}", "a:r");
+    scene.containers[0].resources = before;
+    scene.facts.resize_going = true;
+    status = podstatus_full(scene.pod, &scene.facts);
+    assert_string_equal(json_str(only_status(status), "resources", "requests", "cpu", NULL), "100m");
+    assert_string_equal(json_str(only_status(status), "allocatedResources", "cpu", NULL), "100m");
+    assert_string_equal(json_str(condition(status, "PodResizeInProgress"), "status", NULL), "True");
+    assert_null(condition(status, "PodResizePending"));
+    scene_apply(&scene);
+    scene.containers[0].resources = NULL; /* an agent that has just started keeps what it finds */
+    json_free(status);
+    status = podstatus_full(scene.pod, &scene.facts);
+    assert_string_equal(json_str(only_status(status), "resources", "requests", "cpu", NULL), "100m");
+    scene.containers[0].resources = after;
+    scene.facts.resize_going = false;
+    patch = podstatus_patch(scene.pod, &scene.facts);
+    status = (json_free(status), NULL);
+    assert_string_equal(json_str(condition(json_get(patch, "status", NULL), "PodResizeInProgress"), "$patch", NULL),
+                        "delete");
+    assert_string_equal(
+        json_str(json_at(json_get(patch, "status", "containerStatuses", NULL), 0), "allocatedResources", "cpu", NULL),
+        "200m");
+}
+
+static void test_podstatus__resize_that_waits(void **state)
+{
+    CLEANUP(scene_done) struct scene scene = {0};
+    CLEANUP(json_free) struct json *status = NULL;
+
+    (void)state;
+    scene_make(&scene, resizable, "{}", "a:r");
+    scene.facts.resize_pending = "Deferred";
+    scene.facts.resize_message = "no room";
+    status = podstatus_full(scene.pod, &scene.facts);
+    assert_string_equal(json_str(condition(status, "PodResizePending"), "reason", NULL), "Deferred");
+    assert_string_equal(json_str(condition(status, "PodResizePending"), "message", NULL), "no room");
+    assert_null(condition(status, "PodResizeInProgress"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -418,6 +470,8 @@ int main(void)
         cmocka_unit_test(test_podstatus__failed_by_the_agent),
         cmocka_unit_test(test_podstatus__new_address_replaces_the_old),
         cmocka_unit_test(test_podstatus__dropped_members),
+        cmocka_unit_test(test_podstatus__resize),
+        cmocka_unit_test(test_podstatus__resize_that_waits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,16 +34,16 @@ out := build/$(variant)
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
 
-packages := libcurl openssl jansson yaml-0.1 libprotobuf-c libwslay
+packages := libcurl openssl yaml-0.1 libprotobuf-c libwslay
 warnings := -Wall -Wextra -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
 	-Wwrite-strings -Wundef -Wvla -Wformat=2 -Wcast-qual -Wlogical-op -Wduplicated-cond -Wconversion -Wno-sign-conversion \
 	-Wdouble-promotion -Wno-missing-field-initializers -Wimplicit-fallthrough=5 -Wenum-conversion -fno-common
 hardening := -fstack-protector-strong -fstack-clash-protection -fcf-protection -fPIE
-pkg_cflags := $(shell pkg-config --cflags libcurl openssl jansson yaml-0.1 libprotobuf-c 2>/dev/null)
+pkg_cflags := $(shell pkg-config --cflags libcurl openssl yaml-0.1 libprotobuf-c 2>/dev/null)
 CFLAGS_ALL = -std=gnu17 -D_GNU_SOURCE -DFKS_PROGRAM_VERSION='"$(VERSION)"' $(optimize) $(warnings) $(hardening) $(san_flags) \
 	$(if $(WERROR),-Werror) -include lib/base/banned.h -Ilib -I. -I$(out)/gen $(own_include) $(pkg_cflags) $(CFLAGS)
 LDFLAGS_ALL := -pie -Wl,-O1,-z,relro,-z,now -Wl,--as-needed $(san_flags) $(LDFLAGS)
-libs := -lssl -lcrypto -ljansson -lyaml -lprotobuf-c -lwslay -lm
+libs := -lssl -lcrypto -lyaml -lprotobuf-c -lwslay -lm
 
 layers := base data net kube fargate cri
 lib_src := $(foreach l,$(layers),$(wildcard lib/$(l)/*.c))

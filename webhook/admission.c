@@ -102,7 +102,7 @@ static int read_review(const char *text, size_t len, const struct json_omit *omi
 {
     CLEANUP(json_free) struct json *review = NULL;
 
-    int r = json_parse_without(text, len, omit, &review, err);
+    int r = json_parse_to_read(text, len, omit, &review, err);
     if (r < 0)
         return err_wrap(err, "the body is no AdmissionReview");
     if (!streq(json_str(review, "kind", NULL), "AdmissionReview") ||

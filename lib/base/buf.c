@@ -79,16 +79,6 @@ bool buf_add(struct buf *buf, const void *data, size_t len)
     return true;
 }
 
-bool buf_add_str(struct buf *buf, const char *text)
-{
-    return buf_add(buf, text, strlen(text));
-}
-
-bool buf_add_char(struct buf *buf, char c)
-{
-    return buf_add(buf, &c, 1);
-}
-
 bool buf_printf(struct buf *buf, const char *format, ...)
 {
     va_list args;

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <stdarg.h>
+#include <string.h>
 
 #include "base/compiler.h"
 #include "base/err.h"
@@ -25,8 +26,18 @@ void buf_done(struct buf *buf);
 /* Empties, keeps the allocation. */
 void buf_clear(struct buf *buf);
 bool buf_add(struct buf *buf, const void *data, size_t len);
-bool buf_add_str(struct buf *buf, const char *text);
-bool buf_add_char(struct buf *buf, char c);
+static inline bool buf_add_str(struct buf *buf, const char *text)
+{
+    return buf_add(buf, text, strlen(text)); /* here, so that the length of a literal is none to be counted */
+}
+static inline bool buf_add_char(struct buf *buf, char c)
+{
+    if (buf->too_big || buf->len + 1 >= buf->cap)
+        return buf_add(buf, &c, 1);
+    buf->data[buf->len++] = c;
+    buf->data[buf->len] = '\0';
+    return true;
+}
 bool buf_printf(struct buf *buf, const char *format, ...) PRINTF(2, 3);
 bool buf_vprintf(struct buf *buf, const char *format, va_list args);
 /* Makes room for n more bytes and returns where they go; follow with buf_advance. NULL past the maximum. */

@@ -16,22 +16,25 @@ static const char hex_upper[] = "0123456789ABCDEF";
 void base64_encode(const void *data, size_t len, struct buf *out)
 {
     const uint8_t *bytes = data;
+    size_t text_len = (len + 2) / 3 * 4;
+    char *to = buf_reserve(out, text_len);
 
-    for (size_t i = 0; i < len; i += 3) {
+    if (to == NULL)
+        return;
+    for (size_t i = 0; i < len; i += 3, to += 4) {
         size_t n = len - i < 3 ? len - i : 3;
         uint32_t group = (uint32_t)bytes[i] << 16;
-        char quad[4];
 
         if (n > 1)
             group |= (uint32_t)bytes[i + 1] << 8;
         if (n > 2)
             group |= bytes[i + 2];
-        quad[0] = base64_alphabet[group >> 18];
-        quad[1] = base64_alphabet[group >> 12 & 63];
-        quad[2] = n > 1 ? base64_alphabet[group >> 6 & 63] : '=';
-        quad[3] = n > 2 ? base64_alphabet[group & 63] : '=';
-        buf_add(out, quad, sizeof(quad));
+        to[0] = base64_alphabet[group >> 18];
+        to[1] = base64_alphabet[group >> 12 & 63];
+        to[2] = n > 1 ? base64_alphabet[group >> 6 & 63] : '=';
+        to[3] = n > 2 ? base64_alphabet[group & 63] : '=';
     }
+    buf_advance(out, text_len);
 }
 
 static int base64_digit(char c)

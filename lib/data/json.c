@@ -1,64 +1,29 @@
 /*
- * json.c: JSON trees on jansson, the only file that includes it. A struct json is jansson's own node under our
- * name, so nothing is wrapped; jansson's allocation failures end the program as those of mem.h do. Texts that enter
- * are checked once here (UTF-8, no NUL), so jansson's own checks are skipped. Parsing and printing are json_parse.c
- * and json_print.c.
+ * json.c: JSON trees: reading, building, changing. Parsing and printing are json_parse.c and json_print.c; where nodes lie
+ * and how members are found, json_memory.c and json_object.c. Texts that enter are checked once here (UTF-8, no NUL).
  */
-
-/* jansson's names that json.h uses for something of its own; therefore its header comes first */
-#define json_t json
-#define json_type jansson_type
-#define JSON_OBJECT JANSSON_OBJECT
-#define JSON_ARRAY JANSSON_ARRAY
-#define JSON_STRING JANSSON_STRING
-#define JSON_INTEGER JANSSON_INTEGER
-#define JSON_REAL JANSSON_REAL
-#define JSON_TRUE JANSSON_TRUE
-#define JSON_FALSE JANSSON_FALSE
-#define JSON_NULL JANSSON_NULL
-#include <jansson.h>
-#undef json_t
-#undef json_type
-#undef JSON_OBJECT
-#undef JSON_ARRAY
-#undef JSON_STRING
-#undef JSON_INTEGER
-#undef JSON_REAL
-#undef JSON_TRUE
-#undef JSON_FALSE
-#undef JSON_NULL
-#undef json_is_object
-#undef json_is_array
-#undef json_is_true
-
 #include "data/json.h"
 
 #include <math.h>
 #include <stdarg.h>
+#include <string.h>
 
 #include "base/mem.h"
-#include "data/json_internal.h"
+#include "data/json_node.h"
 #include "data/utf8.h"
 
-static struct json *must(struct json *node)
-{
-    if (node == NULL)
-        abort();
-    return node;
-}
+const struct json json_constants[3] = {
+    {.type = JSON_NULL, .place = JSON_CONSTANT},
+    {.type = JSON_BOOL, .place = JSON_CONSTANT, .boolean = false},
+    {.type = JSON_BOOL, .place = JSON_CONSTANT, .boolean = true},
+};
 
-static void must_succeed(int result)
-{
-    if (result != 0)
-        abort();
-}
-
-static bool is_type(const struct json *node, jansson_type type)
+static bool is_type(const struct json *node, enum json_type type)
 {
     return node != NULL && node->type == type;
 }
 
-/* jansson reads through pointers to changeable nodes */
+/* Reference counts are no change of a tree that others see. */
 static struct json *changeable(const struct json *node)
 {
     return (struct json *)(uintptr_t)node;
@@ -68,90 +33,146 @@ static struct json *changeable(const struct json *node)
 
 struct json *json_keep(const struct json *tree)
 {
-    return json_incref(changeable(tree));
+    struct json *node = changeable(tree);
+
+    if (node == NULL || node->place == JSON_CONSTANT)
+        return node;
+    if (node->place != JSON_COUNTED)
+        return json_clone(node);
+    __atomic_fetch_add(&node->refs, 1, __ATOMIC_RELAXED);
+    return node;
 }
 
-struct json *json_free(struct json *tree)
+/* Whether this was the last reference. The last holder needs no atomic subtraction, which is most of the cases. */
+static bool drop_reference(struct json *node)
 {
-    json_decref(tree);
+    return __atomic_load_n(&node->refs, __ATOMIC_ACQUIRE) == 1 ||
+           __atomic_sub_fetch(&node->refs, 1, __ATOMIC_ACQ_REL) == 0;
+}
+
+struct json *json_free(struct json *node)
+{
+    if (node == NULL || node->place == JSON_CONSTANT)
+        return NULL;
+    if (node->place == JSON_DOCUMENT_ROOT) {
+        json_document_free_root(node);
+        return NULL;
+    }
+    if (node->place != JSON_COUNTED || !drop_reference(node))
+        return NULL;
+    if (node->type == JSON_ARRAY) {
+        for (size_t i = 0; i < node->array.n; i++)
+            json_free(node->array.items[i]);
+        free(node->array.items);
+    } else if (node->type == JSON_OBJECT) {
+        json_object_done(node);
+    }
+    free(node);
     return NULL;
 }
 
-/* Not json_deep_copy: that one keeps a hash table against loops, which our trees cannot have. */
+static struct json *clone_object(const struct json *tree)
+{
+    struct json *copy = json_new_object();
+    size_t n = tree->object.n;
+    CLEANUP(xfree) struct json_member *members = xcalloc(n, sizeof(*members));
+
+    for (size_t i = 0; i < n; i++) {
+        const struct json_member *from = &tree->object.members[i];
+        members[i] = (struct json_member){xstrndup(from->key, from->key_len), from->key_len, json_clone(from->value)};
+    }
+    json_object_fill(NULL, copy, members, n);
+    return copy;
+}
+
 struct json *json_clone(const struct json *tree)
 {
     if (tree == NULL)
         return NULL;
-    switch (tree->type) {
-    case JANSSON_OBJECT: {
-        struct json *copy = must(json_object());
-        void *position = NULL;
-        const char *key;
-        const struct json *value;
-        while (json_next(tree, &position, &key, &value))
-            must_succeed(json_object_set_new_nocheck(copy, key, json_clone(value)));
+    switch ((enum json_type)tree->type) {
+    case JSON_OBJECT:
+        return clone_object(tree);
+    case JSON_ARRAY: {
+        struct json *copy = json_new_array();
+        for (size_t i = 0; i < tree->array.n; i++)
+            json_push(copy, json_clone(tree->array.items[i]));
         return copy;
     }
-    case JANSSON_ARRAY: {
-        struct json *copy = must(json_array());
-        const struct json *item;
-        json_each(item, tree)
-            must_succeed(json_array_append_new(copy, json_clone(item)));
-        return copy;
-    }
-    case JANSSON_STRING:
-        return must(json_stringn_nocheck(json_string_value(tree), json_string_length(tree)));
-    case JANSSON_INTEGER:
-        return must(json_integer(json_integer_value(tree)));
-    case JANSSON_REAL:
-        return must(json_real(json_number_value(tree)));
-    case JANSSON_TRUE:
-    case JANSSON_FALSE:
-    case JANSSON_NULL:
+    case JSON_STRING:
+        return json_node_string(tree->string.text, tree->string.len);
+    case JSON_INT:
+        return json_new_int(tree->integer);
+    case JSON_REAL:
+        return json_new_real(tree->real);
+    case JSON_BOOL:
+        return json_new_bool(tree->boolean);
+    case JSON_NULL:
         break;
     }
-    return json_keep(tree); /* the constants are shared and not counted */
+    return json_new_null();
+}
+
+static bool same_members(const struct json *a, const struct json *b)
+{
+    if (a->object.n != b->object.n)
+        return false;
+    for (size_t i = 0; i < a->object.n; i++) {
+        const struct json_member *member = &a->object.members[i];
+        const struct json_member *other = json_object_find(b, member->key, member->key_len);
+        if (other == NULL || !json_same(member->value, other->value))
+            return false;
+    }
+    return true;
+}
+
+static bool same_items(const struct json *a, const struct json *b)
+{
+    if (a->array.n != b->array.n)
+        return false;
+    for (size_t i = 0; i < a->array.n; i++)
+        if (!json_same(a->array.items[i], b->array.items[i]))
+            return false;
+    return true;
 }
 
 bool json_same(const struct json *a, const struct json *b)
 {
-    return a == b || (a != NULL && b != NULL && json_equal(a, b));
+    if (a == b || a == NULL || b == NULL || a->type != b->type)
+        return a == b;
+    switch ((enum json_type)a->type) {
+    case JSON_OBJECT:
+        return same_members(a, b);
+    case JSON_ARRAY:
+        return same_items(a, b);
+    case JSON_STRING:
+        return a->string.len == b->string.len && memcmp(a->string.text, b->string.text, a->string.len) == 0;
+    case JSON_INT:
+        return a->integer == b->integer;
+    case JSON_REAL:
+        return a->real >= b->real && a->real <= b->real;
+    case JSON_BOOL:
+        return a->boolean == b->boolean;
+    case JSON_NULL:
+        break;
+    }
+    return true;
 }
 
 /* --- reading */
 
 enum json_type json_type(const struct json *tree)
 {
-    if (tree == NULL)
-        return JSON_NULL;
-    switch (tree->type) {
-    case JANSSON_OBJECT:
-        return JSON_OBJECT;
-    case JANSSON_ARRAY:
-        return JSON_ARRAY;
-    case JANSSON_STRING:
-        return JSON_STRING;
-    case JANSSON_INTEGER:
-        return JSON_INT;
-    case JANSSON_REAL:
-        return JSON_REAL;
-    case JANSSON_TRUE:
-    case JANSSON_FALSE:
-        return JSON_BOOL;
-    case JANSSON_NULL:
-        break;
-    }
-    return JSON_NULL;
+    return tree != NULL ? (enum json_type)tree->type : JSON_NULL;
 }
 
 bool json_is_object(const struct json *tree)
 {
-    return is_type(tree, JANSSON_OBJECT);
+    return is_type(tree, JSON_OBJECT);
 }
 
 bool json_is_array(const struct json *tree)
 {
-    return is_type(tree, JANSSON_ARRAY);
+    return is_type(tree, JSON_ARRAY);
 }
 
 static const struct json *walk(const struct json *node, va_list keys)
@@ -194,69 +215,82 @@ const char *json_str_or(const char *fallback, const struct json *tree, ...)
 
 static bool whole(double value)
 {
-    return value == trunc(value) && value >= -0x1p63 && value < 0x1p63;
+    return value >= -0x1p63 && value < 0x1p63 && (double)(int64_t)value >= value && (double)(int64_t)value <= value;
 }
 
 int64_t json_int_or(int64_t fallback, const struct json *tree, ...)
 {
     WALK(node, tree);
-    if (is_type(node, JANSSON_INTEGER))
-        return json_integer_value(node);
-    if (is_type(node, JANSSON_REAL) && whole(json_number_value(node)))
-        return (int64_t)json_number_value(node);
+    if (is_type(node, JSON_INT))
+        return node->integer;
+    if (is_type(node, JSON_REAL) && whole(node->real))
+        return (int64_t)node->real;
     return fallback;
 }
 
 bool json_is_true(const struct json *tree, ...)
 {
     WALK(node, tree);
-    return is_type(node, JANSSON_TRUE);
+    return is_type(node, JSON_BOOL) && node->boolean;
 }
 
 bool json_bool_or(bool fallback, const struct json *tree, ...)
 {
     WALK(node, tree);
-    if (is_type(node, JANSSON_TRUE))
-        return true;
-    return is_type(node, JANSSON_FALSE) ? false : fallback;
+    return is_type(node, JSON_BOOL) ? node->boolean : fallback;
 }
 
-/* json_string_value and json_number_value are jansson's own */
+const char *json_string_value(const struct json *tree)
+{
+    return is_type(tree, JSON_STRING) ? tree->string.text : NULL;
+}
 
 int64_t json_int_value(const struct json *tree)
 {
-    if (!is_type(tree, JANSSON_REAL))
-        return json_integer_value(tree);
+    if (is_type(tree, JSON_INT))
+        return tree->integer;
     double value = json_number_value(tree);
     if (value >= 0x1p63)
         return INT64_MAX;
     return value < -0x1p63 ? INT64_MIN : (int64_t)value;
 }
 
+double json_number_value(const struct json *tree)
+{
+    if (is_type(tree, JSON_INT))
+        return (double)tree->integer;
+    return is_type(tree, JSON_REAL) ? tree->real : 0;
+}
+
 size_t json_len(const struct json *tree)
 {
-    return is_type(tree, JANSSON_ARRAY) ? json_array_size(tree) : json_object_size(tree);
+    if (is_type(tree, JSON_ARRAY))
+        return tree->array.n;
+    return is_type(tree, JSON_OBJECT) ? tree->object.n : 0;
 }
 
 const struct json *json_at(const struct json *array, size_t index)
 {
-    return json_array_get(array, index);
+    return is_type(array, JSON_ARRAY) && index < array->array.n ? array->array.items[index] : NULL;
 }
 
 const struct json *json_member(const struct json *object, const char *key)
 {
-    return json_object_get(object, key);
+    const struct json_member *member =
+        is_type(object, JSON_OBJECT) && key != NULL ? json_object_find(object, key, strlen(key)) : NULL;
+
+    return member != NULL ? member->value : NULL;
 }
 
 bool json_next(const struct json *object, void **position, const char **ret_key, const struct json **ret_value)
 {
-    struct json *node = changeable(object);
+    size_t at = (size_t)(uintptr_t)*position;
 
-    *position = *position == NULL ? json_object_iter(node) : json_object_iter_next(node, *position);
-    if (*position == NULL)
+    if (!is_type(object, JSON_OBJECT) || at >= object->object.n)
         return false;
-    *ret_key = json_object_iter_key(*position);
-    *ret_value = json_object_iter_value(*position);
+    *ret_key = object->object.members[at].key;
+    *ret_value = object->object.members[at].value;
+    *position = (void *)(uintptr_t)(at + 1);
     return true;
 }
 
@@ -264,56 +298,57 @@ bool json_next(const struct json *object, void **position, const char **ret_key,
 
 struct json *json_new_object(void)
 {
-    return must(json_object());
+    return json_node_new(NULL, JSON_OBJECT);
 }
 
 struct json *json_new_array(void)
 {
-    return must(json_array());
+    return json_node_new(NULL, JSON_ARRAY);
 }
 
 struct json *json_new_string(const char *text)
 {
-    return text != NULL ? json_new_string_n(text, strlen(text)) : json_null();
+    return text != NULL ? json_new_string_n(text, strlen(text)) : json_new_null();
 }
 
 struct json *json_new_string_n(const char *text, size_t len)
 {
     if (utf8_valid(text, len))
-        return must(json_stringn_nocheck(text, len));
+        return json_node_string(text, len);
     CLEANUP(buf_done) struct buf clean = {0};
     utf8_repair(text, len, &clean);
-    return must(json_stringn_nocheck(buf_text(&clean), clean.len));
-}
-
-struct json *json_new_checked(const char *text, size_t len)
-{
-    return must(json_stringn_nocheck(text, len));
+    return json_node_string(buf_text(&clean), clean.len);
 }
 
 struct json *json_new_int(int64_t value)
 {
-    return must(json_integer(value));
+    struct json *node = json_node_new(NULL, JSON_INT);
+    node->integer = value;
+    return node;
 }
 
 struct json *json_new_real(double value)
 {
-    return isfinite(value) ? must(json_real(value)) : json_null();
+    if (!isfinite(value))
+        return json_new_null();
+    struct json *node = json_node_new(NULL, JSON_REAL);
+    node->real = value;
+    return node;
 }
 
 struct json *json_new_bool(bool value)
 {
-    return json_boolean(value);
+    return changeable(&json_constants[value ? 2 : 1]);
 }
 
 struct json *json_new_null(void)
 {
-    return json_null();
+    return changeable(&json_constants[0]);
 }
 
 static char next_letter(const char **format)
 {
-    while (**format != '\0' && strchr(" \t\n,:", **format) != NULL)
+    while (**format == ' ' || **format == '\t' || **format == '\n' || **format == ',' || **format == ':')
         (*format)++;
     return **format != '\0' ? *(*format)++ : '\0';
 }
@@ -358,7 +393,7 @@ static struct json *build(const char **format, struct arguments *args)
     case 'I':
         return json_new_int(va_arg(args->list, long long));
     case 'n':
-        return json_null();
+        return json_new_null();
     case 's': {
         const char *text = va_arg(args->list, const char *);
         node = text != NULL ? json_new_string(text) : NULL;
@@ -376,7 +411,7 @@ static struct json *build(const char **format, struct arguments *args)
     bool optional = **format == '*';
     if (optional)
         (*format)++;
-    return node != NULL || optional ? node : json_null();
+    return node != NULL || optional ? node : json_new_null();
 }
 
 struct json *json_build(const char *format, ...)
@@ -388,29 +423,38 @@ struct json *json_build(const char *format, ...)
     va_end(args.list);
     if (next_letter(&format) != '\0')
         abort();
-    return must(node);
+    return node;
 }
 
 /* --- changing */
 
+static void assert_changeable(const struct json *node, enum json_type type)
+{
+    if (!is_type(node, type) || node->place != JSON_COUNTED)
+        abort(); /* our bug: a constant, a tree for reading, or another type */
+}
+
 void json_set(struct json *object, const char *key, struct json *value)
 {
     size_t len = strlen(key);
-
-    if (value == NULL)
-        value = json_null();
-    if (utf8_valid(key, len)) {
-        must_succeed(json_object_setn_new_nocheck(object, key, len, value));
-        return;
-    }
     CLEANUP(buf_done) struct buf clean = {0};
-    utf8_repair(key, len, &clean);
-    must_succeed(json_object_setn_new_nocheck(object, clean.data, clean.len, value));
-}
 
-void json_set_checked(struct json *object, const char *key, size_t len, struct json *value)
-{
-    must_succeed(json_object_setn_new_nocheck(object, key, len, value));
+    assert_changeable(object, JSON_OBJECT);
+    if (value == NULL)
+        value = json_new_null();
+    if (!utf8_valid(key, len)) {
+        utf8_repair(key, len, &clean);
+        key = buf_text(&clean);
+        len = clean.len;
+    }
+    struct json_member *member = json_object_find(object, key, len);
+    if (member == NULL) {
+        json_object_put(object, xstrndup(key, len), len, value);
+    } else {
+        struct json *before = member->value;
+        member->value = value;
+        json_free(before);
+    }
 }
 
 void json_set_str(struct json *object, const char *key, const char *text)
@@ -430,17 +474,29 @@ void json_set_bool(struct json *object, const char *key, bool value)
 
 void json_del(struct json *object, const char *key)
 {
-    (void)json_object_del(object, key);
+    if (!is_type(object, JSON_OBJECT))
+        return;
+    assert_changeable(object, JSON_OBJECT);
+    json_object_remove(object, key);
 }
 
 void json_push(struct json *array, struct json *value)
 {
-    must_succeed(json_array_append_new(array, value != NULL ? value : json_null()));
+    assert_changeable(array, JSON_ARRAY);
+    GROW(array->array.items, array->array.n, array->array.cap);
+    array->array.items[array->array.n++] = value != NULL ? value : json_new_null();
 }
 
 void json_remove_at(struct json *array, size_t index)
 {
-    (void)json_array_remove(array, index);
+    if (!is_type(array, JSON_ARRAY) || index >= array->array.n)
+        return;
+    assert_changeable(array, JSON_ARRAY);
+    struct json *gone = array->array.items[index];
+    size_t behind = array->array.n - index - 1;
+    memmove(&array->array.items[index], &array->array.items[index + 1], behind * sizeof(gone));
+    array->array.n--;
+    json_free(gone);
 }
 
 struct json *json_edit(struct json *object, ...)
@@ -452,7 +508,7 @@ struct json *json_edit(struct json *object, ...)
     key = va_arg(keys, const char *);
     while (key != NULL) {
         const char *next_key = va_arg(keys, const char *);
-        struct json *member = json_object_get(object, key);
+        struct json *member = json_edit_member(object, key);
         if (!json_is_object(member) && !(json_is_array(member) && next_key == NULL)) {
             member = json_new_object();
             json_set(object, key, member);
@@ -466,10 +522,10 @@ struct json *json_edit(struct json *object, ...)
 
 struct json *json_edit_at(struct json *array, size_t index)
 {
-    return json_array_get(array, index);
+    return changeable(json_at(array, index));
 }
 
 struct json *json_edit_member(struct json *object, const char *key)
 {
-    return json_object_get(object, key);
+    return changeable(json_member(object, key));
 }

@@ -1,10 +1,10 @@
 /*
  * json.h: JSON trees. An object of the API is kept as its tree (nothing that we do not know gets lost) and read with
- * path getters. Behind this header is jansson, which keeps 64-bit integers exact, takes the last of two equal keys (as
- * Go's decoder does) and refuses trailing junk and NULs; no other file includes it.
+ * path getters. 64-bit integers are exact, the last of two equal keys counts (as in Go's decoder), members keep their
+ * order; trailing junk and NULs are refused.
  *
  * Trees are reference counted: json_free drops one reference, json_keep adds one. A tree that was handed out or shared is
- * read-only; whoever changes it makes a json_clone first.
+ * read-only; whoever changes it makes a json_clone first. Several threads may hold references to a tree that none changes.
  *
  * Getters take a path of keys, NULL-ended: json_str(pod, "spec", "nodeName", NULL). They accept a NULL tree, and answer
  * the "nothing" value when any step is missing or has another type.
@@ -35,6 +35,12 @@ struct json_omit {
 /* As json_parse, and as strict, but what is left out costs no tree. */
 int json_parse_without(const char *text, size_t len, const struct json_omit *omit, struct json **ret,
                        struct err *err) MUST_CHECK;
+/*
+ * As json_parse_without, for a tree that is only read and soon freed: it lies in one piece of memory, at a fraction of the
+ * cost. Changing it ends the program; json_keep gives a copy.
+ */
+int json_parse_to_read(const char *text, size_t len, const struct json_omit *omit, struct json **ret,
+                       struct err *err) MUST_CHECK;
 struct json *json_keep(const struct json *json) MUST_CHECK; /* same tree, one more reference */
 struct json *json_free(struct json *json);
 struct json *json_clone(const struct json *json) MUST_CHECK; /* deep copy */
@@ -61,7 +67,7 @@ bool json_bool_or(bool fallback, const struct json *json, ...) SENTINEL;
 const char *json_string_value(const struct json *json); /* NULL unless a string */
 int64_t json_int_value(const struct json *json);        /* 0 unless a number */
 double json_number_value(const struct json *json);      /* 0 unless a number */
-#define json_real_value json_number_value               /* jansson's function of this name knows no integers */
+#define json_real_value json_number_value
 
 size_t json_len(const struct json *json); /* elements or keys; 0 for anything else or NULL */
 const struct json *json_at(const struct json *array, size_t index);
@@ -88,7 +94,7 @@ struct json *json_new_real(double value) MUST_CHECK;
 struct json *json_new_bool(bool value) MUST_CHECK;
 struct json *json_new_null(void) MUST_CHECK;
 /*
- * From a format, as jansson's json_pack: { } [ ] s (string) b (int as bool) i (int) I (int64_t as long long) o (struct
+ * From a format: { } [ ] s (string) b (int as bool) i (int) I (int64_t as long long) o (struct
  * json *, taken over) O (kept by the caller, shared) n (null); "s*", "o*", "O*" leave the member out when the pointer is
  * NULL, which without the star gives JSON null. Blanks, ',' and ':' are ignored. A wrong format is our bug and aborts.
  *     json_build("{s:s, s:{s:s, s:s*}}", "kind", "Pod", "metadata", "name", name, "namespace", ns_or_NULL)

@@ -1,36 +1,40 @@
 /*
- * json_parse.c: RFC 8259 text to a tree, by recursive descent over the bytes in memory. Not jansson's own parser:
- * that one takes a byte at a time through callbacks (a fifth of the speed, which the admission path and large lists
- * feel), refuses integers that int64 cannot hold, and has a depth limit of its own.
+ * json_parse.c: RFC 8259 text to a tree, by recursive descent over the bytes in memory. Items and members are collected on
+ * a stack that all levels share, and get an array of the right size when their bracket closes.
  *
- * What the caller wants left out is read by the same functions, with NULL for the place of the result: refused for the same
- * reasons, at a fraction of the price, which is the tree's nodes.
+ * What the caller wants left out is read by the functions skip_*: refused for the same reasons, at a fraction of the price,
+ * which is the tree's nodes.
  */
 #include "data/json.h"
 
 #include <ctype.h>
-#include <endian.h>
 #include <math.h>
 
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "data/json_internal.h"
+#include "data/json_node.h"
+#include "data/json_scan.h"
 #include "data/utf8.h"
 
 struct parser {
-    const char *start, *p, *end;
+    const char *start, *p, *end; /* of a document: in its own copy of the text, where strings are ended and decoded in place */
+    const char *original;        /* the text as it came, for telling where it is wrong */
     int depth;
     struct buf text; /* the string or number under way, when it is not used as it stands */
+    struct json_document *document; /* NULL: nodes on the heap */
+    struct json_member *stack;      /* members and items (without a key) of the values that are still open */
+    size_t n_stack, stack_cap;
     struct err *err;
 };
 
 static int fail(const struct parser *parser, const char *at, const char *what)
 {
     size_t line = 1;
-    const char *line_start = parser->start;
+    const char *line_start = parser->original;
 
-    for (const char *p = parser->start; p < at; p++) {
+    at = parser->original + (at - parser->start);
+    for (const char *p = parser->original; p < at; p++) {
         if (*p == '\n') {
             line++;
             line_start = p + 1;
@@ -140,68 +144,50 @@ static int read_escape(struct parser *parser)
     return 0;
 }
 
-#define EACH_BYTE(byte) (UINT64_C(0x0101010101010101) * (byte))
-
-/* The highest bit of each zero byte; above the lowest of them, bytes of 1 may be marked, too. */
-static uint64_t zero_bytes(uint64_t word)
+/* A string whose first escape, or end of the text, is at parser->p. */
+static __attribute__((noinline)) int read_string_with_escapes(struct parser *parser, const char *start, bool not_ascii,
+                                                              struct str *ret)
 {
-    return (word - EACH_BYTE(1)) & ~word & EACH_BYTE(0x80);
-}
-
-/*
- * The first quote, backslash or control character, looked for eight bytes at a time. Sets *not_ascii when a byte before it
- * is not ASCII.
- */
-static const char *skip_plain(const char *p, const char *end, bool *not_ascii)
-{
-    for (; end - p >= 8; p += 8) {
-        uint64_t word;
-        memcpy(&word, p, sizeof(word));
-        word = le64toh(word); /* the first byte is the lowest */
-        uint64_t stop = zero_bytes(word ^ EACH_BYTE('"')) | zero_bytes(word ^ EACH_BYTE('\\')) |
-                        ((word - EACH_BYTE(0x20)) & ~word & EACH_BYTE(0x80));
-        uint64_t before = stop != 0 ? (stop & -stop) - 1 : UINT64_MAX;
-        *not_ascii = *not_ascii || (word & before & EACH_BYTE(0x80)) != 0;
-        if (stop != 0)
-            return p + __builtin_ctzll(stop) / 8;
-    }
-    for (; p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20; p++)
-        *not_ascii = *not_ascii || (unsigned char)*p >= 0x80;
-    return p;
-}
-
-/* Behind the opening quote. The slice is of the input, or of parser->text when there are escapes. */
-static int read_string(struct parser *parser, struct str *ret)
-{
-    const char *start = parser->p, *clean = start;
-    bool not_ascii = false;
-    int r;
+    const char *clean = start, *p = parser->p;
 
     buf_clear(&parser->text);
-    for (;;) {
-        const char *p = skip_plain(parser->p, parser->end, &not_ascii);
-        parser->p = p;
-        if (p >= parser->end)
-            return fail(parser, start - 1, "the string does not end");
-        if (*p == '"')
-            break;
-        if (*p != '\\')
-            return fail_here(parser, "text without control characters");
+    while (p < parser->end && *p == '\\') {
         buf_add(&parser->text, clean, (size_t)(p - clean));
-        r = read_escape(parser);
+        parser->p = p;
+        int r = read_escape(parser);
         if (r < 0)
             return r;
         clean = parser->p;
+        p = skip_plain(clean, parser->end, &not_ascii);
     }
-    if (not_ascii && !utf8_valid(start, (size_t)(parser->p - start)))
+    parser->p = p;
+    if (p >= parser->end)
+        return fail(parser, start - 1, "the string does not end");
+    if (*p != '"')
+        return fail_here(parser, "text without control characters");
+    if (not_ascii && !utf8_valid(start, (size_t)(p - start)))
         return fail(parser, start - 1, "the string is no valid UTF-8");
-    *ret = (struct str){start, (size_t)(parser->p - start)};
-    if (clean != start) {
-        buf_add(&parser->text, clean, (size_t)(parser->p - clean));
-        *ret = (struct str){parser->text.data, parser->text.len};
-    }
+    buf_add(&parser->text, clean, (size_t)(p - clean));
+    *ret = (struct str){buf_text(&parser->text), parser->text.len};
     parser->p++;
     return parser->text.too_big ? buf_check(&parser->text, "JSON string", parser->err) : 0;
+}
+
+/* Behind the opening quote. The slice is of the input, or of parser->text when there are escapes. */
+static inline int read_string(struct parser *parser, struct str *ret)
+{
+    const char *start = parser->p;
+    bool not_ascii = false;
+    const char *p = skip_plain(start, parser->end, &not_ascii);
+
+    parser->p = p;
+    if (p >= parser->end || *p != '"')
+        return read_string_with_escapes(parser, start, not_ascii, ret);
+    if (not_ascii && !utf8_valid(start, (size_t)(p - start)))
+        return fail(parser, start - 1, "the string is no valid UTF-8");
+    *ret = (struct str){start, (size_t)(p - start)};
+    parser->p++;
+    return 0;
 }
 
 /* --- numbers */
@@ -232,11 +218,10 @@ static bool to_integer(const char *p, const char *end, int64_t *ret)
     return true;
 }
 
-static int read_number(struct parser *parser, struct json **ret)
+/* Over the digits of a number. *ret_whole: it has neither fraction nor exponent. */
+static int skip_number_text(struct parser *parser, bool *ret_whole)
 {
-    const char *start = parser->p;
     bool whole = true;
-    int64_t integer;
 
     parser->p += *parser->p == '-';
     if (!at_digit(parser))
@@ -261,9 +246,28 @@ static int read_number(struct parser *parser, struct json **ret)
             return fail_here(parser, "a digit");
         skip_digits(parser);
     }
+    *ret_whole = whole;
+    return 0;
+}
+
+static struct json *new_number(struct parser *parser, enum json_type type)
+{
+    return json_node_new(parser->document, type);
+}
+
+/* ret NULL: only looks whether it is a number. */
+static int read_number(struct parser *parser, struct json **ret)
+{
+    const char *start = parser->p;
+    bool whole = true;
+    int64_t integer;
+
+    int r = skip_number_text(parser, &whole);
+    if (r < 0)
+        return r;
     if (whole && to_integer(start, parser->p, &integer)) {
         if (ret != NULL)
-            *ret = json_new_int(integer);
+            (*ret = new_number(parser, JSON_INT))->integer = integer;
         return 0;
     }
     buf_clear(&parser->text);
@@ -272,13 +276,30 @@ static int read_number(struct parser *parser, struct json **ret)
     if (!isfinite(value))
         return fail(parser, start, "the number is too large");
     if (ret != NULL)
-        *ret = json_new_real(value);
+        (*ret = new_number(parser, JSON_REAL))->real = value;
     return 0;
 }
 
-/* --- values; ret NULL: nothing is kept of it */
+static bool skip_word(struct parser *parser, const char *word, size_t len)
+{
+    if ((size_t)(parser->end - parser->p) < len || memcmp(parser->p, word, len) != 0)
+        return false;
+    parser->p += len;
+    return true;
+}
 
-static int read_value(struct parser *parser, const struct json_omit *omit, struct json **ret);
+static int read_word(struct parser *parser, struct json **ret)
+{
+    if (skip_word(parser, "true", 4))
+        *ret = json_new_bool(true);
+    else if (skip_word(parser, "false", 5))
+        *ret = json_new_bool(false);
+    else if (skip_word(parser, "null", 4))
+        *ret = json_new_null();
+    else
+        return fail_here(parser, "a value");
+    return 0;
+}
 
 static int enter(struct parser *parser)
 {
@@ -288,9 +309,134 @@ static int enter(struct parser *parser)
     return 0;
 }
 
+/* --- values that are left out */
+
+static int skip_value(struct parser *parser);
+
+static int skip_array(struct parser *parser)
+{
+    int r = enter(parser);
+
+    if (r < 0)
+        return r;
+    if (!skip_char(parser, ']')) {
+        do {
+            r = skip_value(parser);
+            if (r < 0)
+                return r;
+        } while (skip_char(parser, ','));
+        if (!skip_char(parser, ']'))
+            return fail_here(parser, "',' or ']'");
+    }
+    parser->depth--;
+    return 0;
+}
+
+static int skip_object(struct parser *parser)
+{
+    struct str key;
+    int r = enter(parser);
+
+    if (r < 0)
+        return r;
+    if (!skip_char(parser, '}')) {
+        do {
+            if (!skip_char(parser, '"'))
+                return fail_here(parser, "a key in double quotes");
+            r = read_string(parser, &key);
+            if (r < 0)
+                return r;
+            if (!skip_char(parser, ':'))
+                return fail_here(parser, "':'");
+            r = skip_value(parser);
+            if (r < 0)
+                return r;
+        } while (skip_char(parser, ','));
+        if (!skip_char(parser, '}'))
+            return fail_here(parser, "',' or '}'");
+    }
+    parser->depth--;
+    return 0;
+}
+
+static int skip_value(struct parser *parser)
+{
+    struct json *constant;
+    struct str text;
+
+    if (parser->p < parser->end && (unsigned char)*parser->p <= ' ')
+        skip_space(parser);
+    switch (parser->p < parser->end ? *parser->p : '\0') {
+    case '{':
+        return skip_object(parser);
+    case '[':
+        return skip_array(parser);
+    case '"':
+        parser->p++;
+        return read_string(parser, &text);
+    case '-':
+    case '0' ... '9':
+        return read_number(parser, NULL);
+    default:
+        return read_word(parser, &constant);
+    }
+}
+
+/* --- values that are kept */
+
+static int read_value(struct parser *parser, const struct json_omit *omit, struct json **ret);
+
+/*
+ * A text that was read, for a node or a key: a copy; in a document the text itself, which lies in its copy and is ended
+ * where its closing quote was. Escapes make a text only shorter, so that it fits into its old place.
+ */
+static char *text_in_place(struct parser *parser, struct str text)
+{
+    bool decoded = text.p == parser->text.data;
+    size_t at = (size_t)(parser->p - parser->start) - 1; /* of the closing quote */
+    char *place = json_document_text(parser->document) + at - text.len;
+
+    if (decoded)
+        memcpy(place, text.p, text.len);
+    place[text.len] = '\0';
+    return place;
+}
+
+static struct json *new_string(struct parser *parser, struct str text)
+{
+    if (parser->document == NULL)
+        return json_node_string(text.p, text.len);
+    struct json *node = json_node_new(parser->document, JSON_STRING);
+    node->string.text = text_in_place(parser, text);
+    node->string.len = text.len;
+    return node;
+}
+
+static void push(struct parser *parser, char *key, size_t key_len, struct json *value)
+{
+    GROW(parser->stack, parser->n_stack, parser->stack_cap);
+    parser->stack[parser->n_stack++] = (struct json_member){key, key_len, value};
+}
+
+/* Everything from position `bottom` of the stack on becomes the items of an array. */
+static struct json *pop_array(struct parser *parser, size_t bottom)
+{
+    struct json *array = json_node_new(parser->document, JSON_ARRAY);
+    size_t n = parser->n_stack - bottom, size = n * sizeof(struct json *);
+
+    parser->n_stack = bottom;
+    if (n == 0)
+        return array;
+    array->array.items = parser->document != NULL ? json_document_room(parser->document, size) : xmalloc(size);
+    array->array.n = array->array.cap = (uint32_t)n;
+    for (size_t i = 0; i < n; i++)
+        array->array.items[i] = parser->stack[bottom + i].value;
+    return array;
+}
+
 static int read_array(struct parser *parser, const struct json_omit *omit, struct json **ret)
 {
-    CLEANUP(json_free) struct json *array = ret != NULL ? json_new_array() : NULL;
+    size_t bottom = parser->n_stack;
     int r = enter(parser);
 
     if (r < 0)
@@ -298,18 +444,16 @@ static int read_array(struct parser *parser, const struct json_omit *omit, struc
     if (!skip_char(parser, ']')) {
         do {
             struct json *item;
-            r = read_value(parser, omit, ret != NULL ? &item : NULL);
+            r = read_value(parser, omit, &item);
             if (r < 0)
                 return r;
-            if (ret != NULL)
-                json_push(array, item);
+            push(parser, NULL, 0, item);
         } while (skip_char(parser, ','));
         if (!skip_char(parser, ']'))
             return fail_here(parser, "',' or ']'");
     }
     parser->depth--;
-    if (ret != NULL)
-        *ret = take(&array);
+    *ret = pop_array(parser, bottom);
     return 0;
 }
 
@@ -322,10 +466,9 @@ static const struct json_omit *find_omit(const struct json_omit *omit, struct st
     return NULL;
 }
 
-/* object NULL: nothing is kept. */
-static int read_member(struct parser *parser, const struct json_omit *omit, struct json *object)
+static int read_member(struct parser *parser, const struct json_omit *omit)
 {
-    CLEANUP(xfree) char *copy = NULL;
+    struct json *value = NULL;
     struct str key;
 
     if (!skip_char(parser, '"'))
@@ -333,30 +476,35 @@ static int read_member(struct parser *parser, const struct json_omit *omit, stru
     int r = read_string(parser, &key);
     if (r < 0)
         return r;
-    if (!skip_char(parser, ':'))
-        return fail_here(parser, "':'");
     const struct json_omit *found = find_omit(omit, key);
-    if (object == NULL || (found != NULL && found->inside == NULL))
-        return read_value(parser, NULL, NULL);
-    if (key.p == parser->text.data) /* with escapes; the value may have some, too */
-        key.p = copy = xstrndup(key.p, key.len);
-    struct json *value;
-    r = read_value(parser, found != NULL ? found->inside : NULL, &value);
-    if (r == 0)
-        json_set_checked(object, key.p, key.len, value);
+    bool wanted = found == NULL || found->inside != NULL;
+    /* first of all: the slice may be of parser->text, which the value uses, too */
+    char *copy = NULL;
+    if (wanted)
+        copy = parser->document != NULL ? text_in_place(parser, key) : xstrndup(key.p, key.len);
+    if (!skip_char(parser, ':'))
+        r = fail_here(parser, "':'");
+    else if (wanted)
+        r = read_value(parser, found != NULL ? found->inside : NULL, &value);
+    else
+        r = skip_value(parser);
+    if (r == 0 && wanted)
+        push(parser, copy, key.len, value);
+    else if (parser->document == NULL)
+        free(copy);
     return r;
 }
 
 static int read_object(struct parser *parser, const struct json_omit *omit, struct json **ret)
 {
-    CLEANUP(json_free) struct json *object = ret != NULL ? json_new_object() : NULL;
+    size_t bottom = parser->n_stack;
     int r = enter(parser);
 
     if (r < 0)
         return r;
     if (!skip_char(parser, '}')) {
         do {
-            r = read_member(parser, omit, object);
+            r = read_member(parser, omit);
             if (r < 0)
                 return r;
         } while (skip_char(parser, ','));
@@ -364,35 +512,9 @@ static int read_object(struct parser *parser, const struct json_omit *omit, stru
             return fail_here(parser, "',' or '}'");
     }
     parser->depth--;
-    if (ret != NULL)
-        *ret = take(&object);
-    return 0;
-}
-
-static bool skip_word(struct parser *parser, const char *word)
-{
-    size_t len = strlen(word);
-
-    if ((size_t)(parser->end - parser->p) < len || memcmp(parser->p, word, len) != 0)
-        return false;
-    parser->p += len;
-    return true;
-}
-
-static int read_word(struct parser *parser, struct json **ret)
-{
-    struct json *value;
-
-    if (skip_word(parser, "true"))
-        value = json_new_bool(true);
-    else if (skip_word(parser, "false"))
-        value = json_new_bool(false);
-    else if (skip_word(parser, "null"))
-        value = json_new_null();
-    else
-        return fail_here(parser, "a value");
-    if (ret != NULL)
-        *ret = value; /* else nothing is lost: jansson does not count these three */
+    *ret = json_node_new(parser->document, JSON_OBJECT);
+    json_object_fill(parser->document, *ret, parser->stack + bottom, parser->n_stack - bottom);
+    parser->n_stack = bottom;
     return 0;
 }
 
@@ -411,8 +533,8 @@ static int read_value(struct parser *parser, const struct json_omit *omit, struc
     case '"':
         parser->p++;
         r = read_string(parser, &text);
-        if (r == 0 && ret != NULL)
-            *ret = json_new_checked(text.p, text.len);
+        if (r == 0)
+            *ret = new_string(parser, text);
         return r;
     case '-':
     case '0' ... '9':
@@ -422,24 +544,49 @@ static int read_value(struct parser *parser, const struct json_omit *omit, struc
     }
 }
 
-int json_parse_without(const char *text, size_t len, const struct json_omit *omit, struct json **ret, struct err *err)
+static int parse(struct parser *parser, const struct json_omit *omit, struct json **ret)
 {
-    struct parser parser = {.start = text, .p = text, .end = text + len, .err = err};
     CLEANUP(json_free) struct json *tree = NULL;
 
-    int r = read_value(&parser, omit, &tree);
+    int r = read_value(parser, omit, &tree);
     if (r == 0) {
-        skip_space(&parser);
-        if (parser.p < parser.end)
-            r = fail_here(&parser, "the end");
+        skip_space(parser);
+        if (parser->p < parser->end)
+            r = fail_here(parser, "the end");
     }
-    buf_done(&parser.text);
+    for (size_t i = 0; i < parser->n_stack && parser->document == NULL; i++) { /* of values cut off by an error */
+        free(parser->stack[i].key);
+        json_free(parser->stack[i].value);
+    }
+    free(parser->stack);
+    buf_done(&parser->text);
     if (r == 0)
         *ret = take(&tree);
     return r;
 }
 
+int json_parse_without(const char *text, size_t len, const struct json_omit *omit, struct json **ret, struct err *err)
+{
+    struct parser parser = {.start = text, .p = text, .end = text + len, .original = text, .err = err};
+
+    return parse(&parser, omit, ret);
+}
+
 int json_parse(const char *text, size_t len, struct json **ret, struct err *err)
 {
     return json_parse_without(text, len, NULL, ret, err);
+}
+
+int json_parse_to_read(const char *text, size_t len, const struct json_omit *omit, struct json **ret, struct err *err)
+{
+    CLEANUP(json_document_free) struct json_document *document = json_document_new(text, len);
+    const char *copy = json_document_text(document);
+    struct parser parser = {
+        .start = copy, .p = copy, .end = copy + len, .original = text, .document = document, .err = err};
+    struct json *tree;
+
+    int r = parse(&parser, omit, &tree);
+    if (r == 0)
+        *ret = json_document_close(take(&document), tree);
+    return r;
 }

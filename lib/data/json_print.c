@@ -67,6 +67,12 @@ static const char *escape(const char *p, bool pretty, char text[8], size_t *ret_
     return text;
 }
 
+/* Whether escape() has nothing to say about the character, which is the case of most. */
+static bool is_plain(unsigned char c, bool pretty)
+{
+    return c >= 0x20 && c != '"' && c != '\\' && (!pretty || (c != '<' && c != '>' && c != '&' && c != 0xE2));
+}
+
 static void print_string(struct printer *printer, const char *text)
 {
     const char *clean = text, *p = text;
@@ -74,6 +80,10 @@ static void print_string(struct printer *printer, const char *text)
 
     buf_add_char(printer->out, '"');
     while (*p != '\0') {
+        if (is_plain((unsigned char)*p, printer->pretty)) {
+            p++;
+            continue;
+        }
         size_t len;
         const char *replacement = escape(p, printer->pretty, space, &len);
         if (replacement == NULL) {

@@ -11,13 +11,13 @@
 void patch_pointer_add(struct buf *pointer, const char *key)
 {
     buf_add_char(pointer, '/');
-    for (; *key != '\0'; key++) {
-        if (*key == '~')
-            buf_add_str(pointer, "~0");
-        else if (*key == '/')
-            buf_add_str(pointer, "~1");
-        else
-            buf_add_char(pointer, *key);
+    for (;;) {
+        size_t plain = strcspn(key, "~/");
+        buf_add(pointer, key, plain);
+        key += plain;
+        if (*key == '\0')
+            return;
+        buf_add_str(pointer, *key++ == '~' ? "~0" : "~1");
     }
 }
 

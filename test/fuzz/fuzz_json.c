@@ -1,4 +1,4 @@
-/* fuzz_json.c: what json_parse takes, both printers write so that it reads back as the same tree. */
+/* fuzz_json.c: what json_parse takes, both printers write so that it reads back as the same tree; json_parse_to_read takes just the same. */
 #include "base/mem.h"
 #include "data/json.h"
 
@@ -24,9 +24,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(json_free) struct json *tree = NULL;
     CLEANUP(json_free) struct json *copy = NULL;
+    CLEANUP(json_free) struct json *to_read = NULL;
+    CLEANUP(err_clear) struct err same_err = {0};
 
-    if (json_parse((const char *)data, size, &tree, &err) < 0)
+    int r = json_parse((const char *)data, size, &tree, &err);
+    int same = json_parse_to_read((const char *)data, size, NULL, &to_read, &same_err);
+    if (r != same || strcmp(err_text(&err), err_text(&same_err)) != 0)
+        abort();
+    if (r < 0)
         return 0;
+    if (!json_same(tree, to_read))
+        abort();
     check_reprint(tree, json_print);
     check_reprint(tree, json_print_pretty);
     copy = json_clone(tree);

@@ -132,15 +132,97 @@ static void test_parse_without__is_as_strict(UNUSED void **state)
     }
 }
 
-/* Strings are scanned eight bytes at a time: each special byte at each distance from the quote and from the end. */
+static void test_parse_to_read__same_trees(UNUSED void **state)
+{
+    static const char *const texts[] = {
+        "7", "null", "true", "\"a\"", "\"\\u00e9\\n\"", "[]", "{}", "[1,-2.5,\"\",[[]],{\"\":{}}]",
+        "{\"a\\tb\":\"c\\\\d\",\"long enough for more than one piece\":\"\\ud83d\\ude00 and more behind the escape\"}",
+        "{\"a\":1,\"b\":2,\"a\":{\"b\":null}}",
+    };
+
+    for (size_t i = 0; i < countof(texts); i++) {
+        CLEANUP(err_clear) struct err err = {0};
+        CLEANUP(json_free) struct json *changeable = parse(texts[i]);
+        struct json *tree = NULL;
+        assert_int_equal(json_parse_to_read(texts[i], strlen(texts[i]), NULL, &tree, &err), 0);
+        assert_true(json_same(tree, changeable));
+        CLEANUP(json_free) struct json *kept = json_keep(tree);
+        json_free(tree);
+        assert_true(json_same(kept, changeable)); /* a copy, which outlives the original */
+    }
+}
+
+static void test_parse_to_read__tells_where_the_text_is_wrong(UNUSED void **state)
+{
+    static const char text[] = "{\n\"a\": \"\\n\\n\", \"b\": x}";
+    CLEANUP(err_clear) struct err err = {0};
+    struct json *tree = NULL;
+
+    assert_int_equal(json_parse_to_read(text, strlen(text), NULL, &tree, &err), ERR_PARSE);
+    assert_null(tree);
+    assert_string_equal(err_text(&err), "JSON line 2, column 19: a value expected, but there is 'x'");
+}
+
+static void test_parse_to_read__large_texts(UNUSED void **state)
+{
+    CLEANUP(buf_done) struct buf text = {0};
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(json_free) struct json *tree = NULL;
+
+    buf_add_char(&text, '[');
+    for (int i = 0; i < 40000; i++)
+        buf_printf(&text, "%s{\"n\":%d}", i > 0 ? "," : "", i);
+    buf_add_char(&text, ']');
+    assert_int_equal(json_parse_to_read(text.data, text.len, NULL, &tree, &err), 0);
+    assert_int_equal(json_len(tree), 40000);
+    assert_int_equal(json_int_or(-1, json_at(tree, 39999), "n", NULL), 39999);
+}
+
+/* Past a few members an object has an index: all that changes an object, at sizes around that and far beyond. */
+static void test_object__of_any_size(UNUSED void **state)
+{
+    static const int sizes[] = {1, 2, 8, 9, 15, 16, 17, 18, 64, 1000};
+
+    for (size_t i = 0; i < countof(sizes); i++) {
+        CLEANUP(buf_done) struct buf text = {0};
+        char key[20];
+        buf_add_char(&text, '{');
+        for (int k = 0; k < sizes[i]; k++) /* each key twice, with the last value to count */
+            buf_printf(&text, "%s\"k%d\":0,\"k%d\":%d", k > 0 ? "," : "", k, sizes[i] - 1 - k, sizes[i] - 1 - k);
+        buf_add_char(&text, '}');
+        CLEANUP(json_free) struct json *tree = parse(buf_text(&text));
+        CLEANUP(json_free) struct json *built = json_new_object();
+        for (int k = 0; k < sizes[i]; k++) {
+            (void)snprintf(key, sizeof(key), "k%d", k);
+            json_set_int(built, key, 1);
+            json_set_int(tree, key, json_int_or(-1, tree, key, NULL) + 1);
+        }
+        assert_int_equal(json_len(tree), sizes[i]);
+        assert_int_equal(json_len(built), sizes[i]);
+        assert_null(json_member(built, "k"));
+        assert_null(json_member(tree, "k-1"));
+        for (int k = 0; k < sizes[i]; k += 2) {
+            (void)snprintf(key, sizeof(key), "k%d", k);
+            json_del(built, key);
+            assert_null(json_member(built, key));
+        }
+        for (int k = 1; k < sizes[i]; k += 2) {
+            (void)snprintf(key, sizeof(key), "k%d", k);
+            assert_int_equal(json_int_or(-1, built, key, NULL), 1);
+        }
+        assert_int_equal(json_len(built), sizes[i] / 2);
+    }
+}
+
+/* Strings are scanned in pieces: each special byte at each distance from the quote and from the end. */
 static void test_parse__strings_at_each_offset(UNUSED void **state)
 {
     static const char *const special[] = {"\xc3\xa9", "\\n", "\x7f", "!#[]", " "};
     static const char *const refused[] = {"\x80", "\xc3", "\x1f", "\x01", "\n", "\\x"};
-    static const char filler[] = "abcdefghijklmnopqrstuvwx";
+    static const char filler[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMN";
 
-    for (size_t before = 0; before <= 17; before++) {
-        for (size_t after = 0; after <= 17; after += 3) {
+    for (size_t before = 0; before <= 33; before++) {
+        for (size_t after = 0; after <= 33; after += 3) {
             char text[80];
             for (size_t i = 0; i < countof(special); i++) {
                 (void)snprintf(text, sizeof(text), "[\"%.*s%s%.*s\"]", (int)before, filler, special[i], (int)after,
@@ -288,6 +370,10 @@ int main(void)
         cmocka_unit_test(test_parse__strings_at_each_offset),
         cmocka_unit_test(test_parse_without__leaves_out_by_path),
         cmocka_unit_test(test_parse_without__is_as_strict),
+        cmocka_unit_test(test_parse_to_read__same_trees),
+        cmocka_unit_test(test_parse_to_read__tells_where_the_text_is_wrong),
+        cmocka_unit_test(test_parse_to_read__large_texts),
+        cmocka_unit_test(test_object__of_any_size),
         cmocka_unit_test(test_print__escapes),
         cmocka_unit_test(test_print_pretty__as_kubectl),
         cmocka_unit_test(test_get__paths),

@@ -67,8 +67,7 @@ static int send(struct generate *generate, struct json *object, struct json **re
     return write_create(generate->cli, &generate->write, &item, ret, err);
 }
 
-/* As write_set_last_applied, but the object is one built here, whose members keep their order and lack empty ones. */
-static void annotate_for_apply(struct json *object)
+void generate_annotate(struct json *object)
 {
     CLEANUP(buf_done) struct buf text = {0};
     json_print(object, &text);
@@ -84,7 +83,7 @@ int generate_finish(struct generate *generate, struct json *object, const char *
     if (write_options_check(&generate->write, &err) < 0 || output_parse(&generate->output_options, &output, &err) < 0)
         return cli_fail(generate->cli, &err);
     if (generate->save_config)
-        annotate_for_apply(mine);
+        generate_annotate(mine);
     if (write_is_client_dry_run(&generate->write)) {
         output.keep_order = true;
         created = json_keep(mine);

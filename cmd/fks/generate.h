@@ -19,13 +19,15 @@ struct generate {
 };
 void generate_done(struct generate *generate);
 DEFINE_CLEANUP_IN_PLACE(struct generate, generate_done)
+#define GENERATE_SAVE_CONFIG_OPTION(generate)                                           \
+    {                                                                                   \
+        .name = "save-config", .type = OPT_BOOL, .value = &(generate)->save_config,     \
+        .help = "Keep the configuration in the object's annotation, for a later apply." \
+    }
 #define GENERATE_OPTIONS(generate)                                                           \
     OUTPUT_OPTIONS(&(generate)->output_options), WRITE_DRY_RUN_OPTION(&(generate)->write),   \
         WRITE_VALIDATE_OPTION(&(generate)->write), WRITE_MANAGER_OPTION(&(generate)->write), \
-    {                                                                                        \
-        .name = "save-config", .type = OPT_BOOL, .value = &(generate)->save_config,          \
-        .help = "Keep the configuration in the object's annotation, for a later apply."      \
-    }
+        GENERATE_SAVE_CONFIG_OPTION(generate)
 #define GENERATE_INIT(cli_pointer)                                                                                    \
     {                                                                                                                 \
         .cli = (cli_pointer), .write = {.field_manager = "kubectl-create"}, .output_options = {.hide_missing = true } \
@@ -40,6 +42,8 @@ bool generate_begin(struct generate *generate, const struct cli_command *command
 struct json *generate_metadata(const struct generate *generate, const char *name, bool namespaced) MUST_CHECK;
 /* The arguments after "--" as an array, NULL if there are none. */
 struct json *generate_command(const struct generate *generate) MUST_CHECK;
+/* --save-config: the object, which keeps its order and lacks empty members, as its own annotation. */
+void generate_annotate(struct json *object);
 /*
  * Sends or prints the object, which is taken over. what: "deployment" for "failed to create deployment: ...", or
  * NULL.

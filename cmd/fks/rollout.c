@@ -1,208 +1,11 @@
 /*
- * rollout.c: `rollout status | restart | pause | resume` of deployments, daemon sets and stateful sets.
+ * rollout.c: `rollout status | history | undo | restart | pause | resume` of deployments, daemon sets and stateful
+ * sets: the commands, and the changes that are one small patch.
  */
-#include "print/output.h"
-#include "watch.h"
-#include "write.h"
+#include "rollout.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
-
-struct rollout {
-    struct cli *cli;
-    struct selection selection;
-    struct write_options write;
-    struct output_options output_options;
-    struct output output;
-    bool watch;
-    int64_t timeout_ms;
-};
-
-/* --- status */
-
-static int64_t spec_int(const struct json *object, const char *field, int64_t fallback)
-{
-    return json_int_or(fallback, object, "spec", field, NULL);
-}
-
-static int64_t status_int(const struct json *object, const char *field)
-{
-    return json_int_or(0, object, "status", field, NULL);
-}
-
-static bool is_observed(const struct json *object)
-{
-    return json_int_or(0, object, "metadata", "generation", NULL) <= status_int(object, "observedGeneration");
-}
-
-/* Appends what to say; 1: done, 0: not yet. */
-static int deployment_status(const struct json *object, const char *name, struct buf *out, struct err *err)
-{
-    if (!is_observed(object)) {
-        buf_add_str(out, "Waiting for deployment spec update to be observed...\n");
-        return 0;
-    }
-    const struct json *condition;
-    json_each(condition, json_get(object, "status", "conditions", NULL)) {
-        if (streq(json_str(condition, "type", NULL), "Progressing") &&
-            streq(json_str(condition, "reason", NULL), "ProgressDeadlineExceeded"))
-            return err_set(err, ERR_TIMEOUT, "deployment \"%s\" exceeded its progress deadline", name);
-    }
-    long long wanted = spec_int(object, "replicas", 1), updated = status_int(object, "updatedReplicas");
-    long long all = status_int(object, "replicas"), available = status_int(object, "availableReplicas");
-    if (updated < wanted)
-        buf_printf(
-            out,
-            "Waiting for deployment \"%s\" rollout to finish: %lld out of %lld new replicas have been updated...\n",
-            name, updated, wanted);
-    else if (all > updated)
-        buf_printf(out,
-                   "Waiting for deployment \"%s\" rollout to finish: %lld old replicas are pending termination...\n",
-                   name, all - updated);
-    else if (available < updated)
-        buf_printf(out,
-                   "Waiting for deployment \"%s\" rollout to finish: %lld of %lld updated replicas are available...\n",
-                   name, available, updated);
-    else {
-        buf_printf(out, "deployment \"%s\" successfully rolled out\n", name);
-        return 1;
-    }
-    return 0;
-}
-
-static int daemon_set_status(const struct json *object, const char *name, struct buf *out, struct err *err)
-{
-    if (!streq(json_str_or("RollingUpdate", object, "spec", "updateStrategy", "type", NULL), "RollingUpdate"))
-        return err_set(err, ERR_UNSUPPORTED, "rollout status is only available for RollingUpdate strategy type");
-    if (!is_observed(object)) {
-        buf_add_str(out, "Waiting for daemon set spec update to be observed...\n");
-        return 0;
-    }
-    long long wanted = status_int(object, "desiredNumberScheduled"),
-              updated = status_int(object, "updatedNumberScheduled");
-    long long available = status_int(object, "numberAvailable");
-    if (updated < wanted)
-        buf_printf(out,
-                   "Waiting for daemon set \"%s\" rollout to finish: %lld out of %lld new pods have been updated...\n",
-                   name, updated, wanted);
-    else if (available < wanted)
-        buf_printf(out, "Waiting for daemon set \"%s\" rollout to finish: %lld of %lld updated pods are available...\n",
-                   name, available, wanted);
-    else {
-        buf_printf(out, "daemon set \"%s\" successfully rolled out\n", name);
-        return 1;
-    }
-    return 0;
-}
-
-static int stateful_set_status(const struct json *object, struct buf *out, struct err *err)
-{
-    if (!streq(json_str_or("RollingUpdate", object, "spec", "updateStrategy", "type", NULL), "RollingUpdate"))
-        return err_set(err, ERR_UNSUPPORTED, "rollout status is only available for RollingUpdate strategy type");
-    if (!is_observed(object)) {
-        buf_add_str(out, "Waiting for statefulset spec update to be observed...\n");
-        return 0;
-    }
-    long long wanted = spec_int(object, "replicas", 1), ready = status_int(object, "readyReplicas");
-    long long updated = status_int(object, "updatedReplicas");
-    long long partition = json_int_or(0, object, "spec", "updateStrategy", "rollingUpdate", "partition", NULL);
-    const char *new_revision = json_str_or("", object, "status", "updateRevision", NULL);
-    if (ready < wanted) {
-        buf_printf(out, "Waiting for %lld pods to be ready...\n", wanted - ready);
-        return 0;
-    }
-    if (partition > 0) {
-        if (updated < wanted - partition) {
-            buf_printf(out,
-                       "Waiting for partitioned roll out to finish: %lld out of %lld new pods have been updated...\n",
-                       updated, wanted - partition);
-            return 0;
-        }
-        buf_printf(out, "partitioned roll out complete: %lld new pods have been updated...\n", updated);
-        return 1;
-    }
-    if (!streq(new_revision, json_str_or("", object, "status", "currentRevision", NULL))) {
-        buf_printf(out, "waiting for statefulset rolling update to complete %lld pods at revision %s...\n", updated,
-                   new_revision);
-        return 0;
-    }
-    buf_printf(out, "statefulset rolling update complete %lld pods at revision %s...\n",
-               (long long)status_int(object, "currentReplicas"),
-               json_str_or("", object, "status", "currentRevision", NULL));
-    return 1;
-}
-
-static int object_status(const struct json *object, struct buf *out, struct err *err)
-{
-    const char *kind = json_str_or("", object, "kind", NULL), *name = json_str_or("", object, "metadata", "name", NULL);
-    if (streq(kind, "Deployment"))
-        return deployment_status(object, name, out, err);
-    if (streq(kind, "DaemonSet"))
-        return daemon_set_status(object, name, out, err);
-    if (streq(kind, "StatefulSet"))
-        return stateful_set_status(object, out, err);
-    return err_set(err, ERR_UNSUPPORTED, "no status viewer has been implemented for %s", kind);
-}
-
-struct following {
-    int done; /* 1: rolled out, negative: failed */
-    struct err *err;
-};
-
-static int show_status(struct following *following, const struct json *object)
-{
-    CLEANUP(buf_done) struct buf text = {0};
-    following->done = object_status(object, &text, following->err);
-    fputs(buf_text(&text), stdout);
-    (void)fflush(stdout);
-    return following->done;
-}
-
-static bool on_event(const char *type, const struct json *object, void *data)
-{
-    struct following *following = data;
-    if (streq(type, "DELETED")) {
-        following->done = err_set(following->err, ERR_GONE, "object has been deleted");
-        return false;
-    }
-    return show_status(following, object) == 0;
-}
-
-static int follow_status(const struct rollout *rollout, const struct item *item, struct err *err)
-{
-    int64_t deadline = rollout->timeout_ms > 0 ? clock_monotonic_ms() + rollout->timeout_ms : 0;
-    struct err verdict = {0};
-    struct following following = {.err = &verdict};
-    (void)show_status(&following, item->object);
-    CLEANUP(xfree) char *version = xstrdup(json_str_or("0", item->object, "metadata", "resourceVersion", NULL));
-    while (following.done == 0 && rollout->watch) {
-        CLEANUP(xfree) char *collection = item_collection_path(item);
-        int64_t left = deadline > 0 ? deadline - clock_monotonic_ms() : 0;
-        const struct watch_request request = {
-            .path = collection, .name = item->name, .resource_version = version, .timeout_ms = left};
-        bool ended_by_server = false;
-        int code = deadline > 0 && left <= 0
-                       ? ERR_TIMEOUT
-                       : watch_run(rollout->cli, &request, on_event, &following, &ended_by_server, err);
-        if (code == ERR_TIMEOUT) {
-            err_clear(err);
-            return err_set(err, ERR_TIMEOUT, "timed out waiting for the condition");
-        }
-        if (code < 0)
-            return code;
-        if (ended_by_server) {
-            CLEANUP(json_free) struct json *object = NULL;
-            if (item_get(rollout->cli, item, NULL, &object, err) < 0)
-                return err->code;
-            free(version);
-            version = xstrdup(json_str_or("0", object, "metadata", "resourceVersion", NULL));
-            (void)show_status(&following, object);
-        }
-    }
-    if (following.done < 0)
-        err_move(err, &verdict);
-    return following.done < 0 ? err->code : 0;
-}
 
 /* --- changes */
 
@@ -261,12 +64,16 @@ static int pause_one(struct rollout *rollout, const struct item *item, bool paus
 
 /* --- the commands */
 
-enum action { ACTION_STATUS, ACTION_RESTART, ACTION_PAUSE, ACTION_RESUME };
+enum action { ACTION_STATUS, ACTION_HISTORY, ACTION_UNDO, ACTION_RESTART, ACTION_PAUSE, ACTION_RESUME };
 
 static int run_action(struct rollout *rollout, enum action action, const struct item *item, struct err *err)
 {
     if (action == ACTION_STATUS)
-        return follow_status(rollout, item, err);
+        return rollout_status(rollout, item, err);
+    if (action == ACTION_HISTORY)
+        return rollout_history(rollout, item, err);
+    if (action == ACTION_UNDO)
+        return rollout_undo(rollout, item, err);
     if (action == ACTION_RESTART)
         return restart_one(rollout, item, err);
     return pause_one(rollout, item, action == ACTION_PAUSE, err);
@@ -279,18 +86,21 @@ static int run_rollout(struct rollout *rollout, enum action action, const struct
     CLEANUP(failures_done) struct failures failures = {0};
     if (args->n == 0 && !selection_has_files(&rollout->selection))
         return cli_error("required resource not specified");
+    if (rollout->revision < 0 && action != ACTION_UNDO)
+        return cli_error("revision must be a positive integer: %lld", (long long)rollout->revision);
     rollout->selection.everything_if_unnamed = true;
     if (write_options_check(&rollout->write, &err) < 0 ||
         output_parse(&rollout->output_options, &rollout->output, &err) < 0 ||
         items_resolve(rollout->cli, &rollout->selection, args, true, &items, &failures, &err) < 0)
         return cli_fail(rollout->cli, &err);
+    rollout->output.keep_order = true; /* the server's order is that of kubectl's types */
     for (size_t i = 0; i < items.n; i++) {
         struct err failure = {0};
         if (run_action(rollout, action, &items.list[i], &failure) < 0)
             failures_add(&failures, &failure);
     }
-    if (items.n == 0 && failures.n == 0)
-        return cli_error("No resources found in %s namespace.", cli_namespace(rollout->cli));
+    if (items.n == 0 && failures.n == 0 && action != ACTION_HISTORY && action != ACTION_UNDO)
+        fprintf(stderr, "No resources found in %s namespace.\n", cli_namespace(rollout->cli));
     return cli_fail_all(rollout->cli, &failures);
 }
 
@@ -304,8 +114,24 @@ static int rollout_command(struct cli *cli, enum action action, const char *word
     const struct opt status_options[] = {
         SELECTION_FILE_OPTIONS(&rollout.selection),
         SELECTION_LABEL_OPTION(&rollout.selection),
+        {"revision", 0, OPT_INT, &rollout.revision, "0", "Follow this revision; 0: the latest."},
         {"timeout", 0, OPT_DURATION, &rollout.timeout_ms, "0s", "How long to watch; 0: for ever."},
         {"watch", 'w', OPT_BOOL, &rollout.watch, NULL, "Watch until it is done."},
+        {0},
+    };
+    const struct opt history_options[] = {
+        SELECTION_FILE_OPTIONS(&rollout.selection),
+        SELECTION_LABEL_OPTION(&rollout.selection),
+        OUTPUT_OPTIONS(&rollout.output_options),
+        {"revision", 0, OPT_INT, &rollout.revision, "0", "Show this revision's pod template."},
+        {0},
+    };
+    const struct opt undo_options[] = {
+        SELECTION_FILE_OPTIONS(&rollout.selection),
+        SELECTION_LABEL_OPTION(&rollout.selection),
+        OUTPUT_OPTIONS(&rollout.output_options),
+        WRITE_DRY_RUN_OPTION(&rollout.write),
+        {"to-revision", 0, OPT_INT, &rollout.revision, "0", "The revision to go back to; 0: the last one."},
         {0},
     };
     const struct opt change_options[] = {
@@ -318,7 +144,10 @@ static int rollout_command(struct cli *cli, enum action action, const char *word
     const struct cli_command command = {.words = words,
                                         .usage = "(TYPE NAME | TYPE/NAME) [flags] [options]",
                                         .about = about,
-                                        .options = action == ACTION_STATUS ? status_options : change_options};
+                                        .options = action == ACTION_STATUS    ? status_options
+                                                   : action == ACTION_HISTORY ? history_options
+                                                   : action == ACTION_UNDO    ? undo_options
+                                                                              : change_options};
     CLEANUP(strv_done) struct strv args = {0};
     int code = 0;
     if (cli_parse(cli, &command, argc, argv, &args, NULL, &code))
@@ -331,6 +160,17 @@ static int rollout_command(struct cli *cli, enum action action, const char *word
 int command_rollout_status(struct cli *cli, int argc, char **argv)
 {
     return rollout_command(cli, ACTION_STATUS, "rollout status", "Show the status of the rollout.", argc, argv);
+}
+
+int command_rollout_history(struct cli *cli, int argc, char **argv)
+{
+    return rollout_command(cli, ACTION_HISTORY, "rollout history",
+                           "View previous rollout revisions and configurations.", argc, argv);
+}
+
+int command_rollout_undo(struct cli *cli, int argc, char **argv)
+{
+    return rollout_command(cli, ACTION_UNDO, "rollout undo", "Roll back to a previous rollout.", argc, argv);
 }
 
 int command_rollout_restart(struct cli *cli, int argc, char **argv)

@@ -43,7 +43,8 @@ pkg_cflags := $(shell pkg-config --cflags libcurl openssl yaml-0.1 libprotobuf-c
 CFLAGS_ALL = -std=gnu17 -D_GNU_SOURCE -DFKS_PROGRAM_VERSION='"$(VERSION)"' $(optimize) $(warnings) $(hardening) $(san_flags) \
 	$(if $(WERROR),-Werror) -include lib/base/banned.h -Ilib -I. -I$(out)/gen $(own_include) $(pkg_cflags) $(CFLAGS)
 LDFLAGS_ALL := -pie -Wl,-O1,-z,relro,-z,now -Wl,--as-needed $(san_flags) $(LDFLAGS)
-libs := -lssl -lcrypto -lyaml -lprotobuf-c -lwslay -lm
+openssl := -lssl -lcrypto
+libs = $(openssl) -lyaml -lprotobuf-c -lwslay -lm
 
 layers := base data net kube fargate cri
 lib_src := $(foreach l,$(layers),$(wildcard lib/$(l)/*.c))
@@ -58,6 +59,13 @@ programs := fks fks-webhook fks-scheduler fks-node
 all: $(programs:%=$(bindir)/%) $(bindir)/kubectl-fks $(bindir)/fks-assets
 
 objects = $(1:%.c=$(out)/%.o)
+# A fifth of what a short command takes is the dynamic linker at libcrypto's 4,000 symbols, so the command line has OpenSSL
+# inside where the machine has the archives; `make OPENSSL=shared` is for those who want it updated with the system's. The
+# daemons use the system's.
+OPENSSL ?= $(if $(SAN),shared,$(if $(wildcard $(shell pkg-config --variable=libdir libcrypto 2>/dev/null)/libcrypto.a),static,shared))
+ifeq ($(OPENSSL),static)
+$(bindir)/fks: openssl := -Wl,-Bstatic -lssl -lcrypto -Wl,-Bdynamic
+endif
 $(bindir)/fks: $(call objects,$(fks_src)) $(out)/libfks.a
 $(bindir)/fks-webhook: $(call objects,$(webhook_src)) $(out)/libfks.a
 $(bindir)/fks-scheduler: $(call objects,$(scheduler_src)) $(out)/libfks.a

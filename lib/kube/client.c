@@ -270,17 +270,32 @@ static void on_retry(void *data)
 }
 
 /*
- * The rows of a Table come with their objects' metadata, and managedFields, which no table shows, are more than half of
- * the bytes.
+ * What a Table brings and no table shows makes no tree: the rows' objects are their metadata (unless the whole object was
+ * asked for), of which name, namespace and labels are of use, and each column explains itself in a sentence.
  */
+static int parse_table(const char *path, const struct buf *body, struct json **ret, struct err *err)
+{
+    static const struct json_omit of_metadata[] = {
+        {"annotations", NULL},       {"creationTimestamp", NULL}, {"finalizers", NULL}, {"generateName", NULL},
+        {"generation", NULL},        {"managedFields", NULL},     {"ownerReferences", NULL},
+        {"resourceVersion", NULL},   {"uid", NULL},               {NULL, NULL}};
+    static const struct json_omit of_full_metadata[] = {{"managedFields", NULL}, {NULL, NULL}};
+    static const struct json_omit of_object[] = {{"apiVersion", NULL}, {"kind", NULL}, {"metadata", of_metadata}, {NULL, NULL}};
+    static const struct json_omit of_full_object[] = {{"metadata", of_full_metadata}, {NULL, NULL}};
+    static const struct json_omit of_row[] = {{"object", of_object}, {NULL, NULL}};
+    static const struct json_omit of_full_row[] = {{"object", of_full_object}, {NULL, NULL}};
+    static const struct json_omit of_column[] = {{"description", NULL}, {NULL, NULL}};
+    static const struct json_omit of_table[] = {{"columnDefinitions", of_column}, {"rows", of_row}, {NULL, NULL}};
+    static const struct json_omit of_full_table[] = {{"columnDefinitions", of_column}, {"rows", of_full_row}, {NULL, NULL}};
+    bool full = strstr(path, "includeObject=Object") != NULL;
+
+    return json_parse_without(body->data, body->len, full ? of_full_table : of_table, ret, err);
+}
+
 static int parse_answer(const struct kube_call *call, const struct buf *body, struct json **ret, struct err *err)
 {
-    static const struct json_omit of_metadata[] = {{"managedFields", NULL}, {NULL, NULL}};
-    static const struct json_omit of_object[] = {{"metadata", of_metadata}, {NULL, NULL}};
-    static const struct json_omit of_row[] = {{"object", of_object}, {NULL, NULL}};
-    static const struct json_omit of_table[] = {{"rows", of_row}, {NULL, NULL}};
     if (call->accept != NULL && strstr(call->accept, "as=Table") != NULL)
-        return json_parse_without(body->data, body->len, of_table, ret, err);
+        return parse_table(call->path, body, ret, err);
     return json_parse(body->data, body->len, ret, err);
 }
 

@@ -1,9 +1,10 @@
 /*
  * match.c: the decision at admission: is this pod for a profile, and for which. Runs on every pod that is created,
- * so it allocates nothing.
+ * so it allocates nothing; which selectors are worth a look is match_index.c's.
  */
 #include "fargate/match.h"
 
+#include "fargate/match_index.h"
 #include "fargate/names.h"
 
 /* The start of the next UTF-8 character. */
@@ -72,15 +73,31 @@ static bool selector_matches(const struct fargate_selector *selector, const char
     return true;
 }
 
-static bool profile_matches(const struct fargate_profile *profile, const char *namespace, const struct json *labels,
-                            size_t *ret_selector)
+struct pod {
+    const struct fargate_profiles *profiles;
+    const char *namespace;
+    const struct json *labels;
+};
+
+static bool accepts(struct fargate_candidate candidate, const void *data)
 {
-    for (size_t i = 0; i < profile->n_selectors; i++) {
-        if (selector_matches(&profile->selectors[i], namespace, labels)) {
-            *ret_selector = i;
+    const struct pod *pod = data;
+    const struct fargate_profile *profile = &pod->profiles->items[candidate.profile];
+
+    return selector_matches(&profile->selectors[candidate.selector], pod->namespace, pod->labels);
+}
+
+/* The one profile that the pod asks for. */
+static bool find_chosen(const struct pod *pod, const char *name, struct fargate_candidate *ret)
+{
+    int64_t position = fargate_index_profile(pod->profiles->index, name);
+
+    if (position < 0)
+        return false;
+    *ret = (struct fargate_candidate){.profile = (uint32_t)position};
+    for (; ret->selector < pod->profiles->items[position].n_selectors; ret->selector++)
+        if (accepts(*ret, pod))
             return true;
-        }
-    }
     return false;
 }
 
@@ -123,14 +140,14 @@ struct fargate_match fargate_match_pod(const struct fargate_profiles *profiles, 
 
     if (match.verdict != FARGATE_MATCHED)
         return match;
-    for (size_t i = 0; profiles != NULL && i < profiles->n; i++) {
-        const struct fargate_profile *profile = &profiles->items[i];
-        if (*chosen != '\0' && !streq(profile->name, chosen))
-            continue;
-        if (profile_matches(profile, namespace, labels, &match.selector)) {
-            match.profile = profile;
-            return match;
-        }
+    const struct pod asked = {profiles, namespace, labels};
+    struct fargate_candidate found;
+    if (profiles != NULL && (*chosen != '\0' ? find_chosen(&asked, chosen, &found)
+                                             : fargate_index_find(profiles->index, namespace, labels, accepts, &asked,
+                                                                  &found))) {
+        match.profile = &profiles->items[found.profile];
+        match.selector = found.selector;
+        return match;
     }
     match.verdict = *chosen != '\0' ? FARGATE_PROFILE_UNKNOWN : FARGATE_NO_PROFILE;
     return match;

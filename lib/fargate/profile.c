@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "data/quantity.h"
+#include "fargate/match_index.h"
 
 enum { LABEL_MAX = 63, PREFIX_MAX = 253 };
 
@@ -340,9 +341,9 @@ struct fargate_profiles *fargate_profiles_new(struct fargate_profile *items, siz
 {
     struct fargate_profiles *profiles = NEW(struct fargate_profiles);
 
-    *profiles = (struct fargate_profiles){items, n};
     if (n > 0)
         qsort(items, n, sizeof(*items), compare);
+    *profiles = (struct fargate_profiles){items, n, fargate_index_new(items, n)};
     return profiles;
 }
 
@@ -352,6 +353,7 @@ struct fargate_profiles *fargate_profiles_free(struct fargate_profiles *profiles
         return NULL;
     for (size_t i = 0; i < profiles->n; i++)
         fargate_profile_done(&profiles->items[i]);
+    fargate_index_free(profiles->index);
     free(profiles->items);
     free(profiles);
     return NULL;

@@ -42,6 +42,7 @@ struct fargate_profile {
 struct fargate_profiles {
     struct fargate_profile *items;
     size_t n;
+    struct fargate_index *index; /* of match.c */
 };
 
 /* Reads one object. ERR_INVALID with all reasons, one sentence each joined by "; ", when fargate_profile_check has any. */

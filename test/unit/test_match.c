@@ -156,12 +156,118 @@ static void test_match__without_profiles(UNUSED void **state)
     assert_int_equal(fargate_match_pod(NULL, "ns", NULL).verdict, FARGATE_NO_PROFILE);
 }
 
+/* --- the index, beside a look at every selector of every profile */
+
+static unsigned next_random(unsigned *seed, unsigned below)
+{
+    *seed = *seed * 1103515245u + 12345u;
+    return (*seed >> 16) % below;
+}
+
+static const char *one_of(unsigned *seed, const char *const *texts, size_t n)
+{
+    return texts[next_random(seed, (unsigned)n)];
+}
+
+static const char *const namespaces[] = {"a", "ab", "abc", "bab", "b", "abab", "c-a"};
+static const char *const patterns[] = {"a", "ab", "abc", "*", "a*", "*b", "?", "a?", "?b*", "ab*b", "*a*", "b?b", "c-*", "*-a", "??"};
+static const char *const keys[] = {"k", "l", "m"}, *const key_patterns[] = {"k", "l", "m", "*", "?"};
+static const char *const values[] = {"x", "y", ""}, *const value_patterns[] = {"x", "y", "*", "?", ""};
+
+static struct json *random_labels(unsigned *seed, const char *const *some_keys, size_t n_keys,
+                                  const char *const *some_values, size_t n_values)
+{
+    struct json *labels = json_new_object();
+
+    for (unsigned i = next_random(seed, 3); i > 0; i--) {
+        const char *key = one_of(seed, some_keys, n_keys);
+        json_set_str(labels, key, one_of(seed, some_values, n_values));
+    }
+    return labels;
+}
+
+static struct fargate_profiles *random_profiles(unsigned *seed)
+{
+    size_t n = next_random(seed, 30);
+    struct fargate_profile *items = xcalloc(n, sizeof(*items));
+
+    for (size_t i = 0; i < n; i++) {
+        CLEANUP(err_clear) struct err err = {0};
+        CLEANUP(xfree) char *name = xasprintf("p%zu", i);
+        CLEANUP(json_free) struct json *object =
+            json_build("{s:{s:s}, s:{s:i, s:[]}}", "metadata", "name", name, "spec", "priority",
+                       (int)next_random(seed, 3), "selectors");
+        for (unsigned k = next_random(seed, 2) + 1; k > 0; k--) {
+            struct json *selector = json_build("{s:s, s:o}", "namespace", patterns[(k * 7 + next_random(seed, 14)) % 15],
+                                               "labels",
+                                               random_labels(seed, key_patterns, countof(key_patterns), value_patterns,
+                                                             countof(value_patterns)));
+            json_push(json_edit(object, "spec", "selectors", NULL), selector);
+        }
+        if (fargate_profile_read(object, &items[i], &err) < 0) { /* two equal selectors, by chance */
+            i--;
+            n--;
+        }
+    }
+    return fargate_profiles_new(items, n);
+}
+
+static bool labels_match(const struct fargate_selector *selector, const struct json *labels)
+{
+    for (size_t i = 0; i < selector->n_labels; i++) {
+        void *position = NULL;
+        const char *key;
+        const struct json *value;
+        bool found = false;
+        while (json_next(labels, &position, &key, &value))
+            found = found || (fargate_glob(selector->labels[i].key, key) &&
+                              fargate_glob(selector->labels[i].value, json_string_value(value)));
+        if (!found)
+            return false;
+    }
+    return true;
+}
+
+static const struct fargate_profile *find_slowly(const struct fargate_profiles *profiles, const char *namespace,
+                                                 const struct json *labels, size_t *ret_selector)
+{
+    for (size_t i = 0; i < profiles->n; i++)
+        for (*ret_selector = 0; *ret_selector < profiles->items[i].n_selectors; ++*ret_selector)
+            if (fargate_glob(profiles->items[i].selectors[*ret_selector].namespace, namespace) &&
+                labels_match(&profiles->items[i].selectors[*ret_selector], labels))
+                return &profiles->items[i];
+    *ret_selector = 0;
+    return NULL;
+}
+
+static void test_match__as_a_look_at_every_selector(UNUSED void **state)
+{
+    unsigned seed = 1, n_matched = 0;
+
+    for (int round = 0; round < 2000; round++) {
+        CLEANUP(fargate_profiles_free) struct fargate_profiles *profiles = random_profiles(&seed);
+        for (int i = 0; i < 5; i++) {
+            const char *namespace = one_of(&seed, namespaces, countof(namespaces));
+            struct json *labels = random_labels(&seed, keys, countof(keys), values, countof(values));
+            CLEANUP(json_free) struct json *pod = json_build("{s:{s:o}}", "metadata", "labels", labels);
+            size_t selector;
+            const struct fargate_profile *wanted = find_slowly(profiles, namespace, labels, &selector);
+            struct fargate_match match = fargate_match_pod(profiles, namespace, pod);
+            assert_ptr_equal(match.profile, wanted);
+            assert_int_equal(match.selector, selector);
+            n_matched += wanted != NULL;
+        }
+    }
+    assert_in_range(n_matched, 2000, 9900);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_match__cases),
         cmocka_unit_test(test_match__verdicts_of_the_pod),
         cmocka_unit_test(test_match__without_profiles),
+        cmocka_unit_test(test_match__as_a_look_at_every_selector),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -251,6 +251,8 @@ int cli_fail_all(const struct cli *cli, const struct failures *failures)
         CLEANUP(buf_done) struct buf text = {0};
         if (!standard_text(cli, &failures->list[i], &text))
             buf_add_str(&text, err_text(&failures->list[i]));
+        if (ends_with(buf_text(&text), "\n")) /* several errors: kubectl ends each with a newline of its own */
+            buf_add_char(&text, '\n');
         print_line(&text);
     }
     return failures->n > 0 ? 1 : 0;

@@ -6,35 +6,12 @@
 #include "base/mem.h"
 #include "selector.h"
 
-/* "cpu=1,pods=2" as a sorted object; *ret stays NULL for no text. */
-static int parse_hard(const char *text, struct json **ret, struct err *err)
-{
-    CLEANUP(strv_done) struct strv pairs = {0};
-    if (strempty(text)[0] == '\0')
-        return 0;
-    CLEANUP(json_free) struct json *hard = json_new_object();
-    strv_split(&pairs, text, ',');
-    strv_sort(&pairs);
-    for (size_t i = 0; i < pairs.n; i++) {
-        CLEANUP(strv_done) struct strv parts = {0};
-        CLEANUP(buf_done) struct buf quantity = {0};
-        strv_split(&parts, pairs.items[i], '=');
-        if (parts.n != 2)
-            return err_set(err, ERR_USAGE, "Invalid argument syntax %s, expected <resource>=<value>", pairs.items[i]);
-        if (generate_quantity(parts.items[1], &quantity, err) < 0)
-            return err->code;
-        json_set_str(hard, parts.items[0], buf_text(&quantity));
-    }
-    *ret = take(&hard);
-    return 0;
-}
-
 static int build_quota_spec(const char *hard_text, const char *scopes_text, struct json **ret, struct err *err)
 {
     struct json *hard = NULL;
     CLEANUP(strv_done) struct strv scopes = {0};
     CLEANUP(json_free) struct json *spec = json_new_object();
-    if (parse_hard(hard_text, &hard, err) < 0)
+    if (generate_amounts(hard_text, &hard, err) < 0)
         return err->code;
     if (hard != NULL)
         json_set(spec, "hard", hard);

@@ -111,6 +111,28 @@ int generate_quantity(const char *text, struct buf *out, struct err *err)
                                                 "'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'");
 }
 
+int generate_amounts(const char *text, struct json **ret, struct err *err)
+{
+    CLEANUP(strv_done) struct strv pairs = {0};
+    if (strempty(text)[0] == '\0')
+        return 0;
+    CLEANUP(json_free) struct json *amounts = json_new_object();
+    strv_split(&pairs, text, ',');
+    strv_sort(&pairs);
+    for (size_t i = 0; i < pairs.n; i++) {
+        CLEANUP(strv_done) struct strv parts = {0};
+        CLEANUP(buf_done) struct buf quantity = {0};
+        strv_split(&parts, pairs.items[i], '=');
+        if (parts.n != 2)
+            return err_set(err, ERR_USAGE, "Invalid argument syntax %s, expected <resource>=<value>", pairs.items[i]);
+        if (generate_quantity(parts.items[1], &quantity, err) < 0)
+            return err->code;
+        json_set_str(amounts, parts.items[0], buf_text(&quantity));
+    }
+    *ret = take(&amounts);
+    return 0;
+}
+
 struct json *generate_pairs(const struct strv *pairs)
 {
     struct json *object = json_new_object();

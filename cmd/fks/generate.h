@@ -53,6 +53,8 @@ int generate_finish(struct generate *generate, struct json *object, const char *
 struct json *generate_number_or_text(const char *text) MUST_CHECK;
 /* Appends a quantity in the server's form; ERR_USAGE with kubectl's words. */
 int generate_quantity(const char *text, struct buf *out, struct err *err) MUST_CHECK;
+/* "cpu=1,pods=2" as an object, keys sorted; *ret stays as it is for no text. ERR_USAGE. */
+int generate_amounts(const char *text, struct json **ret, struct err *err) MUST_CHECK;
 /* Each "key=value" of the list as a member, keys sorted; texts without "=" are left out. */
 struct json *generate_pairs(const struct strv *pairs) MUST_CHECK;
 /* "a=b,c=d" as an object with sorted keys; ERR_USAGE. */

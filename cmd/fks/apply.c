@@ -1,28 +1,15 @@
 /*
- * apply.c: `apply`: makes the cluster look like the files. Client-side: creates what is absent, and sends a
- * three-way patch (merge.h) for the rest, remembering the file in an annotation. --server-side: hands the file to
- * the server, which knows the owner of every field.
+ * apply.c: `apply`: makes the cluster look like the files. Client-side: creates what is absent, and patches the rest
+ * (patcher.h), remembering the file in an annotation. --server-side is apply_server.c's.
  */
-#include "merge.h"
-#include "print/gotext.h"
-#include "print/output.h"
-#include "write.h"
+#include "apply.h"
 
 #include "base/mem.h"
 
-#define CONFLICT_RETRIES 5
+#include "patcher.h"
+#include "print/gotext.h"
 
-struct apply {
-    struct cli *cli;
-    struct selection selection;
-    struct write_options write;
-    struct output_options output_options;
-    struct output output;
-    bool server_side, force_conflicts, prune;
-    struct json *applied; /* with -o json and the like: what will be printed at the end */
-};
-
-static int print_applied(struct apply *apply, const struct json *object, const char *verb, struct err *err)
+int apply_print(struct apply *apply, const struct json *object, const char *verb, struct err *err)
 {
     if (apply->applied != NULL) {
         json_push(apply->applied, json_clone(object));
@@ -59,69 +46,49 @@ static int create_absent(struct apply *apply, struct item *item, struct err *err
         write_blame_source("creating", item->source, err);
         return err->code;
     }
-    return print_applied(apply, created, "created", err);
+    prune_mark(&apply->pruning, item, created);
+    return apply_print(apply, created, "created", err);
 }
 
-/* The file as it was applied last, from the live object's annotation; NULL if it has none. */
-static int last_applied(const struct json *live, struct json **ret, struct err *err)
+/* "applying patch: ... to: ... for: "file": ..." around the reason, as kubectl tells it. */
+static int blame_patch(const struct item *item, const struct json *patch, struct err *err)
 {
-    const char *text = json_str(live, "metadata", "annotations", LAST_APPLIED_ANNOTATION, NULL);
-    if (text == NULL || text[0] == '\0')
-        return 0;
-    if (json_parse(text, strlen(text), ret, err) < 0)
-        return err_wrap(err, "the annotation " LAST_APPLIED_ANNOTATION " of the live object is no JSON");
-    return 0;
-}
-
-/* One try: computes the patch against the live object and sends it. *ret_changed: there was something to send. */
-static int patch_once(struct apply *apply, const struct item *item, const struct json *modified,
-                      const struct json *live, struct json **ret, bool *ret_changed, struct err *err)
-{
-    CLEANUP(json_free) struct json *original = NULL, *patch = NULL;
-    enum merge_style style = merge_style_of(item->resource->group);
-    if (last_applied(live, &original, err) < 0 || merge_three_way(original, modified, live, style, &patch, err) < 0)
-        return err->code;
-    *ret_changed = json_len(patch) > 0;
-    if (!*ret_changed)
-        *ret = json_keep(live);
-    else if (write_is_client_dry_run(&apply->write))
-        *ret = merge_apply(live, patch);
-    else
-        return write_patch(apply->cli, &apply->write, item, NULL,
-                           style == MERGE_STRATEGIC ? KUBE_STRATEGIC_PATCH : KUBE_MERGE_PATCH, patch, NULL, ret, err);
-    return 0;
+    CLEANUP(buf_done) struct buf text = {0};
+    const struct kube_resource *r = item->resource;
+    const char *slash = r->group[0] != '\0' ? "/" : "";
+    gotext_json(patch, &text);
+    if (item->source != NULL)
+        (void)err_wrap(err,
+                       "error when applying patch:\n%s\nto:\nResource: \"%s%s%s, Resource=%s\", GroupVersionKind: "
+                       "\"%s%s%s, Kind=%s\"\nName: \"%s\", Namespace: \"%s\"\nfor: \"%s\"",
+                       buf_text(&text), r->group, slash, r->version, r->plural, r->group, slash, r->version, r->kind,
+                       item->name, strempty(item->namespace), item->source);
+    return err->code;
 }
 
 static int patch_existing(struct apply *apply, struct item *item, struct json *live, struct err *err)
 {
-    CLEANUP(json_free) struct json *current = live, *patched = NULL, *modified = json_clone(item->object);
+    CLEANUP(json_free) struct json *current = live, *patched = NULL, *patch = NULL;
+    CLEANUP(json_free) struct json *modified = json_clone(item->object);
+    const char *program = apply->cli->program;
     write_set_last_applied(modified);
+    prune_mark(&apply->pruning, item, live);
     if (json_str(live, "metadata", "annotations", LAST_APPLIED_ANNOTATION, NULL) == NULL)
         fprintf(stderr,
                 "Warning: resource %s/%s is missing the %s annotation which is required by %s apply. %s apply should "
-                "only be "
-                "used on resources created declaratively by either %s create --save-config or %s apply. The missing "
-                "annotation "
-                "will be patched automatically.\n",
-                item->resource->plural, item->name, LAST_APPLIED_ANNOTATION, apply->cli->program, apply->cli->program,
-                apply->cli->program, apply->cli->program);
-    bool changed = false;
-    int code = patch_once(apply, item, modified, current, &patched, &changed, err);
-    for (int i = 0; i < CONFLICT_RETRIES && code == ERR_CONFLICT; i++) {
-        err_clear(err);
-        json_free(current);
-        current = NULL;
-        code = item_get(apply->cli, item, NULL, &current, err);
-        if (code == 0)
-            code = patch_once(apply, item, modified, current, &patched, &changed, err);
-    }
-    if (code < 0) {
-        write_blame_source("patching", item->source, err);
-        return err->code;
-    }
-    if (json_str(patched, "metadata", "deletionTimestamp", NULL) != NULL)
-        fprintf(stderr, "Warning: Detected changes to resource %s which is currently being deleted.\n", item->name);
-    return print_applied(apply, patched, changed ? "configured" : "unchanged", err);
+                "only be used on resources created declaratively by either %s create --save-config or %s apply. The "
+                "missing annotation will be patched automatically.\n",
+                item->resource->plural, item->name, LAST_APPLIED_ANNOTATION, program, program, program, program);
+    const struct patcher patcher = {.cli = apply->cli,
+                                    .write = &apply->write,
+                                    .overwrite = apply->overwrite,
+                                    .force = apply->force,
+                                    .deletion = apply->deletion,
+                                    .timeout_ms = apply->timeout_ms};
+    if (patcher_run(&patcher, item, modified, &current, &patched, &patch, err) < 0)
+        return blame_patch(item, patch, err);
+    write_warn_if_deleting(patched);
+    return apply_print(apply, patched, json_len(patch) > 0 ? "configured" : "unchanged", err);
 }
 
 static int apply_client_side(struct apply *apply, struct item *item, struct err *err)
@@ -135,35 +102,9 @@ static int apply_client_side(struct apply *apply, struct item *item, struct err 
     return create_absent(apply, item, err);
 }
 
-static int apply_server_side(struct apply *apply, struct item *item, struct err *err)
-{
-    CLEANUP(json_free) struct json *applied = NULL;
-    CLEANUP(xfree) char *force = xasprintf("force=%s", apply->force_conflicts ? "true" : "false");
-    if (write_patch(apply->cli, &apply->write, item, NULL, KUBE_APPLY_PATCH, item->object, force, &applied, err) < 0) {
-        if (err->code == ERR_CONFLICT) {
-            CLEANUP(xfree) char *conflict = xstrdup(err_text(err));
-            err_clear(err);
-            return err_set(err, ERR_CONFLICT,
-                           "%s\nPlease review the fields above--they currently have other managers. Here\n"
-                           "are the ways you can resolve this warning:\n"
-                           "* If you intend to manage all of these fields, please re-run the apply\n"
-                           "  command with the `--force-conflicts` flag.\n"
-                           "* If you do not intend to manage all of the fields, please edit your\n"
-                           "  manifest to remove references to the fields that should keep their\n"
-                           "  current managers.\n"
-                           "* You may co-own fields by updating your manifest to match the existing\n"
-                           "  value; in this case, you'll become the manager if the other manager(s)\n"
-                           "  stop managing the field (remove it from their configuration).\n"
-                           "See https://kubernetes.io/docs/reference/using-api/server-side-apply/#conflicts",
-                           conflict);
-        }
-        return err->code;
-    }
-    return print_applied(apply, applied, "serverside-applied", err);
-}
-
 static int apply_one(struct apply *apply, struct item *item, struct err *err)
 {
+    write_record(apply->cli, &apply->write, item->object);
     if (item->name == NULL || item->name[0] == '\0') {
         const char *generate = json_str(item->object, "metadata", "generateName", NULL);
         if (generate != NULL)
@@ -189,6 +130,51 @@ static int print_collected(struct apply *apply, struct err *err)
     return output_print(&apply->output, list, err);
 }
 
+static int check_combinations(const struct apply *apply, struct err *err)
+{
+    bool client_dry_run = write_is_client_dry_run(&apply->write);
+    const char *wrong = NULL;
+    if (apply->force_conflicts && !apply->server_side)
+        wrong = "--force-conflicts only works with --server-side";
+    else if (apply->server_side && client_dry_run)
+        wrong = "--dry-run=client doesn't work with --server-side (did you mean --dry-run=server instead?)";
+    else if (apply->server_side && apply->force)
+        wrong = "--force cannot be used with --server-side";
+    else if (write_is_dry_run(&apply->write) && !client_dry_run && apply->force)
+        wrong = "--dry-run=server cannot be used with --force";
+    else if (apply->all && apply->selection.label_selector != NULL)
+        wrong = "cannot set --all and --selector at the same time";
+    else if (apply->subresource != NULL && !apply->server_side)
+        wrong = "--subresource can only be specified for --server-side";
+    return wrong != NULL ? err_set(err, ERR_USAGE, "%s", wrong) : 0;
+}
+
+static int check_prune(struct apply *apply, struct err *err)
+{
+    if (apply->applyset != NULL)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "--applyset is not available: use --prune with --selector or --all and --prune-allowlist");
+    if (apply->force)
+        return err_set(err, ERR_USAGE, "--force cannot be used with --prune");
+    if (!apply->all && apply->selection.label_selector == NULL)
+        return err_set(err, ERR_USAGE,
+                       "all resources selected for prune without explicitly passing --all. To prune all resources, "
+                       "pass the --all flag. If you did not mean to prune all resources, specify a label selector");
+    if (apply->server_side)
+        return err_set(err, ERR_USAGE,
+                       "--prune is in alpha and doesn't currently work on objects created by server-side apply");
+    apply->pruning.label_selector = apply->selection.label_selector;
+    return prune_check(&apply->pruning, err);
+}
+
+static int prune_one(const struct item *item, void *data, struct err *err)
+{
+    struct apply *apply = data;
+    if (!write_is_client_dry_run(&apply->write) && deletion_send(apply->cli, &apply->deletion, item, NULL, err) < 0)
+        return err->code;
+    return output_result(&apply->output, item->object, "pruned", apply->write.dry_run, err);
+}
+
 static int check_options(struct apply *apply, const struct strv *args, struct err *err)
 {
     if (args->n > 0) {
@@ -198,16 +184,12 @@ static int check_options(struct apply *apply, const struct strv *args, struct er
     }
     if (selection_require_files(&apply->selection, err) < 0)
         return err->code;
-    if (apply->prune)
-        return err_set(err, ERR_UNSUPPORTED,
-                       "--prune is not available: delete what is no longer in the files with delete -f");
-    if (apply->force_conflicts && !apply->server_side)
-        return err_set(err, ERR_USAGE, "--force-conflicts only works with --server-side");
-    if (write_options_check(&apply->write, err) < 0 || output_parse(&apply->output_options, &apply->output, err) < 0)
+    if (write_options_check(&apply->write, err) < 0 || output_parse(&apply->output_options, &apply->output, err) < 0 ||
+        check_combinations(apply, err) < 0 || (apply->prune && check_prune(apply, err) < 0) ||
+        deletion_policy(apply->cascade, &apply->deletion.policy, err) < 0)
         return err->code;
-    if (apply->server_side && write_is_client_dry_run(&apply->write))
-        return err_set(err, ERR_USAGE,
-                       "--dry-run=client doesn't work with --server-side (did you mean --dry-run=server instead?)");
+    apply->deletion.grace_period = apply->grace_period;
+    apply->deletion.dry_run = apply->write.dry_run;
     if (apply->write.field_manager == NULL)
         apply->write.field_manager = apply->server_side ? "kubectl" : "kubectl-client-side-apply";
     return 0;
@@ -225,24 +207,34 @@ static int run_apply(struct apply *apply, const struct strv *args)
         apply->selection.check_type_meta = false;
     if (items_from_files(apply->cli, &apply->selection, &items, &failures, &err) < 0)
         return cli_fail(apply->cli, &err);
+    if (apply->cli->namespace != NULL)
+        strv_add(&apply->pruning.namespaces, apply->cli->namespace);
     if (items.n == 0 && failures.n == 0)
         return cli_error("no objects passed to apply");
     if (apply->output.kind != OUTPUT_HUMAN)
         apply->applied = json_new_array();
     for (size_t i = 0; i < items.n; i++) {
         struct err failure = {0};
+        prune_mark(&apply->pruning, &items.list[i], NULL); /* its namespace, whatever becomes of it */
         if (apply_one(apply, &items.list[i], &failure) < 0)
             failures_add(&failures, &failure);
         (void)fflush(stdout);
     }
-    if (failures.n == 0 && print_collected(apply, &err) < 0)
+    if (failures.n == 0 &&
+        (print_collected(apply, &err) < 0 || (apply->prune && prune_each(&apply->pruning, prune_one, apply, &err) < 0)))
         failures_add(&failures, &err);
     return cli_fail_all(apply->cli, &failures);
 }
 
 int command_apply(struct cli *cli, int argc, char **argv)
 {
-    struct apply apply = {.cli = cli, .output_options = {.hide_missing = true}};
+    struct apply apply = {.cli = cli,
+                          .overwrite = true,
+                          .openapi_patch = true,
+                          .grace_period = -1,
+                          .cascade = "background",
+                          .pruning = {.cli = cli, .allowlist = &apply.allowlist},
+                          .output_options = {.hide_missing = true}};
     const struct opt options[] = {
         SELECTION_FILE_OPTIONS(&apply.selection),
         SELECTION_LABEL_OPTION(&apply.selection),
@@ -250,10 +242,27 @@ int command_apply(struct cli *cli, int argc, char **argv)
         WRITE_DRY_RUN_OPTION(&apply.write),
         WRITE_VALIDATE_OPTION(&apply.write),
         WRITE_MANAGER_OPTION(&apply.write),
+        WRITE_RECORD_OPTION(&apply.write),
+        {"all", 0, OPT_BOOL, &apply.all, NULL, "With --prune: no label selector is needed."},
+        {"applyset", 0, OPT_STRING, &apply.applyset, "", "Not available: use --prune with --selector or --all."},
+        {"cascade", 0, OPT_STRING, &apply.cascade, "background",
+         "background, orphan or foreground: what becomes of the objects owned by a deleted one.", "background"},
+        {"force", 0, OPT_BOOL, &apply.force, NULL,
+         "When a change is refused, delete the object and create it anew; what it did is interrupted."},
         {"force-conflicts", 0, OPT_BOOL, &apply.force_conflicts, NULL,
          "With --server-side: take fields over from other managers."},
-        {"prune", 0, OPT_BOOL, &apply.prune, NULL, "Not available."},
+        {"grace-period", 0, OPT_INT, &apply.grace_period, "-1", "Seconds given to end gracefully when deleting."},
+        {"openapi-patch", 0, OPT_BOOL, &apply.openapi_patch, NULL,
+         "Without effect: the merge keys of built-in kinds are built in."},
+        {"overwrite", 0, OPT_BOOL, &apply.overwrite, NULL,
+         "Fields that others have changed too get the file's value; false: that is an error."},
+        {"prune", 0, OPT_BOOL, &apply.prune, NULL,
+         "Delete what was applied once, matches --selector (or --all is given) and is in no file now."},
+        {"prune-allowlist", 0, OPT_ARRAY, &apply.allowlist, "[]", "With --prune: group/version/kind to prune."},
         {"server-side", 0, OPT_BOOL, &apply.server_side, NULL, "Let the server merge."},
+        {"subresource", 0, OPT_STRING, &apply.subresource, "", "With --server-side: apply to this subresource."},
+        {"timeout", 0, OPT_DURATION, &apply.timeout_ms, "0s", "How long a deleted object may take to end."},
+        {"wait", 0, OPT_BOOL, &apply.wait, NULL, "With --force the old object's end is always waited for."},
         {0},
     };
     const struct cli_command command = {
@@ -263,7 +272,8 @@ int command_apply(struct cli *cli, int argc, char **argv)
                  "exist yet.",
         .examples =
             "  # Apply the objects in a file\n  fks apply -f ./pod.yaml\n\n  # Apply what another program writes\n"
-            "  helm template web | fks apply -f -\n",
+            "  helm template web | fks apply -f -\n\n  # Delete what carries the label and has left the folder\n"
+            "  fks apply -f ./web --prune -l app=web\n",
         .options = options,
     };
     CLEANUP(strv_done) struct strv args = {0};
@@ -272,6 +282,8 @@ int command_apply(struct cli *cli, int argc, char **argv)
         code = run_apply(&apply, &args);
     selection_done(&apply.selection);
     output_done(&apply.output);
+    strv_done(&apply.allowlist);
+    prune_done(&apply.pruning);
     json_free(apply.applied);
     return code;
 }

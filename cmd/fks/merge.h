@@ -17,6 +17,12 @@ enum merge_style { MERGE_STRATEGIC, MERGE_JSON };
  */
 int merge_three_way(const struct json *original, const struct json *modified, const struct json *current,
                     enum merge_style style, struct json **ret_patch, struct err *err) MUST_CHECK;
+/* From one object to another; nothing but their difference. */
+int merge_two_way(const struct json *from, const struct json *to, enum merge_style style, struct json **ret_patch,
+                  struct err *err) MUST_CHECK;
+/* --overwrite=false: whether the patch touches what others have changed since the file was applied last. */
+int merge_conflicts(const struct json *original, const struct json *current, const struct json *patch,
+                    enum merge_style style, bool *ret, struct err *err) MUST_CHECK;
 /* The object with a strategic merge patch applied, as the server would (--dry-run=client, --local). */
 struct json *merge_apply(const struct json *object, const struct json *patch) MUST_CHECK;
 /* Whether the API server takes strategic merge patches for this kind: true for the groups of Kubernetes itself. */

@@ -145,6 +145,13 @@ void write_record(const struct cli *cli, const struct write_options *options, st
         json_set_str(json_edit(object, "metadata", "annotations", NULL), CHANGE_CAUSE_ANNOTATION, cli->command_line);
 }
 
+void write_warn_if_deleting(const struct json *object)
+{
+    if (json_str(object, "metadata", "deletionTimestamp", NULL) != NULL)
+        fprintf(stderr, "Warning: Detected changes to resource %s which is currently being deleted.\n",
+                json_str_or("", object, "metadata", "name", NULL));
+}
+
 void write_blame_source(const char *verb, const char *source, struct err *err)
 {
     if (source != NULL && (err->http_status != 0 || err->code != ERR_REFUSED))

@@ -59,6 +59,8 @@ int write_raw(struct cli *cli, const char *method, const char *path, const struc
               const struct output_options *output, struct err *err) MUST_CHECK;
 /* With --record: sets the change-cause annotation on the object. After cli_parse. */
 void write_record(const struct cli *cli, const struct write_options *options, struct json *object);
+/* "Warning: Detected changes to resource x which is currently being deleted." if that is so. */
+void write_warn_if_deleting(const struct json *object);
 /* "error when creating "f.yaml": " before the text, as kubectl does it; nothing without a file. */
 void write_blame_source(const char *verb, const char *source, struct err *err);
 

@@ -19,6 +19,7 @@ static void on_bound(struct json **answer, struct err *err, void *data)
     if (err->code == 0) {
         metric_add(scheduler->bindings, 1);
         pod->binding_made = true;
+        measure_bound(pod);
         log_info("pod bound", "pod", pod->key, "node", node != NULL ? node->name : NULL);
         if (node != NULL)
             report_scheduled(pod, node->name);
@@ -37,11 +38,12 @@ void bind_try(struct pod *pod)
     const struct node *node = observe_node_of(pod);
     const struct host *host = pod->host != NULL ? hosts_find(&scheduler->hosts, pod->host) : NULL;
 
-    if (pod->stage != POD_RESERVED || pod->deleting || pod->binding_made || pod->call != NULL || !scheduler->ready)
+    if (pod->stage != POD_RESERVED || pod->deleting || pod->binding_made || pod->call != NULL || !scheduler_acts(scheduler))
         return;
     if (node == NULL || !node->ready || pod->bind_item.state == QUEUE_WAITING)
         return;
-    if (host == NULL || hosts_state(host, loop_now_ms(scheduler->loop)) == HOST_DEAD)
+    /* over: two replicas may have given away the same room; sweep.c takes one of the reservations back first */
+    if (host == NULL || scheduler_host_state(scheduler, host) == HOST_DEAD || hosts_is_over(host))
         return;
     scheduler_call(pod, "POST", "binding",
                    json_build("{s:s, s:s, s:{s:s, s:s, s:s}, s:{s:s, s:s, s:s}}", "apiVersion", "v1", "kind", "Binding",

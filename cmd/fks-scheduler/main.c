@@ -5,7 +5,9 @@
  */
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
+#include "base/codec.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/opt.h"
@@ -16,8 +18,8 @@
 #define PROGRAM "fks-scheduler"
 
 struct options {
-    const char *kubeconfig, *scheduler_name, *metrics_listen, *log_level;
-    bool version, help;
+    const char *kubeconfig, *scheduler_name, *metrics_listen, *log_level, *identity, *placement;
+    bool leader_elect, version, help;
 };
 
 static void usage(const struct opt *table)
@@ -37,6 +39,13 @@ static int parse_options(int argc, char **argv, struct options *options, struct 
          .help = "Connection file; without it as kubectl: $KUBECONFIG, ~/.kube/config, the pod's service account."},
         {.name = "scheduler-name", .type = OPT_STRING, .value = &options->scheduler_name, .argument = "NAME",
          .help = "Pods whose spec.schedulerName is this are taken."},
+        {.name = "placement", .type = OPT_STRING, .value = &options->placement, .argument = "POLICY",
+         .help = "spread: the emptiest host of the emptiest zone; pack: the fullest one that has room."},
+        {.name = "leader-elect", .type = OPT_BOOL, .value = &options->leader_elect,
+         .help = "Act only while holding the Lease " FKS_NAMESPACE "/" LEADER_LEASE_NAME ", so that several replicas may run."},
+        {.name = "leader-identity", .type = OPT_STRING, .value = &options->identity, .argument = "NAME",
+         .help = "This replica's name in the Lease, unlike that of any other; a restart under the same name goes on at "
+                 "once. Default: host name and a random number."},
         {.name = "metrics-listen", .type = OPT_STRING, .value = &options->metrics_listen, .argument = "ADDRESS:PORT",
          .help = "Where /metrics, /healthz and /readyz are served, by plain HTTP; empty: nowhere."},
         {.name = "log-level", .type = OPT_STRING, .value = &options->log_level, .argument = "LEVEL",
@@ -54,6 +63,8 @@ static int parse_options(int argc, char **argv, struct options *options, struct 
         return r;
     if (args.n > 0)
         return err_set(err, ERR_USAGE, "unexpected argument '%s'", args.items[0]);
+    if (!streq(options->placement, "spread") && !streq(options->placement, "pack"))
+        return err_set(err, ERR_USAGE, "--placement '%s' is neither spread nor pack", options->placement);
     if (options->help || options->version) {
         if (options->help)
             usage(table);
@@ -101,10 +112,32 @@ static int listen_on(struct server *server, const char *text, struct err *err)
     return r < 0 ? err_wrap(err, "--metrics-listen") : server_listen(server, address, (int)port, NULL, NULL, err);
 }
 
+static void end(void *data)
+{
+    struct scheduler *scheduler = data;
+
+    loop_stop(scheduler->loop, 0);
+}
+
+/* The Lease is given up first, so that another replica goes on at once. */
 static void on_signal(int number, void *data)
 {
+    struct scheduler *scheduler = data;
+
     log_info("signal received, ending", "signal", strsignal(number));
-    loop_stop(data, 0);
+    if (scheduler->leader != NULL)
+        leader_resign(scheduler->leader, end, scheduler);
+}
+
+/* "HOST_1a2b3c4d": unlike any other replica's, also on the same host. Heap. */
+static char *make_identity(void)
+{
+    char host[256] = "", random[9];
+
+    if (gethostname(host, sizeof(host) - 1) < 0)
+        host[0] = '\0';
+    random_hex(random, 8);
+    return xasprintf("%.200s_%s", host, random);
 }
 
 static int run(const struct options *options, struct err *err)
@@ -115,13 +148,19 @@ static int run(const struct options *options, struct err *err)
     CLEANUP(kube_client_free) struct kube_client *client = NULL;
     CLEANUP(server_free) struct server *server = NULL;
     const struct kube_overrides overrides = {.kubeconfig = options->kubeconfig};
+    CLEANUP(xfree) char *identity = options->identity != NULL ? xstrdup(options->identity) : make_identity();
     struct scheduler scheduler = {0};
+    const struct scheduler_options scheduler_options = {
+        .name = options->scheduler_name,
+        .identity = options->leader_elect ? identity : NULL,
+        .policy = streq(options->placement, "pack") ? PLACE_PACK : PLACE_SPREAD,
+    };
     const struct server_options server_options = {.handler = on_request, .data = &scheduler};
     int r;
 
     (void)signal(SIGPIPE, SIG_IGN);
-    if ((r = loop_new(&loop, err)) < 0 || (r = loop_signal(loop, SIGTERM, on_signal, loop, err)) < 0 ||
-        (r = loop_signal(loop, SIGINT, on_signal, loop, err)) < 0)
+    if ((r = loop_new(&loop, err)) < 0 || (r = loop_signal(loop, SIGTERM, on_signal, &scheduler, err)) < 0 ||
+        (r = loop_signal(loop, SIGINT, on_signal, &scheduler, err)) < 0)
         return r;
     if ((r = kube_config_load(&overrides, &config, err)) < 0 ||
         (r = kube_client_new(loop, &config, PROGRAM "/v" FKS_PROGRAM_VERSION, &client, err)) < 0)
@@ -129,9 +168,10 @@ static int run(const struct options *options, struct err *err)
     if (*options->metrics_listen != '\0' && ((r = server_new(loop, &server_options, &server, err)) < 0 ||
                                              (r = listen_on(server, options->metrics_listen, err)) < 0))
         return r;
-    r = scheduler_init(&scheduler, loop, client, options->scheduler_name, metrics, err);
+    r = scheduler_init(&scheduler, loop, client, &scheduler_options, metrics, err);
     if (r >= 0) {
-        log_info("started", "scheduler", options->scheduler_name, "server", config.server);
+        log_info("started", "scheduler", options->scheduler_name, "server", config.server, "identity",
+                 scheduler_options.identity);
         r = loop_run(loop, err);
         scheduler_done(&scheduler);
     }
@@ -140,7 +180,8 @@ static int run(const struct options *options, struct err *err)
 
 int main(int argc, char **argv)
 {
-    struct options options = {.scheduler_name = FARGATE_SCHEDULER, .metrics_listen = "", .log_level = "info"};
+    struct options options = {.scheduler_name = FARGATE_SCHEDULER, .metrics_listen = "", .log_level = "info",
+                              .placement = "spread", .leader_elect = true};
     CLEANUP(err_clear) struct err err = {0};
     int r;
 

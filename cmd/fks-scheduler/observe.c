@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "bind.h"
 #include "fargate/names.h"
+#include "room.h"
 #include "scheduler.h"
 
 /* resourceVersions are decimal numbers that only grow. */
@@ -27,19 +28,20 @@ static enum pod_stage stage_of(const struct json *object)
     return *json_str_or("", object, "metadata", "labels", FKS_HOST_LABEL, NULL) != '\0' ? POD_RESERVED : POD_WAITING;
 }
 
-/* What a reserved pod takes: as written on it, else as its requests say. */
+/* What a reserved pod takes: as written on it, else as its requests say. Disk is not written down. */
 static struct fargate_size size_of(const struct json *object)
 {
     CLEANUP(err_clear) struct err err = {0};
     const char *text = json_str(object, "metadata", "annotations", FARGATE_CAPACITY_ANNOTATION, NULL);
-    struct fargate_size size = {0};
+    struct fargate_size size = {0}, written;
     struct fargate_request request;
 
-    if (text != NULL && fargate_size_parse(text, &size, &err) >= 0)
-        return size;
-    err_clear(&err);
     if (fargate_request_of(object, &request, &err) < 0 || fargate_size_for(&request, false, &size, &err) < 0)
-        return (struct fargate_size){0};
+        err_clear(&err); /* a resize may have made it so; what is written down counts */
+    if (text != NULL && fargate_size_parse(text, &written, &err) == 0) {
+        written.storage_b = size.storage_b > 0 ? size.storage_b : written.storage_b;
+        return written;
+    }
     return size;
 }
 
@@ -51,33 +53,18 @@ static void set_text(char **text, const char *value)
     *text = value != NULL ? xstrdup(value) : NULL;
 }
 
-static void count(struct pod *pod, const char *profile, enum profile_count as)
-{
-    if (pod->profile != NULL && (as == PROFILE_COUNT_NONE || !streq(pod->profile->name, profile))) {
-        profiles_count(take(&pod->profile), pod->counted, PROFILE_COUNT_NONE);
-        pod->counted = PROFILE_COUNT_NONE;
-    }
-    if (profile == NULL || as == PROFILE_COUNT_NONE)
-        return;
-    pod->profile = profiles_get(pod->scheduler->profiles, profile);
-    profiles_count(pod->profile, pod->counted, as);
-    pod->counted = as;
-}
-
 /* Holds the room that the object says is held. */
 static void hold(struct pod *pod, const struct json *object)
 {
-    struct hosts *hosts = &pod->scheduler->hosts;
-
     if (pod->host == NULL) { /* bound by hand: it takes nothing of ours */
-        hosts_release(hosts, &pod->held);
+        room_free(pod);
     } else {
         const struct fargate_size size = size_of(object);
 
         /* the agent writes another size when a resize made the machine grow */
         if (pod->held.host == NULL || !streq(pod->held.host->name, pod->host) || pod->held.size.cpu_m != size.cpu_m ||
             pod->held.size.mem_b != size.mem_b)
-            hosts_reserve(hosts, &pod->held, pod->host, &size);
+            room_take(pod, pod->host, &size);
     }
 }
 
@@ -85,7 +72,7 @@ static void give_up(struct pod *pod)
 {
     if (pod->held.host == NULL)
         return;
-    hosts_release(&pod->scheduler->hosts, &pod->held);
+    room_free(pod);
     scheduler_wake(pod->scheduler);
 }
 
@@ -99,8 +86,39 @@ static void wait_for_host(struct pod *pod, const struct json *object, enum pod_s
     if (pod->deleting || json_len(json_get(object, "spec", "schedulingGates", NULL)) > 0) {
         queue_remove(&scheduler->to_place, &pod->place_item);
     } else if (pod->call == NULL) {
+        if (pod->waiting_ms == 0)
+            pod->waiting_ms = loop_now_ms(scheduler->loop);
         queue_add(&scheduler->to_place, &pod->place_item);
         scheduler_poke(scheduler);
+    }
+}
+
+static void enter_stage(struct pod *pod, const struct json *object, enum pod_stage before)
+{
+    const char *profile = json_str(object, "metadata", "labels", FARGATE_PROFILE_LABEL, NULL);
+
+    switch (pod->stage) {
+    case POD_NEW:
+        break;
+    case POD_WAITING:
+        room_count(pod, profile, PROFILE_COUNT_PENDING);
+        wait_for_host(pod, object, before);
+        break;
+    case POD_RESERVED:
+        if (before != POD_RESERVED)
+            pod->reserved_ms = loop_now_ms(pod->scheduler->loop);
+        room_count(pod, profile, PROFILE_COUNT_PENDING);
+        hold(pod, object);
+        bind_try(pod);
+        break;
+    case POD_BOUND:
+        room_count(pod, profile, PROFILE_COUNT_RUNNING);
+        hold(pod, object);
+        break;
+    case POD_ENDED:
+        give_up(pod);
+        room_count(pod, profile, PROFILE_COUNT_NONE);
+        break;
     }
 }
 
@@ -109,7 +127,6 @@ void observe_pod(struct pod *pod, const struct json *object)
     struct scheduler *scheduler = pod->scheduler;
     const char *version = json_str_or("", object, "metadata", "resourceVersion", NULL);
     const char *host = json_str(object, "metadata", "labels", FKS_HOST_LABEL, NULL);
-    const char *profile = json_str(object, "metadata", "labels", FARGATE_PROFILE_LABEL, NULL);
     enum pod_stage before = pod->stage;
 
     if ((pod->version != NULL && is_older(version, pod->version)) ||
@@ -128,27 +145,12 @@ void observe_pod(struct pod *pod, const struct json *object)
         queue_remove(&scheduler->to_bind, &pod->bind_item);
         queue_forgive(&pod->bind_item);
     }
-    switch (pod->stage) {
-    case POD_NEW:
-        break;
-    case POD_WAITING:
-        count(pod, profile, PROFILE_COUNT_PENDING);
-        wait_for_host(pod, object, before);
-        break;
-    case POD_RESERVED:
-        count(pod, profile, PROFILE_COUNT_PENDING);
-        hold(pod, object);
-        bind_try(pod);
-        break;
-    case POD_BOUND:
-        count(pod, profile, PROFILE_COUNT_RUNNING);
-        hold(pod, object);
-        break;
-    case POD_ENDED:
-        count(pod, profile, PROFILE_COUNT_NONE);
-        give_up(pod);
-        break;
+    if (pod->stage != POD_WAITING && pod->counted_refused) {
+        profiles_refused(pod->profile, -1);
+        pod->counted_refused = false;
     }
+    enter_stage(pod, object, before);
+    room_recount(pod, object);
 }
 
 static struct pod *pod_new(struct scheduler *scheduler, const char *key, const struct json *object)
@@ -176,8 +178,8 @@ static void pod_free(struct pod *pod)
     kube_cancel(pod->report_call);
     queue_remove(&scheduler->to_place, &pod->place_item);
     queue_remove(&scheduler->to_bind, &pod->bind_item);
-    count(pod, NULL, PROFILE_COUNT_NONE);
     give_up(pod);
+    room_count(pod, NULL, PROFILE_COUNT_NONE);
     (void)map_del(&scheduler->pods, pod->key);
     (void)map_del(&scheduler->pods_by_uid, pod->uid);
     free(pod->key);
@@ -232,9 +234,12 @@ static void node_forget(struct scheduler *scheduler, const char *name)
     CLEANUP(xfree) char *key = node_key(node->pod_uid, node->host);
     if (map_get(&scheduler->nodes_by_pod, key) == node)
         (void)map_del(&scheduler->nodes_by_pod, key);
+    kube_cancel(node->call);
     free(node->name);
     free(node->host);
     free(node->pod_uid);
+    free(node->uid);
+    free(node->pod_key);
     free(node);
 }
 
@@ -247,15 +252,21 @@ void observe_node_change(const struct json *old, const struct json *new, void *d
     const struct json *item;
     struct node *node;
     struct pod *pod;
+    int64_t orphan_ms;
 
+    orphan_ms = map_has(&scheduler->nodes, name) ? ((struct node *)map_get(&scheduler->nodes, name))->orphan_ms : 0;
     node_forget(scheduler, name);
     if (uid == NULL || host == NULL)
         return;
     CLEANUP(xfree) char *key = node_key(uid, host);
     node = NEW(struct node);
+    node->scheduler = scheduler;
+    node->orphan_ms = orphan_ms;
     node->name = xstrdup(name);
     node->host = xstrdup(host);
     node->pod_uid = xstrdup(uid);
+    node->uid = xstrdup(json_str_or("", new, "metadata", "uid", NULL));
+    node->pod_key = xstrdup(json_str_or("", new, "metadata", "annotations", FKS_POD_ANNOTATION, NULL));
     json_each(item, json_get(new, "status", "conditions", NULL))
         if (streq(json_str(item, "type", NULL), "Ready"))
             node->ready = streq(json_str(item, "status", NULL), "True");
@@ -264,8 +275,23 @@ void observe_node_change(const struct json *old, const struct json *new, void *d
     (void)map_set(&scheduler->nodes, name, node);
     (void)map_set(&scheduler->nodes_by_pod, key, node);
     pod = map_get(&scheduler->pods_by_uid, uid);
+    if (pod != NULL && node->ready && pod->node_ms == 0 && observe_node_of(pod) == node)
+        pod->node_ms = loop_now_ms(scheduler->loop);
     if (pod != NULL)
         bind_try(pod);
+}
+
+void observe_recount(struct scheduler *scheduler, const char *namespace)
+{
+    const char *key;
+    void *value;
+
+    for (size_t i = 0; map_next(&scheduler->pods, &i, &key, &value);) {
+        struct pod *pod = value;
+
+        if (streq(pod->namespace, namespace))
+            room_recount(pod, scheduler_object(pod));
+    }
 }
 
 void observe_done(struct scheduler *scheduler)

@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "data/patch.h"
+#include "data/quantity.h"
 #include "fargate/names.h"
 
 #define PATCH_INTERVAL_MS 1000
@@ -36,7 +36,9 @@ struct profiles *profiles_new(struct loop *loop, struct kube_client *client)
 
 static void object_clear(struct profile *profile)
 {
-    profile->exists = false;
+    profile->exists = profile->deleting = false;
+    profile->finalizers = json_free(profile->finalizers);
+    profile->version = xfree(profile->version);
     profile->problem = xfree(profile->problem);
     fargate_profile_done(&profile->rules);
     profile->rules = (struct fargate_profile){0};
@@ -46,7 +48,9 @@ static void object_clear(struct profile *profile)
 static void profile_free(struct profile *profile)
 {
     kube_cancel(profile->call);
+    kube_cancel(profile->finalizer_call);
     object_clear(profile);
+    json_free(profile->last_error);
     free(profile->name);
     free(profile);
 }
@@ -100,6 +104,7 @@ void profiles_on_object(struct profiles *profiles, const char *name, const struc
     object_clear(profile);
     if (new == NULL) {
         profile->call = (kube_cancel(profile->call), NULL);
+        profile->finalizer_call = (kube_cancel(profile->finalizer_call), NULL);
         if (profile->n_pending + profile->n_running == 0) {
             (void)map_del(&profiles->by_name, name);
             profile_free(profile);
@@ -107,6 +112,10 @@ void profiles_on_object(struct profiles *profiles, const char *name, const struc
         return;
     }
     profile->exists = true;
+    profile->deleting = json_get(new, "metadata", "deletionTimestamp", NULL) != NULL;
+    profile->version = xstrdup(json_str_or("", new, "metadata", "resourceVersion", NULL));
+    if (json_get(new, "metadata", "finalizers", NULL) != NULL)
+        profile->finalizers = json_keep(json_get(new, "metadata", "finalizers", NULL));
     profile->generation = json_int_or(0, new, "metadata", "generation", NULL);
     if (json_is_object(json_get(new, "status", NULL)))
         profile->status = json_keep(json_get(new, "status", NULL));
@@ -138,6 +147,41 @@ void profiles_count(struct profile *profile, enum profile_count from, enum profi
     }
 }
 
+void profiles_use(struct profile *profile, const struct fargate_size *size, int sign)
+{
+    if (profile == NULL)
+        return;
+    profile->used.cpu_m += sign * size->cpu_m;
+    profile->used.mem_b += sign * size->mem_b;
+    profile->used.pods += sign;
+    if (profile->exists)
+        mark(profile);
+}
+
+void profiles_refused(struct profile *profile, int by)
+{
+    if (profile == NULL || by == 0)
+        return;
+    profile->n_refused += by;
+    if (profile->exists)
+        mark(profile);
+}
+
+void profiles_error(struct profile *profile, const char *pod, const char *reason, const char *message)
+{
+    const struct json *last = profile != NULL ? profile->last_error : NULL;
+    char now[CLOCK_TEXT_MAX];
+
+    if (profile == NULL || (streq(json_str(last, "pod", NULL), pod) && streq(json_str(last, "message", NULL), message)))
+        return;
+    json_free(profile->last_error);
+    clock_rfc3339(clock_wall_ns(), now);
+    profile->last_error = json_build("{s:s, s:s, s:s, s:s}", "time", now, "pod", pod, "reason", reason, "message",
+                                     message);
+    if (profile->exists)
+        mark(profile);
+}
+
 /* Namespaces of the selectors, each once, as a table shows them. */
 static char *namespaces_of(const struct profile *profile)
 {
@@ -167,15 +211,57 @@ static struct json *condition_of(const struct profile *profile)
                           json_str_or(now, before, "lastTransitionTime", NULL) : now);
 }
 
+static struct json *text_of(void (*print)(int64_t amount, struct buf *out), int64_t amount)
+{
+    CLEANUP(buf_done) struct buf text = {0};
+
+    print(amount, &text);
+    return json_new_string(buf_text(&text));
+}
+
+static struct json *used_of(const struct profile *profile)
+{
+    return json_build("{s:o, s:o, s:I}", "cpu", text_of(quantity_print_milli, profile->used.cpu_m), "memory",
+                      text_of(quantity_print_bytes, profile->used.mem_b), "pods", (long long)profile->used.pods);
+}
+
+/* The quota in force; null for a member that the status still has. */
+static struct json *hard_of(const struct profile *profile)
+{
+    static const struct fargate_quota none = {FARGATE_NO_QUOTA, FARGATE_NO_QUOTA, FARGATE_NO_QUOTA};
+    const struct fargate_quota *quota = profile->problem == NULL ? &profile->rules.quota : &none;
+    struct json *hard = json_new_object();
+    static const char *const names[] = {"cpu", "memory", "pods"};
+
+    if (quota->cpu_m != FARGATE_NO_QUOTA)
+        json_set(hard, "cpu", text_of(quantity_print_milli, quota->cpu_m));
+    if (quota->mem_b != FARGATE_NO_QUOTA)
+        json_set(hard, "memory", text_of(quantity_print_bytes, quota->mem_b));
+    if (quota->pods != FARGATE_NO_QUOTA)
+        json_set_int(hard, "pods", quota->pods);
+    for (size_t i = 0; i < countof(names); i++)
+        if (json_get(profile->status, "hard", names[i], NULL) != NULL && json_member(hard, names[i]) == NULL)
+            json_set(hard, names[i], json_new_null());
+    return hard;
+}
+
+static const char *state_of(const struct profile *profile)
+{
+    if (profile->deleting)
+        return "DELETING";
+    return profile->problem == NULL ? "ACTIVE" : "CREATE_FAILED";
+}
+
 static struct json *status_of(const struct profile *profile)
 {
     CLEANUP(xfree) char *namespaces = namespaces_of(profile);
 
-    return json_build("{s:s, s:I, s:s, s:{s:I, s:I, s:I}, s:[o]}", "state",
-                      profile->problem == NULL ? "ACTIVE" : "CREATE_FAILED", "observedGeneration",
-                      (long long)profile->generation, "namespaces", namespaces, "pods", "active",
+    return json_build("{s:s, s:I, s:s, s:{s:I, s:I, s:I, s:I}, s:o, s:o, s:O*, s:[o]}", "state", state_of(profile),
+                      "observedGeneration", (long long)profile->generation, "namespaces", namespaces, "pods", "active",
                       (long long)(profile->n_pending + profile->n_running), "pending", (long long)profile->n_pending,
-                      "running", (long long)profile->n_running, "conditions", condition_of(profile));
+                      "running", (long long)profile->n_running, "refused", (long long)profile->n_refused, "used",
+                      used_of(profile), "hard", hard_of(profile), "lastError", profile->last_error, "conditions",
+                      condition_of(profile));
 }
 
 /* The members of a status that the server does not have like this; nothing: NULL. */
@@ -259,6 +345,27 @@ static void write_statuses(void *data)
 
 void profiles_start(struct profiles *profiles)
 {
+    struct profile *profile;
+
     profiles->started = true;
+    for (size_t i = 0; profiles_next(profiles, &i, &profile);)
+        profile->dirty = true;
     write_statuses(profiles);
+}
+
+void profiles_stop(struct profiles *profiles)
+{
+    profiles->started = false;
+    loop_timer_cancel(profiles->timer);
+}
+
+bool profiles_next(const struct profiles *profiles, size_t *position, struct profile **ret)
+{
+    const char *name;
+    void *value;
+
+    if (!map_next(&profiles->by_name, position, &name, &value))
+        return false;
+    *ret = value;
+    return true;
 }

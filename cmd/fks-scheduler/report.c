@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/str.h"
 
 #define REPEAT_MS 300000
 #define CHANGE_MS 10000
@@ -51,6 +52,11 @@ static void set_condition(struct pod *pod, const char *reason, const char *messa
     pod->report_call = kube_start(pod->scheduler->client, &request, on_condition, pod);
 }
 
+bool report_is_due(const struct pod *pod)
+{
+    return pod->report_text == NULL || loop_now_ms(pod->scheduler->loop) - pod->report_ms >= CHANGE_MS;
+}
+
 void report_waiting(struct pod *pod, const char *reason, const char *message)
 {
     int64_t now = loop_now_ms(pod->scheduler->loop);
@@ -67,6 +73,17 @@ void report_waiting(struct pod *pod, const char *reason, const char *message)
     log_info("pod waits", "pod", pod->key, "reason", reason, "message", message);
     kube_event(pod->scheduler->events, object, NULL, "Warning", "FailedScheduling", "%s", message);
     set_condition(pod, reason, message);
+    profiles_error(pod->profile, pod->key, reason, message);
+}
+
+void report_lost(struct pod *pod)
+{
+    const struct json *object = scheduler_object(pod);
+
+    if (object != NULL)
+        kube_event(pod->scheduler->events, object, NULL, "Warning", "HostLost",
+                   "Host %s has no heartbeat any more; the pod is deleted, so that its controller replaces it elsewhere",
+                   strempty(pod->host));
 }
 
 void report_scheduled(struct pod *pod, const char *node)

@@ -9,7 +9,10 @@
  * Why a pod waits. reason: of the condition; message: of both. An equal report is repeated as an event every five
  * minutes at most, and a changed one every ten seconds, however often placing is tried.
  */
+bool report_is_due(const struct pod *pod);
 void report_waiting(struct pod *pod, const char *reason, const char *message);
+/* The pod's host is dead, and the pod is about to be deleted. */
+void report_lost(struct pod *pod);
 void report_scheduled(struct pod *pod, const char *node);
 /* Fargate's word on logging; object is the pod. */
 void report_logging(struct pod *pod, const struct json *object);

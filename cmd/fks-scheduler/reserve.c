@@ -10,10 +10,11 @@
 #include "base/mem.h"
 #include "fargate/names.h"
 #include "report.h"
+#include "room.h"
 
 static void let_go(struct pod *pod)
 {
-    hosts_release(&pod->scheduler->hosts, &pod->held);
+    room_free(pod);
     scheduler_wake(pod->scheduler);
 }
 
@@ -77,7 +78,7 @@ void reserve_start(struct pod *pod, const char *host, const struct fargate_size 
     CLEANUP(buf_done) struct buf text = {0};
 
     fargate_size_print(size, &text);
-    hosts_reserve(&pod->scheduler->hosts, &pod->held, host, size);
+    room_take(pod, host, size);
     scheduler_call(pod, "PATCH", NULL,
                    json_build("{s:{s:s, s:s, s:{s:s}, s:{s:s, s:s}}}", "metadata", "uid", pod->uid, "resourceVersion",
                               pod->version, "labels", FKS_HOST_LABEL, host, "annotations", FARGATE_CAPACITY_ANNOTATION,
@@ -100,11 +101,11 @@ static void on_undone(struct json **answer, struct err *err, void *data)
     scheduler_poke(pod->scheduler);
 }
 
-void reserve_undo(struct pod *pod)
+void reserve_undo(struct pod *pod, const char *why)
 {
     if (pod->call != NULL || pod->stage != POD_RESERVED)
         return;
-    log_info("host lost before the pod was bound; it is placed anew", "pod", pod->key, "host", pod->host);
+    log_info("the reservation is taken back; the pod is placed anew", "pod", pod->key, "host", pod->host, "because", why);
     scheduler_call(pod, "PATCH", NULL,
                    json_build("{s:{s:s, s:s, s:{s:o}, s:{s:o}}}", "metadata", "uid", pod->uid, "resourceVersion",
                               pod->version, "labels", FKS_HOST_LABEL, json_new_null(), "annotations",

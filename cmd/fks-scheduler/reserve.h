@@ -9,5 +9,5 @@
 void reserve_start(struct pod *pod, const char *host, const struct fargate_size *size);
 /* Finds out what became of a reservation whose answer got lost, and goes on from there. */
 void reserve_look(struct pod *pod);
-/* Takes the label off a pod that is not bound, because its host is dead; then it is placed anew. */
-void reserve_undo(struct pod *pod);
+/* Takes the label off a pod that is not bound; then it is placed anew. why: for the log. */
+void reserve_undo(struct pod *pod, const char *why);

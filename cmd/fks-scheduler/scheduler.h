@@ -4,16 +4,20 @@
  */
 #pragma once
 
-#include "hosts.h"
+#include "base/loop.h"
+#include "base/metrics.h"
+#include "fargate/claims.h"
+#include "fargate/hosts.h"
+#include "fargate/place.h"
 #include "kube/client.h"
 #include "kube/event.h"
 #include "kube/watch.h"
-#include "place.h"
+#include "leader.h"
 #include "profiles.h"
 #include "queue.h"
+#include "spread.h"
 
-#include "base/loop.h"
-#include "base/metrics.h"
+#define SCHEDULER_MAX_CALLS 64 /* reservations, bindings and the like under way at a time */
 
 enum pod_stage {
     POD_NEW,
@@ -34,6 +38,9 @@ struct pod {
     bool binding_made;       /* the API server took our binding; the watch has yet to say so */
     struct profile *profile; /* that it is counted in, or NULL */
     enum profile_count counted;
+    bool counted_refused;    /* in the profile's number of refused pods */
+    bool losing;             /* its host is dead: it is being failed and deleted */
+    int64_t evict_after_ms;  /* the next try to evict it, by the loop's clock; 0: at once */
     struct queue_item place_item, bind_item;
     struct kube_call *call;        /* reservation, release or binding under way: one at a time */
     struct kube_call *report_call; /* condition */
@@ -45,19 +52,37 @@ struct pod {
     /* what was last reported */
     char *report_text;
     int64_t report_ms;
+    /* for metrics, by the loop's clock: when it was first seen waiting, given a host, and its Node was Ready; 0: not seen */
+    int64_t waiting_ms, reserved_ms, node_ms;
 };
 
 struct node { /* a Node that fks-node made for a pod */
+    struct scheduler *scheduler;
     char *name, *host, *pod_uid;
+    char *uid, *pod_key; /* of the Node itself; "namespace/name" of its pod */
     bool ready;
+    int64_t orphan_ms;   /* since when its pod is not to be seen, by the loop's clock; 0: it is */
+    struct kube_call *call; /* of sweep.c, or NULL */
+};
+
+struct scheduler_options {
+    const char *name;         /* spec.schedulerName; borrowed */
+    const char *identity;     /* of this replica; NULL: no leader election */
+    enum place_policy policy;
 };
 
 struct scheduler {
     struct loop *loop;
     struct kube_client *client;
     struct kube_events *events;
-    const char *name; /* spec.schedulerName; borrowed */
+    struct scheduler_options options;
+    struct leader *leader;
     struct kube_watch *pod_watch, *node_watch, *host_watch, *lease_watch, *profile_watch, *runtime_watch;
+    struct kube_watch *claim_watch, *volume_watch; /* from the first pod on that has a claim; else NULL */
+    struct spreads spreads;
+    struct sweep *sweep;
+    struct reconcile *reconcile;
+    int64_t host_ms, host_tick_ms; /* scheduler_host_ms, and when it was last moved on */
     struct hosts hosts;
     struct profiles *profiles;
     struct map pods;         /* "namespace/name" → struct pod */
@@ -68,18 +93,27 @@ struct scheduler {
     uint64_t rules; /* raised when a profile or RuntimeClass changes */
     bool ready;     /* all watches have their first list */
     size_t n_calls;
-    struct loop_timer *work_timer, *wake_timer, *tick_timer;
+    struct loop_timer *work_timer, *wake_timer;
     struct metrics *metrics;
     struct metric *decisions, *decision_seconds, *reservations, *conflicts, *bindings, *releases;
+    struct metric *seconds_to_reserve, *seconds_to_node, *seconds_to_bind, *seconds_in_all;
 };
 
-int scheduler_init(struct scheduler *scheduler, struct loop *loop, struct kube_client *client, const char *name,
-                   struct metrics *metrics, struct err *err) MUST_CHECK;
+int scheduler_init(struct scheduler *scheduler, struct loop *loop, struct kube_client *client,
+                   const struct scheduler_options *options, struct metrics *metrics, struct err *err) MUST_CHECK;
 void scheduler_done(struct scheduler *scheduler);
 /* Sets the gauges; before metrics are printed. */
 void scheduler_measure(struct scheduler *scheduler);
 
 /* --- scheduler.c, for the parts */
+/* Everything is listed, and this replica leads: it may write. */
+bool scheduler_acts(const struct scheduler *scheduler);
+/*
+ * The clock of heartbeats: milliseconds that stand still while the API server does not answer, since hosts cannot renew
+ * their Leases then either.
+ */
+int64_t scheduler_host_ms(const struct scheduler *scheduler);
+enum host_state scheduler_host_state(const struct scheduler *scheduler, const struct host *host);
 /* The pod as the store has it; may be older than our own last write; NULL once gone. */
 const struct json *scheduler_object(const struct pod *pod);
 /* Something is due: work soon. */
@@ -101,7 +135,16 @@ void observe_pod_change(const struct json *old, const struct json *new, void *da
 void observe_node_change(const struct json *old, const struct json *new, void *data);
 /* The Node that the pod's host made for it, or NULL. */
 const struct node *observe_node_of(const struct pod *pod);
+/* Tells all pods of a namespace to the counts behind spread constraints. */
+void observe_recount(struct scheduler *scheduler, const char *namespace);
 void observe_done(struct scheduler *scheduler);
+
+/* --- measure.c */
+void measure_init(struct scheduler *scheduler);
+/* The pod's binding was made just now. */
+void measure_bound(const struct pod *pod);
+/* A pod was refused; reason: static text of a label. */
+void measure_refusal(struct scheduler *scheduler, const char *reason);
 
 /* --- decide.c */
 /* One try: reserves a host, or says why not and queues the pod again. */

@@ -48,11 +48,11 @@ def plane():
 class Running:
     """fks-scheduler as a child; others of ours with the same options would do as well."""
 
-    def __init__(self, plane, path, user, name):
+    def __init__(self, plane, path, user, name, options=()):
         self.plane, self.name = plane, name
         self.port = control.free_port()
         self.argv = [path, "--kubeconfig", plane.kubeconfig(user), "--metrics-listen", f"127.0.0.1:{self.port}",
-                     "--log-level", "debug"]
+                     "--log-level", "debug", *options]
         self.child = None
 
     def start(self):
@@ -97,8 +97,8 @@ def program(plane, binary):
     """with program("fks-scheduler", USER) as running: a program of ours, ready, and stopped at the end."""
 
     @contextlib.contextmanager
-    def run(which, user, name=None):
-        running = Running(plane, binary(which), user, name or which)
+    def run(which, user, name=None, options=()):
+        running = Running(plane, binary(which), user, name or which, options)
         running.start()
         try:
             control.until(lambda: running.get("/readyz")[0] == 200, 30, f"{which} is ready")

@@ -22,7 +22,8 @@ def api(plane):
 
 @pytest.fixture(scope="module")
 def scheduler(plane, api, program):
-    with program("fks-scheduler", "scheduler") as running:
+    # a name of its own, so that a restart goes on at once
+    with program("fks-scheduler", "scheduler", options=["--leader-identity", "one"]) as running:
         yield running
 
 
@@ -31,9 +32,13 @@ def clean(api):
     yield
     for item in api.get(PATH)["items"]:
         api.delete(f"{PATH}/{item['metadata']['name']}")
-    for path in (NODES, HOSTS, LEASES, PROFILES):
+    for path in (NODES, HOSTS, PROFILES):
         for item in api.get(path)["items"]:
             api.delete(f"{path}/{item['metadata']['name']}")
+    for item in api.get(LEASES)["items"]:
+        if item["metadata"]["name"] != "fks-scheduler":
+            api.delete(f"{LEASES}/{item['metadata']['name']}")
+    until(lambda: not api.get(PROFILES)["items"], 15)
 
 
 def make_profile(api, name="fp", **spec):
@@ -229,11 +234,11 @@ def test_profile_status_counts_pods(api, scheduler):
     Host(api, "a")
     first = create(api, "first")
     create(api, "second")
-    until(lambda: api.get(path)["status"]["pods"] == {"active": 2, "pending": 2, "running": 0}, 5)
+    until(lambda: api.get(path)["status"]["pods"] == {"active": 2, "pending": 2, "running": 0, "refused": 0}, 5)
     make_node(api, "fargate-first", first, "a")
-    until(lambda: api.get(path)["status"]["pods"] == {"active": 2, "pending": 1, "running": 1}, 5)
+    until(lambda: api.get(path)["status"]["pods"] == {"active": 2, "pending": 1, "running": 1, "refused": 0}, 5)
     api.delete(f"{PATH}/second")
-    until(lambda: api.get(path)["status"]["pods"] == {"active": 1, "pending": 0, "running": 1}, 5)
+    until(lambda: api.get(path)["status"]["pods"] == {"active": 1, "pending": 0, "running": 1, "refused": 0}, 5)
     version = api.get(path)["metadata"]["resourceVersion"]
     time.sleep(2.5)
     assert api.get(path)["metadata"]["resourceVersion"] == version  # nothing new, nothing written
@@ -246,7 +251,7 @@ def test_two_schedulers_reserve_each_pod_once(api, plane, scheduler, program):
     agents = Agents(plane.as_user("admin"), NAMESPACE)
     agents.start()
     try:
-        with program("fks-scheduler", "scheduler", name="fks-scheduler-2"):
+        with program("fks-scheduler", "scheduler", name="fks-scheduler-2", options=["--leader-elect=false"]):
             for i in range(20):
                 create(api, f"pair-{i}")
             until(lambda: all(item["spec"].get("nodeName") for item in api.get(PATH)["items"]), 30)

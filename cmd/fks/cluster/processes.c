@@ -136,6 +136,8 @@ static void add_fks(const struct cluster *cluster, const char *programs, struct 
         process_add(list, xstrdup("fks-scheduler"), programs, "fks-scheduler", PROCESS_AFTER_BASE, STOP_CONTROLLERS);
     flag_path(scheduler, cluster, "kubeconfig", "kubeconfig/fks-scheduler");
     strv_addf(&scheduler->argv, "--metrics-listen=127.0.0.1:%d", cluster->metrics_port);
+    /* the only replica: it holds the Lease, and one that is started again goes on without waiting for it to run out */
+    strv_addf(&scheduler->argv, "--leader-identity=%s", cluster->name);
 }
 
 static struct process *host_process(const struct cluster *cluster, const struct cluster_host *host,

@@ -6,12 +6,14 @@
 
 #include "base/mem.h"
 
+#include "edit.h"
+
 struct create {
     struct cli *cli;
     struct selection selection;
     struct write_options write;
     struct output_options output_options;
-    bool save_config;
+    bool save_config, edit, windows_line_endings;
     const char *raw;
 };
 
@@ -44,10 +46,24 @@ static int run_create(struct create *create, const struct strv *args)
     if (selection_require_files(&create->selection, &err) < 0 || write_options_check(&create->write, &err) < 0 ||
         output_parse(&create->output_options, &output, &err) < 0)
         return cli_fail(create->cli, &err);
+    if (create->raw != NULL && create->edit)
+        return cli_error("--raw and --edit are mutually exclusive");
     if (create->raw != NULL) {
         if (write_raw(create->cli, "POST", create->raw, &create->selection, &create->output_options, &err) < 0)
             return cli_fail(create->cli, &err);
         return 0;
+    }
+    if (create->edit) {
+        struct edit edit = {.cli = create->cli,
+                            .mode = EDIT_CREATE,
+                            .selection = &create->selection,
+                            .write = &create->write,
+                            .output_options = &create->output_options,
+                            .save_config = create->save_config,
+                            .windows_line_endings = create->windows_line_endings};
+        int code = edit_run(&edit, args);
+        output_done(&edit.output);
+        return code;
     }
     create->selection.check_type_meta = !streq(create->write.validate, "Ignore");
     CLEANUP(failures_done) struct failures broken = {0};
@@ -77,6 +93,9 @@ int command_create(struct cli *cli, int argc, char **argv)
         WRITE_VALIDATE_OPTION(&create.write),
         WRITE_MANAGER_OPTION(&create.write),
         WRITE_RECORD_OPTION(&create.write),
+        {"edit", 0, OPT_BOOL, &create.edit, NULL, "Edit the objects before they are created."},
+        {"windows-line-endings", 0, OPT_BOOL, &create.windows_line_endings, NULL,
+         "With --edit: end lines of the file with CR LF."},
         {"raw", 0, OPT_STRING, &create.raw, "", "A path to POST the file to as it is."},
         {"save-config", 0, OPT_BOOL, &create.save_config, NULL,
          "Keep the configuration in the object's annotation, for a later apply."},

@@ -94,6 +94,9 @@ int items_from_args(struct cli *cli, const struct selection *selection, const st
  */
 int items_from_files(struct cli *cli, const struct selection *selection, struct items *ret, struct failures *failures,
                      struct err *err) MUST_CHECK;
+/* As from a file with this text; source names it in messages. */
+int items_from_text(struct cli *cli, const char *source, const struct buf *text, struct items *ret,
+                    struct failures *failures, struct err *err) MUST_CHECK;
 /* One or the other, by what the user gave. */
 int items_select(struct cli *cli, const struct selection *selection, const struct strv *args, struct items *ret,
                  struct failures *failures, struct err *err) MUST_CHECK;

@@ -303,16 +303,10 @@ static int parse_documents(const struct buf *text, struct json **ret, struct err
     return yaml_parse_all(buf_text(text), text->len, ret, err);
 }
 
-static int read_source(struct reading *reading, const char *name, struct failures *failures, struct err *err)
+static int add_documents(struct reading *reading, const struct buf *text, struct failures *failures, struct err *err)
 {
-    CLEANUP(buf_done) struct buf text = {0};
-    if (read_bytes(name, &text, err) < 0)
-        return err->code;
     CLEANUP(json_free) struct json *documents = NULL;
-    const char *bytes = buf_text(&text);
-    size_t skip = starts_with(bytes, "\xef\xbb\xbf") ? 3 : 0;
-    buf_consume(&text, skip);
-    if (parse_documents(&text, &documents, err) < 0)
+    if (parse_documents(text, &documents, err) < 0)
         return err_wrap(err, "error parsing %s: error converting YAML to JSON", reading->source);
     const struct json *document;
     json_each(document, documents) {
@@ -320,6 +314,29 @@ static int read_source(struct reading *reading, const char *name, struct failure
         if (add_object(reading, document, 0, &failure) < 0)
             failures_add(failures, &failure);
     }
+    return 0;
+}
+
+static int read_source(struct reading *reading, const char *name, struct failures *failures, struct err *err)
+{
+    CLEANUP(buf_done) struct buf text = {0};
+    if (read_bytes(name, &text, err) < 0)
+        return err->code;
+    size_t skip = starts_with(buf_text(&text), "\xef\xbb\xbf") ? 3 : 0;
+    buf_consume(&text, skip);
+    return add_documents(reading, &text, failures, err);
+}
+
+int items_from_text(struct cli *cli, const char *source, const struct buf *text, struct items *ret,
+                    struct failures *failures, struct err *err)
+{
+    const struct selection selection = {0};
+    struct reading reading = {.cli = cli, .selection = &selection, .out = ret, .source = source};
+    struct err failure = {0};
+    if (cli_connect(cli, err) < 0)
+        return err->code;
+    if (add_documents(&reading, text, failures, &failure) < 0)
+        failures_add(failures, &failure);
     return 0;
 }
 

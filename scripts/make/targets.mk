@@ -8,6 +8,7 @@ help:
 	@echo 'make                 the four programs into bin/'
 	@echo 'make quickstart      packages, programs, control plane, a cluster, a web server on Fargate nodes'
 	@echo 'make test            every test; test-unit, test-integration, test-e2e for a part'
+	@echo 'make test-conformance  Kubernetes'\'' conformance tests on Fargate nodes; see scripts/conformance'
 	@echo 'make packages        the Debian packages that building and running need'
 	@echo 'make assets images   the control plane programs and the images, into $(assets_dir)'
 	@echo 'make fuzz            every fuzz target for FUZZ_SECONDS=60'
@@ -34,6 +35,9 @@ test-integration:
 	@scripts/test integration
 test-e2e:
 	@scripts/test e2e
+test-conformance: all
+	@scripts/assets/fks-assets $(assets_dir)
+	@scripts/conformance $(assets_dir) $(CONFORMANCE)
 
 lint:
 	@scripts/lint
@@ -47,4 +51,4 @@ install: all
 	cp -r scripts/assets scripts/images $(DESTDIR)$(PREFIX)/share/fks/scripts
 	ln -sf ../share/fks/scripts/assets/fks-assets $(DESTDIR)$(PREFIX)/bin/fks-assets
 
-.PHONY: help packages assets images quickstart test test-unit test-integration test-e2e lint format install
+.PHONY: help packages assets images quickstart test test-unit test-integration test-e2e test-conformance lint format install

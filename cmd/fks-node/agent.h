@@ -23,6 +23,8 @@ struct agent_options { /* strings are borrowed from the command line */
     const char *cluster_domain, *resolv_conf, *pod_cidr, *cgroup_root;
     struct strv cluster_dns;
     int64_t capacity_cpu_m, capacity_mem_b, capacity_pods;
+    int64_t log_max_b, log_max_files;        /* a container's log is rotated at this size; files kept */
+    int64_t image_gc_high, image_gc_low;     /* percent of the disk: unused images are removed; 100: never */
 };
 
 struct agent_system { /* of this machine, for nodeInfo; owned, never NULL */
@@ -37,11 +39,15 @@ struct pods;
 struct relist;
 struct action_clients;
 struct api;
+struct storage;
+struct image_gc;
+struct log_rotation;
 
 struct agent {
     struct agent_options options;
     struct agent_system system;
     char *resolv_conf; /* text of the host's */
+    char *sandbox_image; /* as the runtime's settings name it; NULL: not known */
     struct loop *loop;
     struct kube_client *kube;
     struct kube_events *events;
@@ -55,6 +61,9 @@ struct agent {
     struct pods *pods;
     struct action_clients *actions;
     struct api *api;
+    struct storage *storage;
+    struct image_gc *image_gc;
+    struct log_rotation *log_rotation;
     struct kube_watch *services; /* for service variables */
 };
 

@@ -7,15 +7,19 @@
 #include "base/codec.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "data/quantity.h"
 
+#include "auth.h"
 #include "pod.h"
 #include "pods.h"
+#include "stats.h"
 
 struct api {
     struct agent *agent;
     struct tls_context *tls;
     struct server *server;
     struct server *metrics;
+    struct auth *auth;
 };
 
 /* --- paths */
@@ -86,6 +90,31 @@ static void serve_pods(struct server_request *request, struct pod *pod)
     server_respond(request, 200, "application/json", text.data, text.len);
 }
 
+/* What of a kubelet's settings has a counterpart here. */
+static void serve_config(struct agent *agent, struct server_request *request)
+{
+    const struct agent_options *options = &agent->options;
+    CLEANUP(xfree) char *endpoint = xasprintf("unix://%s", options->runtime_socket);
+    CLEANUP(buf_done) struct buf text = {0};
+    CLEANUP(buf_done) struct buf log_size = {0};
+    struct json *dns = json_new_array();
+
+    quantity_print_bytes(options->log_max_b, &log_size);
+    for (size_t i = 0; i < options->cluster_dns.n; i++)
+        json_push(dns, json_new_string(options->cluster_dns.items[i]));
+    CLEANUP(json_free) struct json *config = json_build(
+        "{s:{s:s, s:s, s:s, s:{s:{s:b}, s:{s:b}}, s:{s:s}, s:s, s:o, s:s, s:s, s:s, s:s, s:i, s:s, s:i, s:i, s:i}}",
+        "kubeletconfig", "kind", "KubeletConfiguration", "apiVersion", "kubelet.config.k8s.io/v1beta1", "address",
+        options->address, "authentication", "anonymous", "enabled", 0, "webhook", "enabled", 1, "authorization", "mode",
+        "Webhook", "clusterDomain", options->cluster_domain, "clusterDNS", dns, "resolvConf", options->resolv_conf,
+        "containerRuntimeEndpoint", endpoint, "podLogsDir", options->log_dir, "cgroupDriver", "cgroupfs", "maxPods", 1,
+        "containerLogMaxSize", buf_text(&log_size), "containerLogMaxFiles", (int)options->log_max_files,
+        "imageGCHighThresholdPercent", (int)options->image_gc_high, "imageGCLowThresholdPercent",
+        (int)options->image_gc_low);
+    json_print(config, &text);
+    server_respond(request, 200, "application/json", text.data, text.len);
+}
+
 static void serve_metrics(struct agent *agent, struct server_request *request)
 {
     CLEANUP(buf_done) struct buf text = {0};
@@ -134,23 +163,44 @@ static bool begins(const struct http1_request *head, const char *prefix)
     return head->path.len >= strlen(prefix) && memcmp(head->path.p, prefix, strlen(prefix)) == 0;
 }
 
-static void on_request(struct server_request *request, void *data)
+/* True when a page that tells about the pod was asked for. */
+static bool serve_page(struct api *api, struct server_request *request, struct pod *pod)
+{
+    struct str path = server_request_head(request)->path;
+
+    if (str_is(path, "/pods") || str_is(path, "/pods/") || str_is(path, "/runningpods/"))
+        serve_pods(request, pod);
+    else if (str_is(path, "/configz"))
+        serve_config(api->agent, request);
+    else if (str_is(path, "/stats/summary") || str_is(path, "/stats/summary/"))
+        stats_serve(request, pod, STATS_SUMMARY);
+    else if (str_is(path, "/metrics/resource"))
+        stats_serve(request, pod, STATS_RESOURCE);
+    else if (str_is(path, "/metrics/cadvisor"))
+        stats_serve(request, pod, STATS_CADVISOR);
+    else
+        return false;
+    return true;
+}
+
+static bool is_health(struct str path)
+{
+    return str_is(path, "/healthz") || str_is(path, "/healthz/ping") || str_is(path, "/healthz/syncloop") ||
+           str_is(path, "/healthz/log");
+}
+
+static void on_allowed(struct server_request *request, void *data)
 {
     struct api *api = data;
     const struct http1_request *head = server_request_head(request);
     struct pod *pod = server_request_tag(request);
     bool is_get = str_is(head->method, "GET");
-    int refused = auth_check(server_request_peer(request));
 
-    if (refused != 0) {
-        server_respond_text(request, refused, refused == 401 ? "Unauthorized\n" : "Forbidden\n");
-        return;
-    }
     if (!is_get && !str_is(head->method, "POST")) {
         server_respond_text(request, 405, "405: Method Not Allowed\n");
         return;
     }
-    if (is_get && str_is(head->path, "/healthz")) {
+    if (is_get && is_health(head->path)) {
         server_respond_text(request, 200, "ok");
         return;
     }
@@ -162,10 +212,9 @@ static void on_request(struct server_request *request, void *data)
         server_respond_text(request, 404, "the pod of this node is gone\n");
         return;
     }
-    if (is_get &&
-        (str_is(head->path, "/pods") || str_is(head->path, "/pods/") || str_is(head->path, "/runningpods/")))
-        serve_pods(request, pod);
-    else if (is_get && begins(head, "/containerLogs/"))
+    if (is_get && serve_page(api, request, pod))
+        return;
+    if (is_get && begins(head, "/containerLogs/"))
         serve_target(request, pod, VERB_LOGS, "/containerLogs/");
     else if (begins(head, "/exec/"))
         serve_target(request, pod, VERB_EXEC, "/exec/");
@@ -175,6 +224,13 @@ static void on_request(struct server_request *request, void *data)
         serve_target(request, pod, VERB_PORT_FORWARD, "/portForward/");
     else
         server_respond_text(request, 404, "404 page not found\n");
+}
+
+static void on_request(struct server_request *request, void *data)
+{
+    struct api *api = data;
+
+    auth_check(api->auth, request, on_allowed, api);
 }
 
 static void on_metrics_request(struct server_request *request, void *data)
@@ -204,6 +260,7 @@ int api_new(struct agent *agent, const struct api_options *options, struct api *
     int result;
 
     api->agent = agent;
+    api->auth = auth_new(agent);
     if ((result = tls_server_context_new(&tls, &api->tls, err)) < 0) {
         api_free(api);
         return result;
@@ -221,6 +278,7 @@ struct api *api_free(struct api *api)
 {
     if (api != NULL) {
         server_free(api->server);
+        auth_free(api->auth);
         server_free(api->metrics);
         tls_context_free(api->tls);
         free(api);

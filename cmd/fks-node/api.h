@@ -31,10 +31,6 @@ DEFINE_CLEANUP_IN_PLACE(struct api_target, api_target_done)
 int api_target_parse(struct str path, const char *verb, bool with_container, struct api_target *ret, struct err *err)
     MUST_CHECK;
 
-/* --- auth.c */
-/* 0 to let in, else the status to answer: 401 without certificate, 403 for anybody else. */
-int auth_check(const struct tls_peer *peer);
-
 /* --- logs.c: answers GET /containerLogs/... */
 void logs_serve(struct server_request *request, struct pod *pod, const char *container);
 

@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include <sys/types.h>
+
 #include "base/compiler.h"
 #include "base/err.h"
 
@@ -25,6 +27,14 @@ int cgroups_make(const struct cgroups *cgroups, const char *uid, int64_t mem_b, 
  * pod's: throttled to a quarter of a CPU it would take several times as long.
  */
 int cgroups_limit_cpu(const struct cgroups *cgroups, const char *uid, int64_t cpu_m, struct err *err) MUST_CHECK;
+struct cgroups_usage {
+    int64_t cpu_ns; /* since the cgroup was made */
+    int64_t memory_b, working_set_b, rss_b, page_faults, major_page_faults;
+    int64_t processes;
+    pid_t pid; /* one of them; 0: none */
+};
+/* What all of the pod uses; false if it has no cgroup. */
+bool cgroups_usage(const struct cgroups *cgroups, const char *uid, struct cgroups_usage *ret);
 /* Removes the pod's cgroup and those below. Absent is success; ERR_BUSY while a process is left in one. */
 int cgroups_remove(const struct cgroups *cgroups, const char *uid, struct err *err) MUST_CHECK;
 

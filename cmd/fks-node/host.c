@@ -10,6 +10,8 @@
 #include "data/quantity.h"
 #include "fargate/names.h"
 
+#include "storage.h"
+
 #define BEAT_MS 10000
 #define RETRY_MS 1000
 #define LEASE_DURATION_S 40
@@ -49,6 +51,17 @@ struct json *host_publisher_object(const struct agent *agent, const struct json 
                       "FargateHost", "metadata", "name", options->host_name, "labels", "kubernetes.io/hostname",
                       options->host_name, "topology.kubernetes.io/zone", options->zone,
                       "topology.kubernetes.io/region", options->region, "spec", spec);
+}
+
+/* Containerd before 2.0 does not pin it. */
+static void know_sandbox_image(struct agent *agent, const char *config)
+{
+    CLEANUP(err_clear) struct err ignored = {0};
+    CLEANUP(json_free) struct json *settings = NULL;
+
+    if (agent->sandbox_image == NULL && config != NULL &&
+        json_parse(config, strlen(config), &settings, &ignored) == 0)
+        agent->sandbox_image = xstrdup(json_str(settings, "sandboxImage", NULL));
 }
 
 struct json *host_runtime_handlers(const char *const *names, const char *config)
@@ -236,11 +249,14 @@ static void on_status(const struct cri_status *status, struct err *err, void *da
     if (err->code != 0) {
         set_ready(host, false, err_text(err));
     } else {
-        set_ready(host, status->runtime_ready && status->network_ready, status->reason);
+        bool full = storage_is_under_pressure(host->agent->storage);
+        set_ready(host, status->runtime_ready && status->network_ready && !full,
+                  full ? "the disk is nearly full" : status->reason);
         free(system->runtime_version);
         system->runtime_version = xasprintf("%s://%s", strempty(status->name), strempty(status->version));
         json_free(host->handlers);
         host->handlers = host_runtime_handlers(status->runtime_handlers, status->config);
+        know_sandbox_image(host->agent, status->config);
     }
     publish(host);
     part_done(host, "asking the container runtime for its status", err);

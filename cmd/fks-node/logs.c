@@ -36,6 +36,7 @@ struct reader {
     struct log_lines_options options;
     struct log_lines_state state;
     bool follow, waiting;
+    bool rotated; /* fd is not the file at path any more */
     int64_t pending;
     int watch_fd;
     struct loop_fd *watch;
@@ -105,7 +106,10 @@ static bool send_lines(struct reader *reader)
     return true;
 }
 
-/* The runtime rotates by renaming: what is at the path now is another file. */
+/*
+ * Logs are rotated by renaming: what is at the path now is another file. The old one may have grown since it was read to
+ * its end, but no more after this was seen: it is read once again before it is left.
+ */
 static bool reopen_rotated(struct reader *reader)
 {
     struct stat now, open_one;
@@ -113,6 +117,9 @@ static bool reopen_rotated(struct reader *reader)
 
     if (stat(reader->path, &now) < 0 || fstat(reader->fd, &open_one) < 0 || now.st_ino == open_one.st_ino)
         return false;
+    reader->rotated = !reader->rotated;
+    if (reader->rotated)
+        return true;
     fd = open(reader->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         return false;

@@ -23,9 +23,12 @@
 #include "api.h"
 #include "cgroups.h"
 #include "host.h"
+#include "image_gc.h"
+#include "log_rotation.h"
 #include "nodes.h"
 #include "pods.h"
 #include "relist.h"
+#include "storage.h"
 
 #define DEFAULT_PODS 110
 #define CGROUP_MOUNT "/sys/fs/cgroup"
@@ -34,7 +37,7 @@ static struct {
     struct agent_options agent;
     const char *kubeconfig, *runtime_endpoint;
     const char *client_ca, *tls_cert, *tls_key;
-    const char *capacity_cpu, *capacity_memory;
+    const char *capacity_cpu, *capacity_memory, *log_max_size;
     const char *metrics_listen, *log_level;
     bool version, help;
 } flags = {
@@ -48,8 +51,12 @@ static struct {
             .resolv_conf = "/etc/resolv.conf",
             .cgroup_root = "fks",
             .capacity_pods = DEFAULT_PODS,
+            .log_max_files = 5,
+            .image_gc_high = 85,
+            .image_gc_low = 80,
         },
     .runtime_endpoint = "unix:///run/containerd/containerd.sock",
+    .log_max_size = "10Mi",
     .log_level = "info",
 };
 
@@ -67,10 +74,18 @@ static const struct opt options[] = {
      NULL},
     {"cluster-dns", 0, OPT_LIST, &flags.agent.cluster_dns, "IP", "DNS servers of the cluster.", NULL, NULL},
     {"cluster-domain", 0, OPT_STRING, &flags.agent.cluster_domain, "NAME", "DNS domain of the cluster.", NULL, NULL},
+    {"container-log-max-files", 0, OPT_INT, &flags.agent.log_max_files, "N",
+     "Log files kept of a container, the one it writes included.", NULL, NULL},
+    {"container-log-max-size", 0, OPT_STRING, &flags.log_max_size, "QUANTITY",
+     "Size at which a container's log is rotated.", NULL, NULL},
     {"container-runtime-endpoint", 0, OPT_STRING, &flags.runtime_endpoint, "URL", "Socket of the container runtime.",
      NULL, NULL},
     {"help", 'h', OPT_BOOL, &flags.help, NULL, "Print this help.", NULL, NULL},
     {"host-name", 0, OPT_STRING, &flags.agent.host_name, "NAME", "Name of the FargateHost; required.", NULL, NULL},
+    {"image-gc-high-threshold", 0, OPT_INT, &flags.agent.image_gc_high, "PERCENT",
+     "Use of the disk at which unused images are removed; 100: never.", NULL, NULL},
+    {"image-gc-low-threshold", 0, OPT_INT, &flags.agent.image_gc_low, "PERCENT",
+     "Use of the disk at which enough were removed.", NULL, NULL},
     {"kubeconfig", 0, OPT_STRING, &flags.kubeconfig, "FILE", "Way to the API server; default: in-cluster.", NULL,
      NULL},
     {"log-level", 0, OPT_STRING, &flags.log_level, "LEVEL", "debug, info, warn or error.", NULL, NULL},
@@ -125,6 +140,13 @@ static int read_capacity(struct err *err)
     if (flags.capacity_memory != NULL &&
         (result = quantity_parse_units(flags.capacity_memory, &flags.agent.capacity_mem_b, err)) < 0)
         return err_wrap(err, "--capacity-memory");
+    if ((result = quantity_parse_units(flags.log_max_size, &flags.agent.log_max_b, err)) < 0)
+        return err_wrap(err, "--container-log-max-size");
+    if (flags.agent.log_max_b <= 0 || flags.agent.log_max_files < 2)
+        return err_set(err, ERR_USAGE, "--container-log-max-size must be positive, --container-log-max-files at least 2");
+    if (flags.agent.image_gc_low < 0 || flags.agent.image_gc_high > 100 ||
+        (flags.agent.image_gc_high < 100 && flags.agent.image_gc_low >= flags.agent.image_gc_high))
+        return err_set(err, ERR_USAGE, "--image-gc-low-threshold must be below --image-gc-high-threshold, both percent");
     if (flags.agent.capacity_cpu_m <= 0 || flags.agent.capacity_mem_b <= 0 || flags.agent.capacity_pods <= 0)
         return err_set(err, ERR_USAGE, "capacities must be positive");
     return 0;
@@ -240,6 +262,9 @@ static void start_parts(struct agent *agent)
     nodes_start(agent->nodes);
     pods_start(agent->pods);
     agent->host = host_publisher_new(agent);
+    agent->storage = storage_new(agent);
+    agent->log_rotation = log_rotation_new(agent);
+    agent->image_gc = image_gc_new(agent);
 }
 
 /* Pods and their containers stay as they are: the next agent finds and keeps them. */
@@ -271,6 +296,9 @@ static int run(struct agent *agent, struct err *err)
 static void end(struct agent *agent)
 {
     host_publisher_free(agent->host);
+    storage_free(agent->storage);
+    log_rotation_free(agent->log_rotation);
+    image_gc_free(agent->image_gc);
     relist_free(agent->relist);
     kube_watch_free(agent->services);
     cri_free(agent->cri); /* no answer may come to pods that are gone */
@@ -284,6 +312,7 @@ static void end(struct agent *agent)
     metrics_free(agent->metrics);
     agent_system_done(&agent->system);
     free(agent->resolv_conf);
+    free(agent->sandbox_image);
     loop_free(agent->loop);
 }
 

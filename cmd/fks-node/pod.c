@@ -73,6 +73,9 @@ struct pod *pod_free(struct pod *pod)
     free(pod->cgroup);
     free(pod->runtime_handler);
     free(pod->failed_message);
+    for (size_t i = 0; i < pod->n_volume_use; i++)
+        free(pod->volume_use[i].name);
+    free(pod->volume_use);
     free(pod->resize_message);
     free(pod->resize_error);
     free(pod->uid);
@@ -338,6 +341,18 @@ void pod_missing(struct pod *pod)
 {
     pod->in_watch = false;
     pod->ask_ms = 0;
+    pod_wake(pod);
+}
+
+void pod_evict(struct pod *pod, char *message)
+{
+    CLEANUP(xfree) char *owned = message;
+
+    if (pod->failed_reason != NULL)
+        return;
+    pod->failed_reason = POD_EVICTED;
+    pod->failed_message = take(&owned);
+    pod_event(pod, "Warning", "Evicted", "%s", pod->failed_message);
     pod_wake(pod);
 }
 

@@ -32,6 +32,15 @@ struct probes;
 struct action;
 struct fetch;
 
+struct pod_rate { /* how fast CPU time grew between the latest two looks */
+    int64_t time_ns, cpu_ns, nano_cores;
+};
+
+struct pod_volume_use { /* of a volume on the host's disk */
+    char *name;
+    int64_t used_b, inodes;
+};
+
 enum pod_container_kind { POD_CONTAINER_MAIN, POD_CONTAINER_INIT, POD_CONTAINER_SIDECAR, POD_CONTAINER_EPHEMERAL };
 
 enum pod_image_state {
@@ -73,6 +82,9 @@ struct pod_container {
     struct action *post_start;
     struct backoff restart;
     char *waiting_reason, *waiting_message;
+
+    struct pod_rate rate;
+    int64_t logs_b, layer_b; /* on disk: logs, and what the container wrote to its own file system */
 
     struct json *resources;  /* in force since creation or the latest resize; NULL: not recalled yet */
     struct json *creating;   /* what the one under way is created with */
@@ -154,6 +166,12 @@ struct pod {
     bool resize_going;
     bool size_told, size_telling; /* the object says what the size is */
 
+    /* use */
+    struct pod_rate rate;
+    struct pod_volume_use *volume_use; /* as of disk_ns */
+    size_t n_volume_use;
+    int64_t disk_ns; /* wall clock of the latest measurement of disk; 0: none yet */
+
     /* status */
     bool patching;
     struct backoff patch_backoff;
@@ -199,6 +217,9 @@ struct pod_container *pod_container_get(struct pod *pod, const char *name);
 const char *pod_node_name(const struct pod *pod);
 void pod_context(struct pod *pod, struct podspec_context *ret);
 void pod_downward(struct pod *pod, struct downward_context *ret);
+
+/* Ends the pod: Failed, reason Evicted. message (heap) is taken over. */
+void pod_evict(struct pod *pod, char *message);
 
 /* --- pod_sandbox.c */
 /* True once the sandbox runs and has an address. */

@@ -12,11 +12,14 @@
 
 /* Containers get this long in any case, as the kubelet does: an outright SIGKILL loses data. */
 #define GRACE_MIN_MS 2000
+#define GRACE_EVICTED_S 1
 
 int64_t pod_grace_s(const struct pod *pod)
 {
     int64_t grace_s = json_int_or(30, pod->object, "spec", "terminationGracePeriodSeconds", NULL);
 
+    if (streq(pod->failed_reason, POD_EVICTED) && grace_s > GRACE_EVICTED_S) /* every second makes it worse */
+        return GRACE_EVICTED_S;
     return pod_is_deleted(pod) ? json_int_or(grace_s, pod->object, "metadata", "deletionGracePeriodSeconds", NULL)
                                : grace_s;
 }

@@ -15,6 +15,7 @@
 
 #include "action.h"
 #include "log_lines.h"
+#include "log_rotation.h"
 #include "pod.h"
 #include "probes.h"
 #include "records.h"
@@ -157,7 +158,7 @@ static void remove_older(struct pod_container *container, const struct cri_conta
     CLEANUP(xfree) char *folder =
         xasprintf("%s/%s_%s_%s", pod->agent->options.log_dir, pod->namespace, pod->name, pod->uid);
     CLEANUP(xfree) char *log = path_join(folder, relative, NULL);
-    (void)unlink(log);
+    log_rotation_remove(log);
     container->removing = true;
     pod_call_begin(pod);
     cri_remove_container(pod->agent->cri, item->id, on_removed, container);

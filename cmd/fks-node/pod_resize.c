@@ -1,8 +1,8 @@
 /*
  * pod_resize.c: changes of a running pod's requests and limits. What a container got is remembered in its status, so
  * a difference between spec and status is a resize that is still to be done, also after a restart of the agent.
- * Within the pod's machine every change is taken; beyond it the machine grows if its host has room. A machine never
- * shrinks: what was provisioned stays so.
+ * Within the pod's machine every change is taken; beyond it the machine grows if its host has room (API servers from
+ * 1.36 on refuse such a resize before it comes here). A machine never shrinks: what was provisioned stays so.
  */
 #include "base/log.h"
 #include "base/mem.h"

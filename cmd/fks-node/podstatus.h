@@ -28,6 +28,8 @@ struct podstatus_container {
     const struct json *resources;
 };
 
+#define POD_EVICTED "Evicted"
+
 struct podstatus_facts {
     const struct cri_sandbox *sandbox; /* NULL: none */
     const char *host_ip;               /* the Node's address; NULL: unknown */

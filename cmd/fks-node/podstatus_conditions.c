@@ -364,4 +364,9 @@ void podstatus_conditions(const struct json *pod, const struct podstatus_facts *
     if (json_str_or("", pod, "spec", "nodeName", NULL)[0] != '\0')
         set_condition(pod, facts, status, "PodScheduled", &scheduled);
     resize_conditions(pod, facts, status);
+    if (streq(facts->failed_reason, POD_EVICTED)) {
+        CLEANUP(verdict_done) struct verdict disrupted = {.status = true, .reason = "TerminationByKubelet"};
+        buf_add_str(&disrupted.message, strempty(facts->failed_message));
+        set_condition(pod, facts, status, "DisruptionTarget", &disrupted);
+    }
 }

@@ -13,6 +13,7 @@ static void read_image(struct cri_scratch *scratch, const Runtime__V1__Image *me
         .repo_digests = cri_list(scratch, message->repo_digests, message->n_repo_digests),
         .size_b = message->size,
         .username = message->username,
+        .pinned = message->pinned,
     };
     if (message->uid != NULL)
         image->uid = (struct cri_int){true, message->uid->value};

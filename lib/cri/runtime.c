@@ -417,6 +417,11 @@ void cri_container_status(struct cri *cri, const char *id, cri_containers_done *
 
 /* --- statistics */
 
+static uint64_t value_of(const Runtime__V1__UInt64Value *number)
+{
+    return number != NULL ? number->value : 0;
+}
+
 static void deliver_stats(const ProtobufCMessage *message, struct err *err, union cri_done done, void *data)
 {
     CLEANUP(cri_scratch_done) struct cri_scratch scratch = {0};
@@ -439,6 +444,15 @@ static void deliver_stats(const ProtobufCMessage *message, struct err *err, unio
         if (item->memory != NULL && item->memory->working_set_bytes != NULL) {
             items[i].memory_time_ns = item->memory->timestamp;
             items[i].memory_working_b = item->memory->working_set_bytes->value;
+            items[i].memory_usage_b = value_of(item->memory->usage_bytes);
+            items[i].memory_rss_b = value_of(item->memory->rss_bytes);
+            items[i].page_faults = value_of(item->memory->page_faults);
+            items[i].major_page_faults = value_of(item->memory->major_page_faults);
+        }
+        if (item->writable_layer != NULL && item->writable_layer->used_bytes != NULL) {
+            items[i].layer_time_ns = item->writable_layer->timestamp;
+            items[i].layer_used_b = item->writable_layer->used_bytes->value;
+            items[i].layer_inodes = value_of(item->writable_layer->inodes_used);
         }
     }
     done.stats(items, answer->n_stats, err, data);
@@ -448,10 +462,14 @@ static const struct cri_method method_list_stats = {
     "RuntimeService", "ListContainerStats", &runtime__v1__list_container_stats_response__descriptor, deliver_stats,
     NULL};
 
-void cri_list_stats(struct cri *cri, cri_stats_done *done, void *data)
+void cri_list_stats(struct cri *cri, const char *sandbox_id, cri_stats_done *done, void *data)
 {
     Runtime__V1__ListContainerStatsRequest request = RUNTIME__V1__LIST_CONTAINER_STATS_REQUEST__INIT;
+    Runtime__V1__ContainerStatsFilter filter = RUNTIME__V1__CONTAINER_STATS_FILTER__INIT;
 
+    filter.pod_sandbox_id = cri_text(sandbox_id);
+    if (sandbox_id != NULL)
+        request.filter = &filter;
     cri_start(cri, &method_list_stats, &request.base, CRI_LIST_TIMEOUT_MS,
               (union cri_done){.stats = done}, data);
 }

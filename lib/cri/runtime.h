@@ -105,7 +105,9 @@ struct cri_stats { /* of one container */
     int64_t cpu_time_ns;        /* when the CPU was read; 0: no figures */
     uint64_t cpu_usage_ns;      /* since the container started */
     int64_t memory_time_ns;     /* when the memory was read; 0: no figures */
-    uint64_t memory_working_b;
+    uint64_t memory_working_b, memory_usage_b, memory_rss_b, page_faults, major_page_faults;
+    int64_t layer_time_ns; /* when the writable layer was measured; 0: no figures */
+    uint64_t layer_used_b, layer_inodes;
 };
 struct cri_image {
     const char *id;
@@ -113,6 +115,7 @@ struct cri_image {
     uint64_t size_b;
     struct cri_int uid;
     const char *username;
+    bool pinned; /* not to be removed */
 };
 
 typedef void cri_id_done(const char *id, struct err *err, void *data); /* id NULL on failure */
@@ -155,8 +158,8 @@ void cri_update_resources(struct cri *cri, const char *id, const struct cri_reso
 void cri_reopen_log(struct cri *cri, const char *id, cri_ok_done *done, void *data);
 void cri_list_containers(struct cri *cri, cri_containers_done *done, void *data);
 void cri_container_status(struct cri *cri, const char *id, cri_containers_done *done, void *data);
-/* Use of every running container, in one call. */
-void cri_list_stats(struct cri *cri, cri_stats_done *done, void *data);
+/* Use of the running containers of a sandbox, or of all (NULL), in one call. */
+void cri_list_stats(struct cri *cri, const char *sandbox_id, cri_stats_done *done, void *data);
 /* timeout_s 0: none, but for the call's own of 2 min. A command that ran too long is ERR_TIMEOUT. */
 void cri_exec_sync(struct cri *cri, const char *id, const char *const *argv, int64_t timeout_s, cri_exec_done *done,
                    void *data);

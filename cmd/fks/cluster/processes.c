@@ -179,6 +179,8 @@ static void add_fks_node(const struct cluster *cluster, const struct cluster_hos
     strv_addf(&node->argv, "--tls-cert=%s", cert);
     strv_addf(&node->argv, "--tls-key=%s", key);
     strv_addf(&node->argv, "--cgroup-root=%s/pods", cgroup);
+    /* the images were loaded from files: nobody could pull them again */
+    strv_add(&node->argv, "--image-gc-high-threshold=100");
     if (cluster->host_cpu != NULL)
         strv_addf(&node->argv, "--capacity-cpu=%s", cluster->host_cpu);
     if (cluster->host_memory != NULL)

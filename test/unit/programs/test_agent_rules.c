@@ -15,6 +15,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "cmd/fks-node/api.h"
+#include "cmd/fks-node/auth.h"
 #include "cmd/fks-node/backoff.h"
 #include "cmd/fks-node/cgroups.h"
 #include "cmd/fks-node/host.h"
@@ -256,20 +257,54 @@ static void test_exec_split_url__parts(void **state)
     assert_int_equal(exec_split_url("http:///a", &none, &port, &none, &err), ERR_PARSE);
 }
 
-static void test_auth__who_may(void **state)
+static void test_auth__who_is_trusted(void **state)
 {
     struct tls_peer peer = {0};
 
     (void)state;
-    assert_int_equal(auth_check(&peer), 401);
+    assert_false(auth_is_trusted(&peer));
     peer.common_name = xstrdup("somebody");
-    assert_int_equal(auth_check(&peer), 403);
+    assert_false(auth_is_trusted(&peer));
     strv_add(&peer.organizations, "system:masters");
-    assert_int_equal(auth_check(&peer), 0);
+    assert_true(auth_is_trusted(&peer));
     tls_peer_done(&peer);
     peer = (struct tls_peer){.common_name = xstrdup("kube-apiserver-kubelet-client")};
-    assert_int_equal(auth_check(&peer), 0);
+    assert_true(auth_is_trusted(&peer));
     tls_peer_done(&peer);
+}
+
+/* The kubelet's table, subresources in the order they are asked about. */
+static void test_auth__attributes(void **state)
+{
+    static const struct {
+        const char *method, *path, *verb, *first, *second;
+    } rows[] = {
+        {"GET", "/pods", "get", "pods", "proxy"},
+        {"GET", "/pods/", "get", "pods", "proxy"},
+        {"GET", "/podsy", "get", "proxy", NULL},
+        {"GET", "/runningpods/", "get", "pods", "proxy"},
+        {"GET", "/healthz", "get", "healthz", "proxy"},
+        {"GET", "/configz", "get", "configz", "proxy"},
+        {"GET", "/stats/summary", "get", "stats", NULL},
+        {"GET", "/metrics", "get", "metrics", NULL},
+        {"GET", "/metrics/resource", "get", "metrics", NULL},
+        {"POST", "/exec/ns/p/c", "create", "proxy", NULL},
+        {"GET", "/containerLogs/ns/p/c", "get", "proxy", NULL},
+        {"DELETE", "/x", "delete", "proxy", NULL},
+        {"TRACE", "/x", "", "proxy", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < countof(rows); i++) {
+        struct auth_attributes attributes;
+
+        auth_attributes_of(str_of(rows[i].method), str_of(rows[i].path), &attributes);
+        assert_string_equal(attributes.verb, rows[i].verb);
+        assert_string_equal(attributes.subresources[0], rows[i].first);
+        assert_int_equal(attributes.n, rows[i].second != NULL ? 2 : 1);
+        if (rows[i].second != NULL)
+            assert_string_equal(attributes.subresources[1], rows[i].second);
+    }
 }
 
 /* --- Nodes */
@@ -418,7 +453,8 @@ int main(void)
         cmocka_unit_test(test_pull_secrets__reads_both_formats),
         cmocka_unit_test(test_api_target__paths),
         cmocka_unit_test(test_exec_split_url__parts),
-        cmocka_unit_test(test_auth__who_may),
+        cmocka_unit_test(test_auth__who_is_trusted),
+        cmocka_unit_test(test_auth__attributes),
         cmocka_unit_test(test_node_name__carries_the_address),
         cmocka_unit_test(test_cgroups__v2_files),
         cmocka_unit_test(test_cgroups__v1_files),

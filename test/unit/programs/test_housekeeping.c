@@ -1,0 +1,228 @@
+/*
+ * test_housekeeping.c: what fks-node keeps in order beside its pods: disk limits and their measurement, rotated logs,
+ * unused images, and the pages about use.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "cmd/fks-node/image_gc.h"
+#include "cmd/fks-node/log_rotation.h"
+#include "cmd/fks-node/pod.h"
+#include "cmd/fks-node/stats.h"
+#include "cmd/fks-node/storage.h"
+
+static struct json *parse(const char *text)
+{
+    CLEANUP(err_clear) struct err err = {0};
+    struct json *json = NULL;
+
+    if (json_parse(text, strlen(text), &json, &err) < 0)
+        fail_msg("%s in %s", err_text(&err), text);
+    return json;
+}
+
+static char *make_folder(void)
+{
+    char *folder = xstrdup("/tmp/fks-test-XXXXXX");
+
+    assert_non_null(mkdtemp(folder));
+    return folder;
+}
+
+static void write_file(const char *folder, const char *name, size_t len)
+{
+    CLEANUP(xfree) char *path = path_join(folder, name, NULL);
+    CLEANUP(xfree) char *bytes = xcalloc(len + 1, 1);
+    CLEANUP(err_clear) struct err err = {0};
+
+    assert_int_equal(file_write_atomic(path, bytes, len, 0600, &err), 0);
+}
+
+static void remove_folder(char *folder)
+{
+    CLEANUP(err_clear) struct err err = {0};
+
+    assert_int_equal(dir_remove(folder, &err), 0);
+    free(folder);
+}
+
+/* --- limits */
+
+#define MI (1ll << 20)
+
+static const char limited[] =
+    "{\"spec\":{\"volumes\":[{\"name\":\"v\",\"emptyDir\":{\"sizeLimit\":\"10Mi\"}},{\"name\":\"w\",\"emptyDir\":{}}],"
+    "\"containers\":[{\"name\":\"a\",\"resources\":{\"limits\":{\"ephemeral-storage\":\"20Mi\"}}},"
+    "{\"name\":\"b\",\"resources\":{\"limits\":{\"ephemeral-storage\":\"30Mi\"}}}]}}";
+
+static void expect_excess(int64_t v, int64_t w, int64_t logs_a, int64_t layer_a, int64_t machine, const char *want)
+{
+    CLEANUP(json_free) struct json *object = parse(limited);
+    struct pod_volume_use volumes[] = {{(char *)(uintptr_t) "v", v * MI, 1}, {(char *)(uintptr_t) "w", w * MI, 1}};
+    struct pod_container a = {.name = (char *)(uintptr_t) "a", .logs_b = logs_a * MI, .layer_b = layer_a * MI,
+                              .spec = json_at(json_get(object, "spec", "containers", NULL), 0)};
+    struct pod_container b = {.name = (char *)(uintptr_t) "b",
+                              .spec = json_at(json_get(object, "spec", "containers", NULL), 1)};
+    struct pod_container *containers[] = {&a, &b};
+    const struct pod pod = {.object = object, .volume_use = volumes, .n_volume_use = 2, .containers = containers,
+                            .n_containers = 2, .size.storage_b = machine * MI};
+    CLEANUP(xfree) char *message = storage_excess(&pod);
+
+    if (want == NULL)
+        assert_null(message);
+    else
+        assert_string_equal(strempty(message), want);
+}
+
+static void test_storage__limits(void **state)
+{
+    (void)state;
+    expect_excess(10, 20, 10, 10, 100, NULL);
+    expect_excess(11, 0, 0, 0, 100, "Usage of EmptyDir volume \"v\" exceeds the limit \"10Mi\". ");
+    expect_excess(0, 0, 11, 10, 100, "Container a exceeded its local ephemeral storage limit \"20Mi\". ");
+    expect_excess(5, 40, 3, 3, 100, "Pod ephemeral local storage usage exceeds the total limit of containers 50Mi. ");
+    expect_excess(5, 30, 0, 0, 32,
+                  "The node was low on resource: ephemeral-storage. The pod uses more than the 32Mi of its node. ");
+}
+
+static void test_storage__measures_files_below(void **state)
+{
+    CLEANUP(err_clear) struct err err = {0};
+    char *folder = make_folder();
+    CLEANUP(xfree) char *below = path_join(folder, "d", NULL);
+    int64_t bytes, files;
+
+    (void)state;
+    assert_int_equal(dir_make(below, 0700, &err), 0);
+    write_file(folder, "x", 100000);
+    write_file(below, "y", 50000);
+    storage_measure(folder, &bytes, &files);
+    assert_int_equal(files, 4);
+    assert_true(bytes >= 150000 && bytes < 250000);
+    storage_measure("/nonexistent", &bytes, &files);
+    assert_int_equal(bytes, 0);
+    assert_int_equal(files, 0);
+    remove_folder(folder);
+}
+
+/* --- logs */
+
+static void test_log_rotation__files_of_one_log(void **state)
+{
+    CLEANUP(strv_done) struct strv found = {0};
+    char *folder = make_folder();
+    CLEANUP(xfree) char *log = path_join(folder, "0.log", NULL);
+    CLEANUP(xfree) char *other = path_join(folder, "10.log", NULL);
+
+    (void)state;
+    write_file(folder, "0.log", 1);
+    write_file(folder, "10.log", 1);
+    write_file(folder, "0.log.20260102-150405", 1);
+    write_file(folder, "0.log.20260102-140405.gz", 1);
+    log_rotation_list(log, &found);
+    assert_int_equal(found.n, 2);
+    assert_true(ends_with(found.items[0], "140405.gz"));
+    assert_true(ends_with(found.items[1], "150405"));
+    log_rotation_remove(log);
+    assert_false(file_exists(log));
+    assert_false(file_exists(found.items[0]));
+    assert_false(file_exists(found.items[1]));
+    assert_true(file_exists(other));
+    remove_folder(folder);
+}
+
+/* --- images */
+
+static void test_image_gc__least_recently_used_first(void **state)
+{
+    const int64_t now = 1000000;
+    struct image_gc_image images[] = {
+        {.id = "used", .size_b = 100, .last_used_ms = 10, .in_use = true},
+        {.id = "late", .size_b = 100, .last_used_ms = 900},
+        {.id = "pinned", .size_b = 100, .pinned = true},
+        {.id = "new", .size_b = 100, .first_seen_ms = now - 1000},
+        {.id = "never", .size_b = 100},
+        {.id = "early", .size_b = 100, .last_used_ms = 100},
+    };
+
+    (void)state;
+    assert_int_equal(image_gc_choose(images, countof(images), 150, now), 2);
+    assert_string_equal(images[0].id, "never");
+    assert_string_equal(images[1].id, "early");
+    assert_int_equal(image_gc_choose(images, countof(images), 10000, now), 3);
+    assert_int_equal(image_gc_choose(images, countof(images), 0, now), 0);
+    assert_int_equal(image_gc_choose(images, 0, 10, now), 0);
+}
+
+/* --- use */
+
+static void test_stats__network(void **state)
+{
+    static const char text[] =
+        "Inter-|   Receive                                                |  Transmit\n"
+        " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier\n"
+        "    lo:     100       1    0    0    0     0          0         0      100       1    0    0    0     0       0   0\n"
+        "  eth0:     446       5    2    3    0     0          0         0      586       7    4    6    0     0       0   0\n";
+    struct stats_network network = {0};
+
+    (void)state;
+    stats_network_parse(text, &network);
+    assert_true(network.known);
+    assert_int_equal(network.received_b, 446);
+    assert_int_equal(network.receive_errors, 2);
+    assert_int_equal(network.receive_dropped, 3);
+    assert_int_equal(network.sent_b, 586);
+    assert_int_equal(network.sent_packets, 7);
+    network = (struct stats_network){0};
+    stats_network_parse("lo: 1 2", &network);
+    assert_false(network.known);
+    stats_network_parse("eth0:", &network);
+    assert_int_equal(network.sent_b, 0);
+}
+
+static void test_stats__resource_page(void **state)
+{
+    struct cri_container record = {.id = "x1", .started_ns = 2500000000};
+    struct pod_container container = {.name = (char *)(uintptr_t) "c", .current = &record};
+    struct pod_container *containers[] = {&container};
+    const struct pod pod = {.namespace = (char *)(uintptr_t) "n", .name = (char *)(uintptr_t) "p",
+                            .containers = containers, .n_containers = 1};
+    const struct cri_stats figures[] = {
+        {.id = "x1", .cpu_time_ns = 5000000000, .cpu_usage_ns = 1500000000, .memory_time_ns = 6000000000,
+         .memory_working_b = 4096},
+        {.id = "of another pod", .cpu_time_ns = 1},
+    };
+    const struct stats_view view = {.pod = &pod, .containers = figures, .n_containers = 2, .has_use = true,
+                                    .use = {.cpu_ns = 2000000000, .working_set_b = 8192}, .now_ns = 7000000000};
+    CLEANUP(buf_done) struct buf text = {0};
+
+    (void)state;
+    stats_resource(&view, &text);
+    assert_non_null(strstr(buf_text(&text), "\ncontainer_cpu_usage_seconds_total{container=\"c\",namespace=\"n\",pod=\"p\"} 1.5 5000\n"));
+    assert_non_null(strstr(buf_text(&text), "\ncontainer_memory_working_set_bytes{container=\"c\",namespace=\"n\",pod=\"p\"} 4096 6000\n"));
+    assert_non_null(strstr(buf_text(&text), "\ncontainer_start_time_seconds{container=\"c\",namespace=\"n\",pod=\"p\"} 2.5\n"));
+    assert_non_null(strstr(buf_text(&text), "\nnode_cpu_usage_seconds_total 2 7000\n"));
+    assert_non_null(strstr(buf_text(&text), "\npod_memory_working_set_bytes{namespace=\"n\",pod=\"p\"} 8192 7000\n"));
+    assert_non_null(strstr(buf_text(&text), "\nresource_scrape_error 0\n"));
+    assert_null(strstr(buf_text(&text), "another"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_storage__limits),
+        cmocka_unit_test(test_storage__measures_files_below),
+        cmocka_unit_test(test_log_rotation__files_of_one_log),
+        cmocka_unit_test(test_image_gc__least_recently_used_first),
+        cmocka_unit_test(test_stats__network),
+        cmocka_unit_test(test_stats__resource_page),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

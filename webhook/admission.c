@@ -97,8 +97,17 @@ static const struct json_omit omit_in_validate_request[] = {
 
 static const struct json_omit omit_to_validate[] = {{.name = "request", .inside = omit_in_validate_request}, {0}};
 
+static void copy_cut(char *to, size_t size, const char *text)
+{
+    size_t len = strnlen(text, size - 1);
+
+    memcpy(to, text, len);
+    to[len] = '\0';
+}
+
+/* Also begins the decision. */
 static int read_review(const char *text, size_t len, const struct json_omit *omit, struct json **ret_review,
-                       const struct json **ret_request, struct err *err)
+                       const struct json **ret_request, struct admission_decision *ret, struct err *err)
 {
     CLEANUP(json_free) struct json *review = NULL;
 
@@ -111,8 +120,11 @@ static int read_review(const char *text, size_t len, const struct json_omit *omi
                        "the body is no AdmissionReview of " REVIEW_API_VERSION ", but '%.64s' of '%.64s'",
                        json_str_or("", review, "kind", NULL), json_str_or("", review, "apiVersion", NULL));
     const struct json *request = json_get(review, "request", NULL);
-    if (*json_str_or("", request, "uid", NULL) == '\0')
+    const char *uid = json_str_or("", request, "uid", NULL);
+    if (*uid == '\0')
         return err_set(err, ERR_INVALID, "the AdmissionReview has no request.uid");
+    ret->profile[0] = '\0';
+    copy_cut(ret->uid, sizeof(ret->uid), uid);
     *ret_request = request;
     *ret_review = take(&review);
     return 0;
@@ -215,7 +227,7 @@ static void deny(struct buf *out, const struct json *request, int code, const ch
     add_string(out, message);
     buf_add_char(out, '}');
     end_response(out);
-    *ret = (struct admission_decision){.outcome = ADMISSION_DENIED};
+    ret->outcome = ADMISSION_DENIED;
 }
 
 static void allow(struct buf *out, const struct json *request, enum admission_outcome outcome,
@@ -223,7 +235,7 @@ static void allow(struct buf *out, const struct json *request, enum admission_ou
 {
     begin_response(out, request, true);
     end_response(out);
-    *ret = (struct admission_decision){.outcome = outcome};
+    ret->outcome = outcome;
 }
 
 /* --- /mutate */
@@ -235,7 +247,7 @@ int admission_mutate(const struct fargate_profiles *profiles, const char *review
     CLEANUP(json_free) struct json *patch = NULL;
     const struct json *request, *pod;
 
-    int r = read_review(review, len, omit_to_mutate, &tree, &request, err);
+    int r = read_review(review, len, omit_to_mutate, &tree, &request, ret, err);
     if (r < 0)
         return r;
     if (!is_kind(request, "", "Pod") || !is_operation(request, "CREATE") ||
@@ -254,9 +266,9 @@ int admission_mutate(const struct fargate_profiles *profiles, const char *review
     add_audit(out, &match);
     add_warning(out, pod, &match);
     end_response(out);
-    *ret = (struct admission_decision){.outcome = match.profile != NULL ? ADMISSION_PATCHED : ADMISSION_UNTOUCHED};
+    ret->outcome = match.profile != NULL ? ADMISSION_PATCHED : ADMISSION_UNTOUCHED;
     if (match.profile != NULL)
-        snprintf(ret->profile, sizeof(ret->profile), "%s", match.profile->name);
+        copy_cut(ret->profile, sizeof(ret->profile), match.profile->name);
     return 0;
 }
 
@@ -350,7 +362,7 @@ int admission_validate(const char *review, size_t len, struct buf *out, struct a
     CLEANUP(json_free) struct json *tree = NULL;
     const struct json *request;
 
-    int r = read_review(review, len, omit_to_validate, &tree, &request, err);
+    int r = read_review(review, len, omit_to_validate, &tree, &request, ret, err);
     if (r < 0)
         return r;
     if (is_operation(request, "CREATE") || is_operation(request, "UPDATE")) {

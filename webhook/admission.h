@@ -7,6 +7,7 @@
 #include "fargate/match.h"
 
 #define ADMISSION_NAME_MAX 64
+#define ADMISSION_UID_MAX 40
 
 enum admission_outcome {
     ADMISSION_PATCHED,   /* mutate: a profile took the pod */
@@ -18,6 +19,7 @@ enum admission_outcome {
 struct admission_decision { /* for metrics and logs */
     enum admission_outcome outcome;
     char profile[ADMISSION_NAME_MAX]; /* the profile that took the pod, or "" */
+    char uid[ADMISSION_UID_MAX];      /* of the review, cut when it is longer than the API server's */
 };
 
 /*

@@ -1,128 +1,45 @@
 /*
  * fks-webhook: the admission server. The API server asks it about every new pod (/mutate) and about changes to pods
- * and FargateProfiles (/validate). This file is options, wiring and signals; see routes.h, admission.h and store.h.
+ * and FargateProfiles (/validate). This file is wiring and signals; see options.h, workers.h, routes.h,
+ * admission.h and store.h.
  */
 #include <signal.h>
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/opt.h"
 #include "certificates.h"
-#include "routes.h"
+#include "options.h"
+#include "server_metrics.h"
 #include "store.h"
+#include "workers.h"
 
-#define PROGRAM "fks-webhook"
-
-enum { DRAIN_MS = 10000 };
-
-struct options {
-    const char *listen, *tls_cert, *tls_key, *client_ca, *kubeconfig, *profiles, *log_level;
-    bool version, help;
-};
+enum { DRAIN_MS = 10000, HANDSHAKES_DRAIN_MS = 1000 };
 
 struct program {
     struct loop *loop;
-    struct server *server;
-    struct routes *routes;
+    const struct options *options;
+    struct metrics *metrics;
+    struct kube_client *client;
+    struct store *store;
     struct certificates *certificates;
+    struct workers *workers;
+    struct server *front; /* accepts connections; the workers serve them */
+    struct loop_timer *timer;
     bool stopping;
 };
 
-static void usage(const struct opt *table, struct options *options)
+static void program_done(struct program *program)
 {
-    CLEANUP(buf_done) struct buf text = {0};
-
-    options->help = options->version = false; /* help shows the variables as defaults */
-    opt_help(table, &text);
-    printf("Admission server of FKS: hands pods that match a FargateProfile to the serverless scheduler, and checks\n"
-           "profiles.\n"
-           "\n"
-           "It serves HTTPS on one address: /mutate and /validate take AdmissionReviews (admission.k8s.io/v1) from the\n"
-           "API server; /healthz, /readyz and /metrics are for probes and Prometheus. Profiles come from the API\n"
-           "server, or from a file with --profiles. SIGHUP reads the certificate again (so does a change of its files);\n"
-           "SIGTERM and SIGINT end the program after the requests under way.\n"
-           "\n"
-           "Usage:\n  " PROGRAM " --tls-cert FILE --tls-key FILE [options]\n"
-           "\n"
-           "Example:\n  " PROGRAM " --tls-cert tls.crt --tls-key tls.key --profiles profiles.yaml\n"
-           "\n"
-           "Options:\n%s",
-           buf_text(&text));
+    server_free(program->front);
+    loop_timer_free(program->timer);
+    workers_free(program->workers);
+    certificates_free(program->certificates);
+    store_free(program->store);
+    kube_client_free(program->client);
+    metrics_free(program->metrics);
+    loop_free(program->loop);
 }
-
-/* 0: go on; 1: all was said, end well; negative: err says why not. */
-static int parse_options(int argc, char **argv, struct options *options, struct err *err)
-{
-    const struct opt table[] = {
-        {.name = "listen",
-         .type = OPT_STRING,
-         .value = &options->listen,
-         .argument = "ADDRESS:PORT",
-         .help = "Where to serve; an IPv6 address in brackets."},
-        {.name = "tls-cert",
-         .type = OPT_STRING,
-         .value = &options->tls_cert,
-         .argument = "FILE",
-         .help = "PEM file of the server's certificate and its chain."},
-        {.name = "tls-key",
-         .type = OPT_STRING,
-         .value = &options->tls_key,
-         .argument = "FILE",
-         .help = "PEM file of the certificate's private key."},
-        {.name = "client-ca",
-         .type = OPT_STRING,
-         .value = &options->client_ca,
-         .argument = "FILE",
-         .help = "PEM file of CAs: reviews are only taken from clients that show a certificate of theirs."},
-        {.name = "kubeconfig",
-         .type = OPT_STRING,
-         .value = &options->kubeconfig,
-         .argument = "FILE",
-         .help = "Connection file for watching profiles; without it, the pod's service account."},
-        {.name = "profiles",
-         .type = OPT_STRING,
-         .value = &options->profiles,
-         .argument = "FILE",
-         .help = "YAML file of FargateProfiles to use instead of the API server's; read again when it changes."},
-        {.name = "log-level",
-         .type = OPT_STRING,
-         .value = &options->log_level,
-         .argument = "LEVEL",
-         .help = "debug, info, warn or error."},
-        {.name = "version", .type = OPT_BOOL, .value = &options->version, .help = "Print the version and end."},
-        {.name = "help",
-         .letter = 'h',
-         .type = OPT_BOOL,
-         .value = &options->help,
-         .help = "Print this help and end."},
-        {.name = NULL},
-    };
-    const struct opt_tables tables = {.tables = {table}};
-    CLEANUP(strv_done) struct strv args = {0};
-    enum log_level level;
-    int r = opt_parse(&tables, argc - 1, argv + 1, false, &args, NULL, err);
-
-    if (r < 0)
-        return r;
-    if (options->help || options->version) {
-        if (!options->help)
-            printf(PROGRAM " v" FKS_PROGRAM_VERSION "\n");
-        else
-            usage(table, options);
-        return 1;
-    }
-    if (args.n > 0)
-        return err_set(err, ERR_USAGE, "unexpected argument '%s'", args.items[0]);
-    if (options->tls_cert == NULL || options->tls_key == NULL)
-        return err_set(err, ERR_USAGE, "--tls-cert and --tls-key are required");
-    if (options->profiles != NULL && options->kubeconfig != NULL)
-        return err_set(err, ERR_USAGE,
-                       "--profiles and --kubeconfig exclude each other: where should profiles come from?");
-    r = log_level_parse(options->log_level, &level, err);
-    if (r == 0)
-        log_init(PROGRAM, level);
-    return r;
-}
+DEFINE_CLEANUP_IN_PLACE(struct program, program_done)
 
 static int listen_on(struct server *server, const char *text, struct server_listener **ret, struct err *err)
 {
@@ -138,12 +55,28 @@ static int listen_on(struct server *server, const char *text, struct server_list
     return r < 0 ? err_wrap(err, "--listen") : server_listen(server, address, (int)port, NULL, ret, err);
 }
 
-static void on_drained(void *data)
+/* The end has three steps: load balancers look elsewhere; no new connections; the workers answer what is under way. */
+
+static void on_workers_drained(void *data)
 {
     struct program *program = data;
 
     log_info("all requests answered, ending");
     loop_stop(program->loop, 0);
+}
+
+static void on_front_drained(void *data)
+{
+    struct program *program = data;
+
+    workers_drain(program->workers, DRAIN_MS, on_workers_drained, program);
+}
+
+static void stop_accepting(void *data)
+{
+    struct program *program = data;
+
+    server_drain(program->front, HANDSHAKES_DRAIN_MS, on_front_drained, program);
 }
 
 static void on_stop_signal(int number, void *data)
@@ -157,8 +90,8 @@ static void on_stop_signal(int number, void *data)
     }
     log_info("signal received, finishing requests", "signal", strsignal(number));
     program->stopping = true;
-    routes_stop(program->routes);
-    server_drain(program->server, DRAIN_MS, on_drained, program);
+    workers_announce_end(program->workers);
+    loop_timer_set(program->timer, program->options->shutdown_delay_ms);
 }
 
 static void on_hangup(UNUSED int number, void *data)
@@ -168,24 +101,26 @@ static void on_hangup(UNUSED int number, void *data)
     certificates_reload(program->certificates);
 }
 
-static int connect_store(struct loop *loop, const struct options *options, struct metrics *metrics,
-                         struct kube_client **ret_client, struct store **ret, struct err *err)
+static int connect_store(struct program *program, struct err *err)
 {
     CLEANUP(kube_config_done) struct kube_config config = {0};
+    const struct options *options = program->options;
     const struct kube_overrides overrides = {.kubeconfig = options->kubeconfig};
     int r;
 
     if (options->profiles != NULL)
-        return store_new_file(loop, options->profiles, metrics, ret, err);
+        return store_new_file(program->loop, options->profiles, program->metrics, &program->store, err);
     if (options->kubeconfig != NULL)
         r = kube_config_load(&overrides, &config, err);
     else
         r = kube_config_in_cluster(&config, err);
     if (r < 0 && options->kubeconfig == NULL)
         return err_wrap(err, "no source of profiles (give --kubeconfig or --profiles when not running in a pod)");
-    if (r < 0 || (r = kube_client_new(loop, &config, PROGRAM "/v" FKS_PROGRAM_VERSION, ret_client, err)) < 0)
+    if (r == 0)
+        r = kube_client_new(program->loop, &config, PROGRAM "/v" FKS_PROGRAM_VERSION, &program->client, err);
+    if (r < 0)
         return r;
-    *ret = store_new_watch(loop, *ret_client, metrics);
+    program->store = store_new_watch(program->loop, program->client, program->metrics);
     return 0;
 }
 
@@ -200,49 +135,99 @@ static int connect_signals(struct program *program, struct err *err)
     return r;
 }
 
+/* For /metrics. */
+static void update_metrics(void *data)
+{
+    struct program *program = data;
+
+    store_update_metrics(program->store);
+    server_metrics_update(program->metrics, program->front, true);
+    metric_set(metrics_get(program->metrics, METRIC_GAUGE, "fks_webhook_workers", "Threads that answer reviews", NULL),
+               (double)workers_count(program->workers));
+    metric_set(metrics_get(program->metrics, METRIC_GAUGE, "fks_webhook_ready", "1 while /readyz says yes", NULL),
+               !program->stopping && store_is_loaded(program->store));
+}
+
+static void on_snapshot(struct snapshot *snapshot, void *data)
+{
+    struct program *program = data;
+
+    workers_publish(program->workers, snapshot);
+}
+
+static int start_workers(struct program *program, struct err *err)
+{
+    const struct options *options = program->options;
+    const struct workers_options workers_options = {
+        .n = (size_t)options->workers,
+        .client_ca = options->client_ca != NULL,
+        .max_connections = (size_t)options->max_connections,
+        .max_per_peer = (size_t)options->max_per_peer,
+        .update_metrics = update_metrics,
+        .metrics = program->metrics,
+        .data = program,
+    };
+
+    int r = workers_new(program->loop, &workers_options, &program->workers, err);
+    if (r == 0)
+        store_on_snapshot(program->store, on_snapshot, program);
+    return r;
+}
+
+static int start_front(struct program *program, struct server_listener **ret, struct err *err)
+{
+    const struct options *options = program->options;
+    const struct server_options server_options = {
+        .deal = workers_deal,
+        .data = program->workers,
+        .tls = certificates_context(program->certificates),
+        .max_connections = (size_t)options->max_connections,
+        .max_per_peer = (size_t)options->max_per_peer,
+    };
+
+    int r = server_new(program->loop, &server_options, &program->front, err);
+    if (r == 0)
+        r = listen_on(program->front, options->listen, ret, err);
+    if (r == 0)
+        certificates_serve(program->certificates, program->front);
+    return r;
+}
+
 static int run(const struct options *options, struct err *err)
 {
-    CLEANUP(loop_free) struct loop *loop = NULL;
-    CLEANUP(metrics_free) struct metrics *metrics = metrics_new();
-    CLEANUP(kube_client_free) struct kube_client *client = NULL;
-    CLEANUP(store_free) struct store *store = NULL;
-    CLEANUP(routes_free) struct routes *routes = NULL;
-    CLEANUP(certificates_free) struct certificates *certificates = NULL;
-    CLEANUP(server_free) struct server *server = NULL;
-    struct server_listener *listener = NULL;
+    CLEANUP(program_done) struct program program = {.options = options, .metrics = metrics_new()};
     const struct certificates_files files = {options->tls_cert, options->tls_key, options->client_ca};
-    int r;
+    struct server_listener *listener = NULL;
 
     (void)signal(SIGPIPE, SIG_IGN);
-    if ((r = loop_new(&loop, err)) < 0 || (r = certificates_new(loop, &files, metrics, &certificates, err)) < 0 ||
-        (r = connect_store(loop, options, metrics, &client, &store, err)) < 0)
-        return r;
-    routes = routes_new(store, metrics, options->client_ca != NULL);
-    const struct server_options server_options = {
-        .handler = routes_handle, .data = routes, .tls = certificates_context(certificates)};
-    if ((r = server_new(loop, &server_options, &server, err)) < 0 ||
-        (r = listen_on(server, options->listen, &listener, err)) < 0)
-        return r;
-    certificates_serve(certificates, server);
-    routes_serve(routes, server);
-
-    struct program program = {.loop = loop, .server = server, .routes = routes, .certificates = certificates};
-    r = connect_signals(&program, err);
+    int r = loop_new(&program.loop, err);
+    if (r == 0)
+        r = connect_signals(&program, err); /* before there are threads, which then leave them alone, too */
+    if (r == 0)
+        r = certificates_new(program.loop, &files, program.metrics, &program.certificates, err);
+    if (r == 0)
+        r = connect_store(&program, err);
+    if (r == 0)
+        r = start_workers(&program, err);
+    if (r == 0)
+        r = start_front(&program, &listener, err);
     if (r < 0)
         return r;
+    program.timer = loop_timer_new(program.loop, stop_accepting, &program);
     CLEANUP(xfree) char *port = xasprintf("%d", server_listener_port(listener));
-    log_info("serving", "listen", options->listen, "port", port, "profiles",
+    CLEANUP(xfree) char *workers = xasprintf("%zu", workers_count(program.workers));
+    log_info("serving", "listen", options->listen, "port", port, "workers", workers, "profiles",
              options->profiles != NULL ? options->profiles : "API server");
-    return loop_run(loop, err);
+    return loop_run(program.loop, err);
 }
 
 int main(int argc, char **argv)
 {
-    struct options options = {.listen = "0.0.0.0:8443", .log_level = "info"};
+    struct options options;
     CLEANUP(err_clear) struct err err = {0};
 
     log_init(PROGRAM, LOG_LEVEL_INFO);
-    int r = parse_options(argc, argv, &options, &err);
+    int r = options_parse(argc, argv, &options, &err);
     if (r == 0)
         r = run(&options, &err);
     if (r >= 0)

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "server_metrics.h"
 
 enum { N_OUTCOMES = ADMISSION_DENIED + 1 };
 
@@ -20,12 +21,12 @@ struct endpoint {
 };
 
 struct routes {
-    struct store *store;
-    struct metrics *metrics;
+    struct routes_options options;
+    struct snapshot *snapshot; /* NULL before the first */
     struct server *server;
     struct endpoint mutate, validate;
     struct map pods_by_profile; /* profile name → struct metric */
-    bool client_ca, stopping;
+    bool stopping;
 };
 
 static struct metric *outcome_metric(struct metrics *metrics, const char *endpoint, const char *outcome)
@@ -48,24 +49,30 @@ static void endpoint_init(struct endpoint *endpoint, struct metrics *metrics, co
                                     "Time to decide on a review and write the answer", "endpoint", name, NULL);
 }
 
-struct routes *routes_new(struct store *store, struct metrics *metrics, bool client_ca)
+struct routes *routes_new(const struct routes_options *options)
 {
     struct routes *routes = NEW(struct routes);
 
-    routes->store = store;
-    routes->metrics = metrics;
-    routes->client_ca = client_ca;
-    endpoint_init(&routes->mutate, metrics, "mutate", "/mutate", ADMISSION_PATCHED, ADMISSION_UNTOUCHED);
-    endpoint_init(&routes->validate, metrics, "validate", "/validate", ADMISSION_ALLOWED, ADMISSION_DENIED);
+    routes->options = *options;
+    endpoint_init(&routes->mutate, options->metrics, "mutate", "/mutate", ADMISSION_PATCHED, ADMISSION_UNTOUCHED);
+    endpoint_init(&routes->validate, options->metrics, "validate", "/validate", ADMISSION_ALLOWED, ADMISSION_DENIED);
     return routes;
 }
 
 struct routes *routes_free(struct routes *routes)
 {
-    if (routes != NULL)
-        map_done(&routes->pods_by_profile);
+    if (routes == NULL)
+        return NULL;
+    map_done(&routes->pods_by_profile);
+    snapshot_free(routes->snapshot);
     free(routes);
     return NULL;
+}
+
+void routes_decide_by(struct routes *routes, struct snapshot *snapshot)
+{
+    snapshot_free(routes->snapshot);
+    routes->snapshot = snapshot;
 }
 
 void routes_serve(struct routes *routes, struct server *server)
@@ -78,12 +85,26 @@ void routes_stop(struct routes *routes)
     routes->stopping = true;
 }
 
-/* NULL: ready. */
-static const char *why_not_ready(const struct routes *routes)
+/* Why this server is not ready, one line for each reason; none: it is. */
+static void add_reasons(const struct routes *routes, struct buf *out)
 {
     if (routes->stopping)
-        return "shutting down";
-    return store_profiles(routes->store) == NULL ? "the profiles are not loaded yet" : NULL;
+        buf_add_str(out, "shutting down\n");
+    if (routes->snapshot == NULL)
+        buf_add_str(out, "the profiles are not loaded yet\n");
+}
+
+static bool is_ready(const struct routes *routes)
+{
+    return !routes->stopping && routes->snapshot != NULL;
+}
+
+static void answer_ready(const struct routes *routes, struct server_request *request)
+{
+    CLEANUP(buf_done) struct buf reasons = {0};
+
+    add_reasons(routes, &reasons);
+    server_respond_text(request, is_ready(routes) ? 200 : 503, "%s", is_ready(routes) ? "ok\n" : buf_text(&reasons));
 }
 
 static void count_pod(struct routes *routes, const char *profile)
@@ -91,11 +112,24 @@ static void count_pod(struct routes *routes, const char *profile)
     struct metric *metric = map_get(&routes->pods_by_profile, profile);
 
     if (metric == NULL) {
-        metric = metrics_get(routes->metrics, METRIC_COUNTER, "fks_webhook_pods_total",
+        metric = metrics_get(routes->options.metrics, METRIC_COUNTER, "fks_webhook_pods_total",
                              "Pods handed over, by profile", "profile", profile, NULL);
         map_set(&routes->pods_by_profile, profile, metric);
     }
     metric_add(metric, 1);
+}
+
+/* What was denied is of interest to whoever asks why; what was not, to whoever follows one request (--log-level debug). */
+static void log_review(const struct endpoint *endpoint, const struct admission_decision *decision, int64_t took_ns)
+{
+    enum log_level level = decision->outcome == ADMISSION_DENIED ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG;
+    char took_us[24];
+
+    if (!log_enabled(level))
+        return;
+    (void)snprintf(took_us, sizeof(took_us), "%lld", (long long)(took_ns / 1000));
+    log_line(level, "review", "endpoint", endpoint->name, "uid", decision->uid, "outcome",
+             admission_outcome_name(decision->outcome), "profile", decision->profile, "took_us", took_us, NULL);
 }
 
 static void answer_review(struct routes *routes, struct endpoint *endpoint, struct server_request *request)
@@ -109,7 +143,7 @@ static void answer_review(struct routes *routes, struct endpoint *endpoint, stru
 
     (void)buf_reserve(&out, ANSWER_ROOM);
     if (endpoint == &routes->mutate)
-        r = admission_mutate(store_profiles(routes->store), body.p, body.len, &out, &decision, &err);
+        r = admission_mutate(routes->snapshot->profiles, body.p, body.len, &out, &decision, &err);
     else
         r = admission_validate(body.p, body.len, &out, &decision, &err);
     if (r == 0)
@@ -127,60 +161,34 @@ static void answer_review(struct routes *routes, struct endpoint *endpoint, stru
     server_respond(request, 200, "application/json", buf_text(&out), out.len);
     int64_t took_ns = clock_wall_ns() - start_ns;
     metric_observe(endpoint->seconds, took_ns > 0 ? (double)took_ns / 1e9 : 0); /* the wall clock may be set back */
+    log_review(endpoint, &decision, took_ns);
 }
 
 static void handle_review(struct routes *routes, struct endpoint *endpoint, struct server_request *request)
 {
     if (!str_is(server_request_head(request)->method, "POST")) {
         server_respond_text(request, 405, "%s takes POST only\n", endpoint->path);
-    } else if (routes->client_ca && server_request_peer(request)->common_name == NULL) {
+    } else if (routes->options.client_ca && server_request_peer(request)->common_name == NULL) {
         metric_add(endpoint->forbidden, 1);
         server_respond_text(request, 403, "a client certificate is required\n");
-    } else if (store_profiles(routes->store) == NULL && endpoint == &routes->mutate) {
+    } else if (routes->snapshot == NULL && endpoint == &routes->mutate) {
         /* the webhook configuration's failurePolicy decides: a guess here would send pods to the wrong place */
         metric_add(endpoint->unready, 1);
-        server_respond_text(request, 503, "%s\n", why_not_ready(routes));
+        answer_ready(routes, request);
     } else {
         answer_review(routes, endpoint, request);
     }
 }
 
-static void update_counter(struct routes *routes, const char *name, const char *help, uint64_t value)
+void routes_update_metrics(struct routes *routes)
 {
-    struct metric *metric = metrics_get(routes->metrics, METRIC_COUNTER, name, help, NULL);
-
-    metric_add(metric, (double)value - metric_value(metric));
-}
-
-static void show_metrics(struct routes *routes, struct server_request *request)
-{
-    CLEANUP(buf_done) struct buf text = {0};
-
-    store_update_metrics(routes->store);
-    metric_set(metrics_get(routes->metrics, METRIC_GAUGE, "fks_webhook_ready", "1 while /readyz says yes", NULL),
-               why_not_ready(routes) == NULL);
-    if (routes->server != NULL) {
-        const struct server_stats *stats = server_stats(routes->server);
-        metric_set(metrics_get(routes->metrics, METRIC_GAUGE, "fks_webhook_connections", "Open connections", NULL),
-                   (double)stats->open);
-        update_counter(routes, "fks_webhook_connections_total", "Connections accepted", stats->accepted);
-        update_counter(routes, "fks_webhook_connections_refused_total", "Connections over the limit", stats->refused);
-        update_counter(routes, "fks_webhook_handshakes_total", "TLS handshakes completed", stats->handshakes);
-        update_counter(routes, "fks_webhook_handshake_failures_total", "TLS handshakes failed",
-                       stats->handshakes_failed);
-        update_counter(routes, "fks_webhook_http_requests_total", "HTTP requests on any path", stats->requests);
-        update_counter(routes, "fks_webhook_bad_requests_total", "Requests that were no HTTP", stats->bad_requests);
-        update_counter(routes, "fks_webhook_timeouts_total", "Connections closed for being slow", stats->timeouts);
-    }
-    metrics_print(routes->metrics, &text);
-    server_respond(request, 200, "text/plain; version=0.0.4", buf_text(&text), text.len);
+    server_metrics_update(routes->options.metrics, routes->server, false);
 }
 
 void routes_handle(struct server_request *request, void *data)
 {
     struct routes *routes = data;
     struct str path = server_request_head(request)->path;
-    const char *reason = why_not_ready(routes);
 
     if (str_is(path, routes->mutate.path))
         handle_review(routes, &routes->mutate, request);
@@ -189,9 +197,9 @@ void routes_handle(struct server_request *request, void *data)
     else if (server_request_is(request, "GET", "/healthz"))
         server_respond_text(request, 200, "ok\n");
     else if (server_request_is(request, "GET", "/readyz"))
-        server_respond_text(request, reason == NULL ? 200 : 503, "%s\n", reason == NULL ? "ok" : reason);
+        answer_ready(routes, request);
     else if (server_request_is(request, "GET", "/metrics"))
-        show_metrics(routes, request);
+        routes->options.show_metrics(request, routes->options.data);
     else
         server_respond_text(request, 404, "there are /mutate, /validate, /healthz, /readyz and /metrics\n");
 }

@@ -1,6 +1,5 @@
 /*
- * store.c: keeps the snapshot of profiles that admission decides by. Everything runs on one loop and a request is
- * answered within one turn, so replacing a pointer is all the locking there is. One bad profile never hurts the
+ * store.c: makes the snapshots of profiles that the workers decide by, on the main loop. One bad profile never hurts the
  * others: it is left out, logged and counted.
  */
 #include "store.h"
@@ -22,7 +21,9 @@ enum { FILE_CHECK_MS = 1000 };
 
 struct store {
     struct loop *loop;
-    struct fargate_profiles *profiles; /* the snapshot; NULL before the first */
+    struct snapshot *snapshot;         /* NULL before the first */
+    store_callback *on_snapshot;
+    void *data;
     size_t invalid;                    /* profiles left out of it */
     struct loop_timer *timer;          /* watch: rebuild on the next turn; file: look for changes */
     struct kube_watch *watch;          /* or NULL */
@@ -54,9 +55,11 @@ static struct store *new_store(struct loop *loop, struct metrics *metrics)
 
 static void replace_snapshot(struct store *store, struct fargate_profiles *profiles, size_t invalid)
 {
-    fargate_profiles_free(store->profiles);
-    store->profiles = profiles;
+    snapshot_free(store->snapshot);
+    store->snapshot = snapshot_new(profiles);
     store->invalid = invalid;
+    if (store->on_snapshot != NULL)
+        store->on_snapshot(store->snapshot, store->data);
     metric_add(store->changes, 1);
     log_debug("profiles taken into use");
 }
@@ -265,15 +268,23 @@ struct store *store_free(struct store *store)
         return NULL;
     kube_watch_free(store->watch);
     loop_timer_free(store->timer);
-    fargate_profiles_free(store->profiles);
+    snapshot_free(store->snapshot);
     free(store->path);
     free(store);
     return NULL;
 }
 
-const struct fargate_profiles *store_profiles(const struct store *store)
+void store_on_snapshot(struct store *store, store_callback *callback, void *data)
 {
-    return store->profiles;
+    store->on_snapshot = callback;
+    store->data = data;
+    if (store->snapshot != NULL)
+        callback(store->snapshot, data);
+}
+
+bool store_is_loaded(const struct store *store)
+{
+    return store->snapshot != NULL;
 }
 
 void store_update_metrics(struct store *store)
@@ -281,7 +292,7 @@ void store_update_metrics(struct store *store)
     int64_t age_ms =
         store->watch != NULL ? kube_watch_age_ms(store->watch) : loop_now_ms(store->loop) - store->checked_ms;
 
-    metric_set(store->size_gauge, store->profiles != NULL ? (double)store->profiles->n : 0);
+    metric_set(store->size_gauge, store->snapshot != NULL ? (double)store->snapshot->profiles->n : 0);
     metric_set(store->age_gauge, (double)age_ms / 1000);
     metric_set(store->invalid_gauge, (double)store->invalid);
 }

@@ -6,8 +6,8 @@
 
 #include "base/loop.h"
 #include "base/metrics.h"
-#include "fargate/profile.h"
 #include "kube/client.h"
+#include "snapshot.h"
 
 struct store;
 
@@ -22,8 +22,11 @@ int store_new_file(struct loop *loop, const char *path, struct metrics *metrics,
                    struct err *err) MUST_CHECK;
 struct store *store_free(struct store *store);
 
-/* NULL before the first complete list. Borrowed until the loop's next turn. */
-const struct fargate_profiles *store_profiles(const struct store *store);
+/* From now on called with each new snapshot, at once with the one in force if there is one. Borrowed. */
+typedef void store_callback(struct snapshot *snapshot, void *data);
+void store_on_snapshot(struct store *store, store_callback *callback, void *data);
+/* Whether there is a snapshot. */
+bool store_is_loaded(const struct store *store);
 /* Brings the gauges of size and age up to date, for /metrics. */
 void store_update_metrics(struct store *store);
 /*

@@ -1,5 +1,5 @@
 /*
- * loop.c: the event loop under every daemon: epoll, a heap of timers, signalfd, pidfds and deferred calls. One turn is:
+ * loop.c: the event loop under every daemon: epoll, a heap of timers, signalfd, pidfds, deferred and posted calls. One turn is:
  * deferred calls, wait, descriptors, timers. It does not know what is read or written.
  *
  * An event carries the number of a slot and the slot's generation instead of a pointer. Freeing a handle raises the
@@ -8,7 +8,9 @@
 #include "base/loop.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -83,6 +85,11 @@ struct loop {
     struct deferred *deferred;
     size_t n_deferred, deferred_cap;
 
+    pthread_mutex_t post_lock; /* of the next three */
+    struct deferred *posted;
+    size_t n_posted, posted_cap;
+    int post_fd; /* eventfd: something was posted */
+
     int signal_fd;
     struct loop_fd *signal_source;
     sigset_t signals;
@@ -91,16 +98,24 @@ struct loop {
     struct child *children;
 };
 
+static void on_posted(struct loop_fd *source, uint32_t events, void *data);
+
 int loop_new(struct loop **ret, struct err *err)
 {
     CLEANUP(loop_free) struct loop *loop = NEW(struct loop);
+    struct loop_fd *posts; /* freed with the loop */
 
     loop->signal_fd = -1;
     sigemptyset(&loop->signals);
+    (void)pthread_mutex_init(&loop->post_lock, NULL); /* never fails without attributes */
     loop->now_ms = clock_monotonic_ms();
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (loop->epoll_fd < 0)
+    loop->post_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (loop->epoll_fd < 0 || loop->post_fd < 0)
         return err_errno(err, errno, "cannot make an event loop");
+    int r = loop_fd_new(loop, loop->post_fd, EPOLLIN, on_posted, loop, &posts, err);
+    if (r < 0)
+        return r;
     *ret = take(&loop);
     return 0;
 }
@@ -129,7 +144,10 @@ struct loop *loop_free(struct loop *loop)
     for (size_t i = 0; i < loop->n_slots; i++)
         loop_fd_free(loop->slots[i].source);
     fd_close(loop->signal_fd);
+    fd_close(loop->post_fd);
     fd_close(loop->epoll_fd);
+    (void)pthread_mutex_destroy(&loop->post_lock);
+    free(loop->posted);
     free(loop->timers);
     free(loop->heap);
     free(loop->slots);
@@ -361,6 +379,38 @@ static bool run_deferred(struct loop *loop)
         calls[i].callback(calls[i].data);
     free(calls);
     return n > 0;
+}
+
+void loop_post(struct loop *loop, loop_callback *callback, void *data)
+{
+    uint64_t one = 1;
+
+    (void)pthread_mutex_lock(&loop->post_lock);
+    GROW(loop->posted, loop->n_posted, loop->posted_cap);
+    loop->posted[loop->n_posted++] = (struct deferred){callback, data};
+    bool first = loop->n_posted == 1;
+    (void)pthread_mutex_unlock(&loop->post_lock);
+    if (first && write(loop->post_fd, &one, sizeof(one)) < 0)
+        abort(); /* an eventfd takes 2^64 - 2 of them */
+}
+
+static void on_posted(struct loop_fd *source, uint32_t events, void *data)
+{
+    struct loop *loop = data;
+    uint64_t count;
+
+    (void)source;
+    (void)events;
+    (void)!read(loop->post_fd, &count, sizeof(count));
+    (void)pthread_mutex_lock(&loop->post_lock);
+    struct deferred *calls = loop->posted;
+    size_t n = loop->n_posted;
+    loop->posted = NULL;
+    loop->n_posted = loop->posted_cap = 0;
+    (void)pthread_mutex_unlock(&loop->post_lock);
+    for (size_t i = 0; i < n; i++)
+        calls[i].callback(calls[i].data);
+    free(calls);
 }
 
 /* --- signals and children --- */

@@ -1,6 +1,7 @@
 /*
- * loop.h: one event loop: file descriptors (epoll, level-triggered), timers, signals, deferred calls. Single-threaded;
- * every callback runs on the loop and must not block. Knows nothing of curl or TLS.
+ * loop.h: one event loop: file descriptors (epoll, level-triggered), timers, signals, deferred calls. Every callback runs
+ * on the loop and must not block. A loop belongs to one thread; another may only call loop_post. Knows nothing of curl or
+ * TLS.
  *
  * Handles may be freed inside any callback, their own included; an event already fetched for a freed handle is dropped.
  */
@@ -49,6 +50,9 @@ struct loop_timer *loop_timer_free(struct loop_timer *timer);
 
 /* Runs callback once, on the next turn, before waiting. */
 void loop_defer(struct loop *loop, loop_callback *callback, void *data);
+
+/* The same from any thread; calls of one thread run in their order. After loop_free it must not be called. */
+void loop_post(struct loop *loop, loop_callback *callback, void *data);
 
 /* Blocks the signal for the process and delivers it on the loop (signalfd). One callback per signal number. */
 int loop_signal(struct loop *loop, int signal_number, loop_signal_callback *callback, void *data,

@@ -102,12 +102,26 @@ static struct family *get_family(struct metrics *metrics, enum metric_kind kind,
     return family;
 }
 
+/* labels: as printed between the braces; copied. */
+static struct metric *get_series(struct metrics *metrics, struct family *family, const char *labels)
+{
+    CLEANUP(xfree) char *key = xasprintf("%s{%s}", family->name, labels);
+    struct metric *metric = map_get(&metrics->series_by_key, key);
+
+    if (metric != NULL)
+        return metric;
+    metric = NEW(struct metric);
+    metric->family = family;
+    metric->labels = xstrdup(labels);
+    GROW(family->series, family->n_series, family->series_cap);
+    family->series[family->n_series++] = metric;
+    map_set(&metrics->series_by_key, key, metric);
+    return metric;
+}
+
 struct metric *metrics_get(struct metrics *metrics, enum metric_kind kind, const char *name, const char *help, ...)
 {
-    struct family *family = get_family(metrics, kind, name, help);
     CLEANUP(buf_done) struct buf labels = {0};
-    CLEANUP(xfree) char *key = NULL;
-    struct metric *metric;
     const char *label;
     va_list args;
 
@@ -120,17 +134,23 @@ struct metric *metrics_get(struct metrics *metrics, enum metric_kind kind, const
         buf_add_char(&labels, '"');
     }
     va_end(args);
-    key = xasprintf("%s{%s}", name, buf_text(&labels));
-    metric = map_get(&metrics->series_by_key, key);
-    if (metric != NULL)
-        return metric;
-    metric = NEW(struct metric);
-    metric->family = family;
-    metric->labels = buf_take(&labels);
-    GROW(family->series, family->n_series, family->series_cap);
-    family->series[family->n_series++] = metric;
-    map_set(&metrics->series_by_key, key, metric);
-    return metric;
+    return get_series(metrics, get_family(metrics, kind, name, help), buf_text(&labels));
+}
+
+void metrics_merge(struct metrics *into, const struct metrics *from)
+{
+    for (size_t i = 0; i < from->n_families; i++) {
+        const struct family *family = from->families[i];
+        struct family *same = get_family(into, family->kind, family->name, family->help);
+        for (size_t j = 0; j < family->n_series; j++) {
+            const struct metric *add = family->series[j];
+            struct metric *metric = get_series(into, same, add->labels);
+            metric->value += add->value;
+            metric->count += add->count;
+            for (size_t k = 0; k < countof(bounds); k++)
+                metric->buckets[k] += add->buckets[k];
+        }
+    }
 }
 
 void metric_add(struct metric *metric, double value)

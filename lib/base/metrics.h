@@ -24,5 +24,10 @@ void metric_add(struct metric *metric, double value); /* counter, gauge */
 void metric_set(struct metric *metric, double value); /* gauge */
 void metric_observe(struct metric *metric, double value); /* histogram; seconds */
 double metric_value(const struct metric *metric); /* for tests; of a histogram its count */
+/*
+ * Adds the numbers of `from` to those of the same series in `into`, for registries of several loops that are shown as one.
+ * Gauges are added, too: what must not be, belongs into one registry only.
+ */
+void metrics_merge(struct metrics *into, const struct metrics *from);
 void metrics_print(const struct metrics *metrics, struct buf *out);
 DEFINE_CLEANUP_POINTER(struct metrics *, metrics_free)

@@ -83,7 +83,7 @@ static void begin_answer(struct server_request *request, int status)
     assert(!request->answered && !request->streaming);
     assert(status >= 200 && status <= 599);
     /* a server that drains says so with every answer, so that the peer opens its next connection elsewhere */
-    c->close_after = c->close_after || c->server->draining;
+    c->close_after = c->close_after || c->server->ending;
     request->no_body = status == 204 || status == 304 || str_is(request->head.method, "HEAD");
     server_buffer_take(c->server, &c->out);
 }

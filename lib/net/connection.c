@@ -17,6 +17,8 @@
 #define READS_PER_EVENT 16 /* then others get their turn */
 #define FLUSH_AT KIB(64)   /* pipelined answers are not piled up beyond this */
 #define LINGER_MS 2000
+#define EXPENDABLE_AFTER_MS 1000 /* a connection that was made may well send its request now */
+#define DRAIN_UNSERVED_MS 500    /* likewise, when the server ends */
 #define KEEP_TLS_BUFFERS 256 /* so many connections keep theirs, about 8 MiB in all */
 #define SLOWEST_READER 16 /* bytes per millisecond that a peer must take of an answer, beyond the idle timeout */
 
@@ -35,34 +37,51 @@ static void on_event(struct loop_fd *source, uint32_t events, void *data)
 
 static void on_timer(void *data);
 
-int connection_new(struct server *server, struct server_listener *listener, int fd,
+int connection_new(struct server *server, struct server_listener *listener, int fd, struct tls *tls,
                    const struct sockaddr_storage *address, struct err *err)
 {
     struct connection *c = NEW(struct connection);
+    bool handshake = tls == NULL && server->tls != NULL;
 
     *c = (struct connection){.server = server, .listener = listener, .fd = fd, .address = *address, .events = EPOLLIN};
     c->request.connection = c;
     c->in.max = input_max(&server->options);
-    c->state = server->tls != NULL ? connection_handshake : connection_reading;
-    int r = server->tls != NULL ? tls_new(server->tls, fd, NULL, &c->tls, err) : 0;
-    if (r == 0 && c->tls != NULL && server->stats.open < KEEP_TLS_BUFFERS)
-        tls_keep_buffers(c->tls);
+    c->state = handshake ? connection_handshake : connection_reading;
+    c->tls = tls;
+    int r = handshake ? tls_new(server->tls, fd, NULL, &c->tls, err) : 0;
     if (r == 0)
         r = loop_fd_new(server->loop, fd, EPOLLIN, on_event, c, &c->source, err);
     if (r < 0) {
-        tls_free(c->tls);
+        tls_free(handshake ? c->tls : NULL);
         free(c);
         return r;
     }
+    if (c->tls != NULL && server->options.deal == NULL && server->stats.open < KEEP_TLS_BUFFERS)
+        tls_keep_buffers(c->tls);
     c->timer = loop_timer_new(server->loop, on_timer, c);
-    c->next = server->connections;
-    if (c->next != NULL)
-        c->next->prev = c;
-    server->connections = c;
-    server->stats.accepted++;
-    server->stats.open++;
-    connection_set_deadline(c, c->tls != NULL ? server->options.request_timeout_ms : server->options.idle_timeout_ms);
+    c->began_ms = loop_now_ms(server->loop);
+    server_connection_opened(server, c);
+    connection_set_deadline(c, handshake ? server->options.request_timeout_ms : server->options.idle_timeout_ms);
     return 0;
+}
+
+bool connection_is_expendable(const struct connection *c)
+{
+    return !c->served && (c->state == connection_handshake || c->state == connection_reading) &&
+           loop_now_ms(c->server->loop) - c->began_ms >= EXPENDABLE_AFTER_MS;
+}
+
+/* To another server; this one is done with it. */
+static void deal(struct connection *c)
+{
+    const struct server_options *options = &c->server->options;
+    struct server_passage *passage = NEW(struct server_passage);
+
+    c->source = loop_fd_free(c->source); /* while the descriptor is still ours */
+    *passage = (struct server_passage){.fd = c->fd, .tls = take(&c->tls), .address = c->address};
+    c->fd = -1;
+    connection_close(c);
+    options->deal(passage, options->data);
 }
 
 void connection_close(struct connection *c)
@@ -285,13 +304,21 @@ static bool after_handler(struct connection *c)
 static bool call_handler(struct connection *c)
 {
     c->server->stats.requests++;
-    c->close_after = !c->request.head.keep_alive || c->server->draining;
+    c->close_after = !c->request.head.keep_alive || c->server->ending;
+    c->served = true;
     c->state = connection_waiting;
     connection_set_deadline(c, 0);
     c->in_handler = true;
     c->server->options.handler(&c->request, c->server->options.data);
     c->in_handler = false;
     return after_handler(c);
+}
+
+static void count_bad_request(struct server_stats *stats, int status)
+{
+    stats->bad_requests++;
+    stats->too_large += status == 413 || status == 431;
+    stats->unsupported += status == 501 || status == 505;
 }
 
 /* Handles the whole requests in `in` and sends their answers. True: the connection reads on. */
@@ -301,7 +328,7 @@ static bool serve(struct connection *c)
         CLEANUP(err_clear) struct err err = {0};
         int r = input_parse(c, &err);
         if (r < 0) {
-            c->server->stats.bad_requests++;
+            count_bad_request(&c->server->stats, err.http_status);
             refuse(c, err.http_status, err_text(&err));
             return false;
         }
@@ -327,11 +354,11 @@ static void settle(struct connection *c)
         c->request_started = true;
         return;
     }
-    if (c->server->draining) {
+    if (c->server->draining && c->served) {
         connection_finish(c);
         return;
     }
-    connection_set_deadline(c, options->idle_timeout_ms);
+    connection_set_deadline(c, c->server->draining ? DRAIN_UNSERVED_MS : options->idle_timeout_ms);
     buf_clear(&c->in);
     c->in_start = 0;
     server_buffer_give(c->server, &c->in);
@@ -348,6 +375,11 @@ static void connection_handshake(struct connection *c, uint32_t events)
     switch (r) {
     case TLS_DONE:
         c->server->stats.handshakes++;
+        c->server->stats.handshakes_resumed += tls_is_resumed(c->tls);
+        if (c->server->options.deal != NULL) {
+            deal(c);
+            return;
+        }
         c->state = connection_reading;
         connection_set_deadline(c, c->server->options.idle_timeout_ms);
         connection_set_events(c, EPOLLIN);

@@ -11,6 +11,7 @@
 #include <netinet/tcp.h>
 #include <unistd.h>
 
+#include "base/codec.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "net/server_internal.h"
@@ -25,7 +26,7 @@ static void on_drain_timer(void *data);
 
 int server_new(struct loop *loop, const struct server_options *options, struct server **ret, struct err *err)
 {
-    if (options->handler == NULL)
+    if (options->handler == NULL && (options->deal == NULL || options->tls == NULL))
         return err_set(err, ERR_INVALID, "a server needs a handler");
     struct server *server = NEW(struct server);
     struct server_options *own = &server->options;
@@ -65,6 +66,7 @@ struct server *server_free(struct server *server)
     loop_timer_free(server->drain_timer);
     for (size_t i = 0; i < server->n_spare; i++)
         buf_done(&server->spare[i]);
+    map_done(&server->peers);
     free(server);
     return NULL;
 }
@@ -150,6 +152,104 @@ static void on_resume(void *data)
         loop_timer_set(server->resume_timer, 0);
 }
 
+/* --- who may connect */
+
+/* The host part; of IPv6 the network, all of which is usually one peer's. */
+static void peer_name(const struct sockaddr_storage *address, char name[40])
+{
+    if (address->ss_family == AF_INET6)
+        hex_encode(&((const struct sockaddr_in6 *)address)->sin6_addr, 8, name);
+    else
+        hex_encode(&((const struct sockaddr_in *)address)->sin_addr, 4, name);
+}
+
+/* Adds to the number of connections of the peer; what it is then. */
+static size_t count_peer(struct server *server, const struct sockaddr_storage *address, int change)
+{
+    char name[40];
+
+    if (server->options.max_per_peer == 0)
+        return 0;
+    peer_name(address, name);
+    size_t n = (size_t)(uintptr_t)map_get(&server->peers, name) + (size_t)change;
+    if (n == 0)
+        (void)map_del(&server->peers, name);
+    else if (change != 0)
+        (void)map_set(&server->peers, name, (void *)(uintptr_t)n);
+    return n;
+}
+
+static bool push_one_out(struct server *server)
+{
+    for (struct connection *c = server->oldest; c != NULL; c = c->prev) {
+        if (!connection_is_expendable(c))
+            continue;
+        server->stats.pushed_out++;
+        connection_close(c);
+        return true;
+    }
+    return false;
+}
+
+bool server_admit(struct server *server, const struct sockaddr_storage *address)
+{
+    const struct server_options *options = &server->options;
+
+    if (options->max_per_peer > 0 && count_peer(server, address, 0) >= options->max_per_peer) {
+        server->stats.refused_per_peer++;
+        return false;
+    }
+    if (server->stats.open >= options->max_connections && !push_one_out(server)) {
+        server->stats.refused++;
+        return false;
+    }
+    return true;
+}
+
+void server_connection_opened(struct server *server, struct connection *connection)
+{
+    connection->next = server->connections;
+    if (connection->next != NULL)
+        connection->next->prev = connection;
+    else
+        server->oldest = connection;
+    server->connections = connection;
+    (void)count_peer(server, &connection->address, 1);
+    server->stats.accepted++;
+    server->stats.open++;
+}
+
+void server_adopt(struct server *server, struct server_passage *passage)
+{
+    CLEANUP(err_clear) struct err err = {0};
+
+    if (server_admit(server, &passage->address) &&
+        connection_new(server, NULL, passage->fd, passage->tls, &passage->address, &err) == 0) {
+        passage->fd = -1;
+        passage->tls = NULL;
+        server_resume_later(server->connections); /* its first request may have come with the handshake */
+    } else {
+        /* to the dealer, a connection that ended */
+        __atomic_store_n(&server->ended, server->ended + 1, __ATOMIC_RELAXED);
+    }
+    server_passage_free(passage);
+}
+
+struct server_passage *server_passage_free(struct server_passage *passage)
+{
+    if (passage == NULL)
+        return NULL;
+    tls_free(passage->tls);
+    (void)fd_close(passage->fd);
+    free(passage);
+    return NULL;
+}
+
+uint64_t server_ended(const struct server *server)
+{
+    return __atomic_load_n(&server->ended, __ATOMIC_RELAXED);
+}
+
 /* --- listeners */
 
 static void pause_accepting(struct server *server, bool pause)
@@ -209,11 +309,8 @@ static void on_listener(struct loop_fd *source, uint32_t events, void *data)
             return;
         }
         CLEANUP(err_clear) struct err err = {0};
-        if (server->stats.open >= server->options.max_connections ||
-            connection_new(server, listener, fd, &address, &err) < 0) {
-            server->stats.refused++;
+        if (!server_admit(server, &address) || connection_new(server, listener, fd, NULL, &address, &err) < 0)
             (void)fd_close(fd);
-        }
     }
 }
 
@@ -335,18 +432,27 @@ void server_connection_closed(struct server *server, struct connection *connecti
     forget_resumed(server, connection);
     if (connection->next != NULL)
         connection->next->prev = connection->prev;
+    else
+        server->oldest = connection->prev;
     if (connection->prev != NULL)
         connection->prev->next = connection->next;
     else
         server->connections = connection->next;
+    count_peer(server, &connection->address, -1);
     server->stats.open--;
+    __atomic_store_n(&server->ended, server->ended + 1, __ATOMIC_RELAXED);
     if (server->draining && server->stats.open == 0)
         loop_timer_set(server->drain_timer, 0);
 }
 
+void server_announce_end(struct server *server)
+{
+    server->ending = true;
+}
+
 void server_drain(struct server *server, int64_t timeout_ms, loop_callback *done, void *data)
 {
-    server->draining = true;
+    server->ending = server->draining = true;
     server->drain_done = done;
     server->drain_data = data;
     /* the structures stay: their owners may still call server_listener_free */

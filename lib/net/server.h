@@ -22,19 +22,32 @@ struct server_request;
 
 typedef void server_handler(struct server_request *request, void *data);
 
+/* A connection on its way from one server to another one, whose loop may be another thread's. */
+struct server_passage;
+typedef void server_deal(struct server_passage *passage, void *data);
+
 struct server_options {
-    server_handler *handler;
+    server_handler *handler;    /* NULL only with deal */
+    server_deal *deal;          /* gets every connection that is through its handshake, to hand it to server_adopt */
     void *data;
     struct tls_context *tls;    /* borrowed; NULL: plain HTTP (loopback /metrics) */
     size_t max_body;            /* 0: LIMIT_HTTP_BODY */
-    size_t max_connections;     /* 0: LIMIT_CONNECTIONS; more are accepted and closed at once */
+    size_t max_connections;     /* 0: LIMIT_CONNECTIONS; more push out the oldest that never sent a request, or are closed */
+    size_t max_per_peer;        /* connections from one address (IPv6: one /64); 0: no limit */
     int64_t idle_timeout_ms;    /* keep-alive without a request; 0: 90 s */
     int64_t request_timeout_ms; /* from first byte to whole request (slow loris), and the TLS handshake; 0: 10 s */
     size_t max_pending_output;  /* a peer that reads too slowly is dropped past this; 0: 8 MiB */
 };
 
 struct server_stats { /* counted since the start */
-    uint64_t accepted, refused, handshakes, handshakes_failed, requests, bad_requests, timeouts;
+    uint64_t accepted, handshakes, handshakes_resumed, handshakes_failed, requests;
+    uint64_t refused;          /* connections over max_connections */
+    uint64_t refused_per_peer; /* and over max_per_peer */
+    uint64_t pushed_out;       /* connections without a request, closed to make room */
+    uint64_t timeouts;         /* connections that were too slow: in the handshake, a request, reading an answer */
+    uint64_t bad_requests;     /* that were no HTTP, and among them */
+    uint64_t too_large;        /* over a limit (413, 431) */
+    uint64_t unsupported;      /* of another version or transfer coding (501, 505) */
     size_t open;
 };
 
@@ -52,6 +65,16 @@ int server_listener_port(const struct server_listener *listener);
 struct server_listener *server_listener_free(struct server_listener *listener);
 /* New certificate for connections from now on; borrowed like the first. */
 void server_set_tls(struct server *server, struct tls_context *tls);
+/*
+ * With options.deal, on the loop of the other server. Takes the passage over; a server that is full closes it. The two may
+ * be freed in any order.
+ */
+void server_adopt(struct server *server, struct server_passage *passage);
+struct server_passage *server_passage_free(struct server_passage *passage);
+/* Connections that have ended. The one function that other threads may call: who deals knows how many are left. */
+uint64_t server_ended(const struct server *server);
+/* From now on every answer ends its connection, so that peers open the next one elsewhere. */
+void server_announce_end(struct server *server);
 /* Stops listening, ends idle connections, lets requests under way finish (at most timeout_ms), then calls done. */
 void server_drain(struct server *server, int64_t timeout_ms, loop_callback *done, void *data);
 const struct server_stats *server_stats(const struct server *server);

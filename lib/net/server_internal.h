@@ -37,9 +37,15 @@ struct server_request {
     bool no_body;   /* HEAD, 204, 304 */
 };
 
+struct server_passage {
+    int fd;
+    struct tls *tls;
+    struct sockaddr_storage address;
+};
+
 struct connection {
     struct server *server;
-    struct connection *prev, *next;
+    struct connection *prev, *next; /* the newest is first */
     struct connection *next_resumed;
     bool is_resumed; /* in server->resumed */
 
@@ -53,7 +59,10 @@ struct connection {
     int64_t deadline_ms; /* 0: none */
     int64_t timer_ms;    /* when the timer is set to fire; never later than the deadline. 0: not set */
 
-    struct server_listener *listener; /* NULL once it is freed */
+    int64_t began_ms;
+    bool served; /* had a request */
+
+    struct server_listener *listener; /* NULL once it is freed, and for an adopted connection */
     struct sockaddr_storage address;
     char address_text[64]; /* "" until asked for */
     struct tls_peer peer;
@@ -93,8 +102,10 @@ struct server {
     struct server_options options; /* defaults filled in */
     struct tls_context *tls;
     struct server_listener *listeners;
-    struct connection *connections;
+    struct connection *connections, *oldest;
+    struct map peers; /* address → number of connections, with max_per_peer */
     struct server_stats stats;
+    uint64_t ended; /* other threads read it */
 
     /* read and write buffers of idle connections, for the next that is not idle */
     struct buf spare[SPARE_BUFFERS];
@@ -107,6 +118,7 @@ struct server {
     bool accept_paused;
     struct loop_timer *accept_timer;
 
+    bool ending; /* every answer ends its connection */
     bool draining;
     struct loop_timer *drain_timer;
     loop_callback *drain_done;
@@ -117,6 +129,9 @@ struct server {
 };
 
 /* --- server.c */
+/* Whether there is room for one more; may push one out for it. Counts what it refuses. */
+bool server_admit(struct server *server, const struct sockaddr_storage *address);
+void server_connection_opened(struct server *server, struct connection *connection);
 void server_buffer_take(struct server *server, struct buf *buf);
 void server_buffer_give(struct server *server, struct buf *buf);
 void server_connection_closed(struct server *server, struct connection *connection);
@@ -124,8 +139,11 @@ void server_connection_closed(struct server *server, struct connection *connecti
 void server_resume_later(struct connection *connection);
 
 /* --- connection.c */
-int connection_new(struct server *server, struct server_listener *listener, int fd,
+/* The fd and tls are taken over on success; tls NULL: the server's context makes one, if there is any. */
+int connection_new(struct server *server, struct server_listener *listener, int fd, struct tls *tls,
                    const struct sockaddr_storage *address, struct err *err) MUST_CHECK;
+/* Never sent a request, and had the time to. */
+bool connection_is_expendable(const struct connection *connection);
 /* Frees at once. */
 void connection_close(struct connection *connection);
 /* The peer is gone or has failed: tells the request's owner, and closes. */

@@ -66,7 +66,7 @@ static void start(struct server_options options)
     harness_start(&h, options);
 }
 
-static void start_tls(bool ask_client, bool optional)
+static UNUSED void start_tls(bool ask_client, bool optional)
 {
     harness_make_tls(&h, ask_client, optional);
     start((struct server_options){0});

@@ -2,6 +2,7 @@
 #include "base/loop.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -330,6 +331,43 @@ static void stop_with_7(void *data)
     loop_stop(data, 7);
 }
 
+struct poster {
+    struct loop *loop;
+    struct trace *trace;
+    int n, n_called;
+};
+
+static void on_post(void *data)
+{
+    ((struct poster *)data)->n_called++;
+}
+
+static void *post_many(void *data)
+{
+    struct poster *poster = data;
+
+    for (int i = 0; i < poster->n; i++)
+        loop_post(poster->loop, on_post, poster);
+    return NULL;
+}
+
+static void test_loop_post__from_other_threads(void **state)
+{
+    struct trace *trace = *state;
+    struct poster posters[4];
+    pthread_t threads[4];
+
+    for (size_t i = 0; i < 4; i++) {
+        posters[i] = (struct poster){.loop = trace->loop, .n = 1000 * (int)(i + 1)};
+        assert_int_equal(pthread_create(&threads[i], NULL, post_many, &posters[i]), 0);
+    }
+    for (size_t i = 0; i < 4; i++)
+        while (posters[i].n_called < posters[i].n) /* each call wakes a loop that waits */
+            turn(trace, 5000);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+}
+
 static void test_loop_run__returns_the_code_of_stop(void **state)
 {
     struct trace *trace = *state;
@@ -435,6 +473,7 @@ int main(void)
         ON_LOOP(test_loop_timer__freed_in_a_callback),
         ON_LOOP(test_loop_timer__many_fire_in_order),
         ON_LOOP(test_loop_defer__once_per_turn),
+        ON_LOOP(test_loop_post__from_other_threads),
         ON_LOOP(test_loop_run__returns_the_code_of_stop),
         ON_LOOP(test_loop_signal__delivered_on_the_loop),
         ON_LOOP(test_loop_child__reports_and_reaps),

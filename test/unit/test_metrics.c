@@ -64,12 +64,33 @@ static void test_metrics__histogram_without_labels(void **state)
     assert_non_null(strstr(buf_text(&text), "h_sum 1\nh_count 1\n"));
 }
 
+static void test_metrics_merge__adds_series(void **state)
+{
+    CLEANUP(metrics_free) struct metrics *a = metrics_new();
+    CLEANUP(metrics_free) struct metrics *b = metrics_new();
+    CLEANUP(buf_done) struct buf text = {0};
+
+    (void)state;
+    metric_add(metrics_get(a, METRIC_COUNTER, "n", "N.", "k", "x", NULL), 1);
+    metric_add(metrics_get(b, METRIC_COUNTER, "n", "N.", "k", "x", NULL), 2);
+    metric_add(metrics_get(b, METRIC_COUNTER, "n", "N.", "k", "y\"", NULL), 4);
+    metric_observe(metrics_get(b, METRIC_HISTOGRAM, "h", "H.", NULL), 0.2);
+    metric_observe(metrics_get(b, METRIC_HISTOGRAM, "h", "H.", NULL), 100);
+    metrics_merge(a, b);
+    metrics_merge(a, b);
+    metrics_print(a, &text);
+    assert_non_null(strstr(buf_text(&text), "n{k=\"x\"} 5\nn{k=\"y\\\"\"} 8\n"));
+    assert_non_null(strstr(buf_text(&text), "h_bucket{le=\"0.25\"} 2\n"));
+    assert_non_null(strstr(buf_text(&text), "h_bucket{le=\"+Inf\"} 4\nh_sum 200.4\nh_count 4\n"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_metrics__counters_and_gauges),
         cmocka_unit_test(test_metrics__histogram),
         cmocka_unit_test(test_metrics__histogram_without_labels),
+        cmocka_unit_test(test_metrics_merge__adds_series),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

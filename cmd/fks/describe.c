@@ -16,16 +16,28 @@ struct describing {
 
 /* --- related objects: what cannot be read is left out */
 
-/* The items of a list as *related[key]. */
-static void relate_list(struct describing *describing, struct json *related, const char *key, const char *path)
+/* The items of a list, all its pieces, as related[key]. path ends with a query that more can be added to. */
+static void relate_list(struct describing *describing, struct json *related, const char *key, const struct buf *path)
 {
-    const struct kube_request request = {.path = path};
-    CLEANUP(json_free) struct json *list = NULL;
-    CLEANUP(err_clear) struct err err = {0};
-    if (cli_do(describing->cli, &request, &list, &err) < 0)
-        return;
-    const struct json *items = json_get(list, "items", NULL);
-    json_set(related, key, items != NULL && json_type(items) != JSON_NULL ? json_keep(items) : json_new_array());
+    CLEANUP(json_free) struct json *all = json_new_array();
+    CLEANUP(xfree) char *token = NULL;
+    do {
+        CLEANUP(buf_done) struct buf piece = {0};
+        CLEANUP(json_free) struct json *list = NULL;
+        CLEANUP(err_clear) struct err err = {0};
+        const struct json *item;
+        buf_add_str(&piece, buf_text(path));
+        if (token != NULL)
+            kube_path_query(&piece, "continue", token);
+        const struct kube_request request = {.path = buf_text(&piece)};
+        if (cli_do(describing->cli, &request, &list, &err) < 0)
+            return;
+        json_each (item, json_get(list, "items", NULL))
+            json_push(all, json_keep(item));
+        free(token);
+        token = xstrdup(json_str_or("", list, "metadata", "continue", NULL));
+    } while (token[0] != '\0');
+    json_set(related, key, take(&all));
 }
 
 static void relate(struct describing *describing, struct json *related, const char *key, const char *group,
@@ -42,7 +54,7 @@ static void relate(struct describing *describing, struct json *related, const ch
         CLEANUP(xfree) char *limit = xasprintf("%lld", (long long)describing->selection.chunk_size);
         kube_path_query(&path, "limit", limit);
     }
-    relate_list(describing, related, key, buf_text(&path));
+    relate_list(describing, related, key, &path);
 }
 
 static void relate_selected(struct describing *describing, struct json *related, const struct json *object,
@@ -54,19 +66,54 @@ static void relate_selected(struct describing *describing, struct json *related,
            buf_text(&selector), NULL);
 }
 
+/* An object of its own as related[key]; what went wrong as related["error"]. */
+static void relate_object(struct describing *describing, struct json *related, const char *key, const char *path)
+{
+    const struct kube_request request = {.path = path};
+    struct json *object = NULL;
+    CLEANUP(err_clear) struct err err = {0};
+    if (cli_do(describing->cli, &request, &object, &err) == 0)
+        json_set(related, key, object);
+    else
+        json_set_str(related, "error", err_text(&err));
+    if (err.code != 0)
+        json_free(object);
+}
+
+/* The service behind a backend of an ingress, and its endpoints, as related.backends[name]. */
+static void relate_backend(struct describing *describing, struct json *related, const char *namespace,
+                           const struct json *backend)
+{
+    const char *name = json_str(backend, "service", "name", NULL);
+    if (name == NULL || json_get(related, "backends", name, NULL) != NULL)
+        return;
+    struct json *found = json_edit(related, "backends", name, NULL);
+    CLEANUP(xfree) char *path = kube_path("", "v1", namespace, "services", name, NULL);
+    CLEANUP(xfree) char *selector = xasprintf("kubernetes.io/service-name=%s", name);
+    relate(describing, found, "endpointSlices", "discovery.k8s.io", namespace, "endpointslices", selector, NULL);
+    relate_object(describing, found, "service", path);
+}
+
+static void relate_ingress(struct describing *describing, struct json *related, const struct json *ingress)
+{
+    const char *namespace = json_str(ingress, "metadata", "namespace", NULL);
+    const struct json *rule, *path;
+    relate_backend(describing, related, namespace, json_get(ingress, "spec", "defaultBackend", NULL));
+    json_each (rule, json_get(ingress, "spec", "rules", NULL)) {
+        json_each (path, json_get(rule, "http", "paths", NULL))
+            relate_backend(describing, related, namespace, json_get(path, "backend", NULL));
+    }
+}
+
 static void relate_node(struct describing *describing, struct json *related, const struct json *node)
 {
     const char *name = json_str_or("", node, "metadata", "name", NULL);
     CLEANUP(xfree) char *fields = xasprintf("spec.nodeName=%s,status.phase!=Succeeded,status.phase!=Failed", name);
     relate(describing, related, "pods", "", NULL, "pods", NULL, fields);
+    CLEANUP(xfree) char *own = xasprintf("spec.nodeName=%s", name);
+    relate(describing, related, "resourceSlices", "resource.k8s.io", NULL, "resourceslices", NULL, own);
     CLEANUP(xfree) char *path = kube_path("coordination.k8s.io", "v1", "kube-node-lease", "leases", name, NULL);
-    const struct kube_request request = {.path = path};
-    struct json *lease = NULL;
-    CLEANUP(err_clear) struct err err = {0};
-    if (cli_do(describing->cli, &request, &lease, &err) == 0)
-        json_set(related, "lease", lease);
-    else
-        json_set_str(related, "leaseError", err_text(&err));
+    relate_object(describing, related, "lease", path);
 }
 
 static struct json *related_objects(struct describing *describing, const struct json *object)
@@ -77,12 +124,17 @@ static struct json *related_objects(struct describing *describing, const struct 
         relate_node(describing, related, object);
     } else if (streq(kind, "Deployment")) {
         relate_selected(describing, related, object, "replicaSets", "apps", "replicasets");
-    } else if (streq(kind, "ReplicaSet") || streq(kind, "DaemonSet") || streq(kind, "StatefulSet")) {
+    } else if (streq(kind, "ReplicaSet") || streq(kind, "DaemonSet") || streq(kind, "StatefulSet") ||
+               streq(kind, "ReplicationController")) {
         relate_selected(describing, related, object, "pods", "", "pods");
     } else if (streq(kind, "Service")) {
         CLEANUP(xfree) char *selector = xasprintf("kubernetes.io/service-name=%s", name);
         relate(describing, related, "endpointSlices", "discovery.k8s.io",
                json_str(object, "metadata", "namespace", NULL), "endpointslices", selector, NULL);
+    } else if (streq(kind, "PersistentVolumeClaim")) {
+        relate(describing, related, "pods", "", json_str(object, "metadata", "namespace", NULL), "pods", NULL, NULL);
+    } else if (streq(kind, "Ingress")) {
+        relate_ingress(describing, related, object);
     } else if (streq(kind, "Namespace")) {
         relate(describing, related, "quotas", "", name, "resourcequotas", NULL, NULL);
         relate(describing, related, "limitRanges", "", name, "limitranges", NULL, NULL);
@@ -94,24 +146,33 @@ static void add_events(struct describing *describing, const struct json *object,
 {
     const char *namespace = json_str(object, "metadata", "namespace", NULL);
     CLEANUP(json_free) struct json *found = json_new_object();
-    CLEANUP(xfree)
-    char *fields =
-        xasprintf("involvedObject.name=%s,involvedObject.namespace=%s,involvedObject.kind=%s,involvedObject.uid=%s",
-                  json_str_or("", object, "metadata", "name", NULL), strempty(namespace),
-                  json_str_or("", object, "kind", NULL), uid);
-    relate(describing, found, "events", "", namespace, "events", NULL, fields);
+    const char *kind = json_str_or("", object, "kind", NULL);
+    CLEANUP(buf_done) struct buf fields = {0};
+    buf_printf(&fields, "involvedObject.name=%s,involvedObject.namespace=%s,",
+               json_str_or("", object, "metadata", "name", NULL), strempty(namespace));
+    if (!streq(kind, "Pod"))
+        buf_printf(&fields, "involvedObject.kind=%s,", kind);
+    buf_printf(&fields, "involvedObject.uid=%s", uid);
+    relate(describing, found, "events", "", namespace, "events", NULL, buf_text(&fields));
     const struct json *event;
-    json_each(event, json_get(found, "events", NULL))
+    json_each (event, json_get(found, "events", NULL))
         json_push(events, json_keep(event));
 }
 
 static struct json *events_of(struct describing *describing, const struct json *object)
 {
     struct json *events = json_new_array();
-    const char *kind = json_str_or("", object, "kind", NULL);
-    if (streq(kind, "Namespace") || streq(kind, "Secret"))
-        return events;
-    add_events(describing, object, json_str_or("", object, "metadata", "uid", NULL), events);
+    static const char *const without[] = {"Namespace",     "Secret",        "LimitRange",
+                                          "ResourceQuota", "NetworkPolicy", "Role",
+                                          "ClusterRole",   "RoleBinding",   "ClusterRoleBinding"};
+    const char *kind = json_str_or("", object, "kind", NULL), *uid = json_str_or("", object, "metadata", "uid", NULL);
+    for (size_t i = 0; i < countof(without); i++) {
+        if (streq(kind, without[i]))
+            return events;
+    }
+    if (streq(kind, "Pod")) /* of a static pod the kubelet knows another uid */
+        uid = json_str_or(uid, object, "metadata", "annotations", "kubernetes.io/config.mirror", NULL);
+    add_events(describing, object, uid, events);
     if (streq(kind, "Node")) /* the kubelet uses the name as uid */
         add_events(describing, object, json_str_or("", object, "metadata", "name", NULL), events);
     return events;
@@ -132,11 +193,35 @@ static describe_kind *describer_of(const struct kube_resource *resource)
         {"", "Secret", describe_secret},
         {"", "ConfigMap", describe_config_map},
         {"", "ServiceAccount", describe_service_account},
+        {"", "ReplicationController", describe_replication_controller},
+        {"", "LimitRange", describe_limit_range},
+        {"", "ResourceQuota", describe_resource_quota},
+        {"", "PersistentVolume", describe_persistent_volume},
+        {"", "PersistentVolumeClaim", describe_persistent_volume_claim},
+        {"", "Endpoints", describe_endpoints_object},
         {"apps", "Deployment", describe_deployment},
         {"apps", "ReplicaSet", describe_replica_set},
         {"apps", "DaemonSet", describe_daemon_set},
         {"apps", "StatefulSet", describe_stateful_set},
         {"batch", "Job", describe_job},
+        {"batch", "CronJob", describe_cron_job},
+        {"autoscaling", "HorizontalPodAutoscaler", describe_autoscaler},
+        {"policy", "PodDisruptionBudget", describe_disruption_budget},
+        {"discovery.k8s.io", "EndpointSlice", describe_endpoint_slice},
+        {"networking.k8s.io", "Ingress", describe_ingress},
+        {"networking.k8s.io", "IngressClass", describe_ingress_class},
+        {"networking.k8s.io", "ServiceCIDR", describe_service_cidr},
+        {"networking.k8s.io", "IPAddress", describe_ip_address},
+        {"networking.k8s.io", "NetworkPolicy", describe_network_policy},
+        {"storage.k8s.io", "StorageClass", describe_storage_class},
+        {"storage.k8s.io", "CSINode", describe_csi_node},
+        {"storage.k8s.io", "VolumeAttributesClass", describe_volume_attributes_class},
+        {"scheduling.k8s.io", "PriorityClass", describe_priority_class},
+        {"certificates.k8s.io", "CertificateSigningRequest", describe_signing_request},
+        {"rbac.authorization.k8s.io", "Role", describe_role},
+        {"rbac.authorization.k8s.io", "ClusterRole", describe_role},
+        {"rbac.authorization.k8s.io", "RoleBinding", describe_role_binding},
+        {"rbac.authorization.k8s.io", "ClusterRoleBinding", describe_role_binding},
     };
     for (size_t i = 0; i < countof(describers); i++) {
         if (streq(describers[i].group, resource->group) && streq(describers[i].kind, resource->kind))
@@ -145,7 +230,7 @@ static describe_kind *describer_of(const struct kube_resource *resource)
     return describe_generic;
 }
 
-static void describe_item(struct describing *describing, const struct item *item, struct buf *out)
+static int describe_item(struct describing *describing, const struct item *item, struct buf *out, struct err *err)
 {
     CLEANUP(json_free) struct json *related = related_objects(describing, item->object);
     CLEANUP(json_free) struct json *events = describing->show_events ? events_of(describing, item->object) : NULL;
@@ -155,6 +240,10 @@ static void describe_item(struct describing *describing, const struct item *item
     buf_add(out, buf_text(&describe.out), describe.out.len);
     tabwriter_done(&describe.writer);
     buf_done(&describe.out);
+    if (describe.failure != NULL)
+        (void)err_set(err, ERR_INVALID, "%s", describe.failure);
+    free(describe.failure);
+    return err->code;
 }
 
 /* "describe TYPE PREFIX": every object whose name begins so; false if there is none. */
@@ -173,8 +262,9 @@ static bool describe_prefix(struct describing *describing, const struct strv *ar
         if (!starts_with(items.list[i].name, args->items[1]))
             continue;
         CLEANUP(buf_done) struct buf text = {0};
-        describe_item(describing, &items.list[i], &text);
-        printf("%s\n", buf_text(&text));
+        CLEANUP(err_clear) struct err failure = {0};
+        if (describe_item(describing, &items.list[i], &text, &failure) == 0)
+            printf("%s\n", buf_text(&text));
         found = true;
     }
     return found;
@@ -194,13 +284,18 @@ static int run_describe(struct describing *describing, const struct strv *args)
         return cli_fail(describing->cli, &err);
     if ((failures.n > 0 || items.n > 1) && !describing->show_events_seen)
         describing->show_events = false;
-    if (items.n == 0 && failures.n == 1 && failures.list[0].code == ERR_NOT_FOUND && args->n == 2 &&
-        strchr(args->items[0], '/') == NULL && describe_prefix(describing, args))
-        return 0;
+    if (failures.n == 1 && failures.list[0].code == ERR_NOT_FOUND && args->n == 2) {
+        if (strchr(args->items[0], '/') == NULL && describe_prefix(describing, args))
+            return 0;
+        return cli_fail_all(describing->cli, &failures);
+    }
     for (size_t i = 0; i < items.n; i++) {
         CLEANUP(buf_done) struct buf text = {0};
-        describe_item(describing, &items.list[i], &text);
-        printf("%s%s", i > 0 ? "\n\n" : "", buf_text(&text));
+        struct err failure = {0};
+        if (describe_item(describing, &items.list[i], &text, &failure) < 0)
+            failures_add(&failures, &failure);
+        else
+            printf("%s%s", i > 0 ? "\n\n" : "", buf_text(&text));
     }
     if (items.n == 0 && failures.n == 0) {
         if (describing->selection.all_namespaces)
@@ -220,8 +315,8 @@ int command_describe(struct cli *cli, int argc, char **argv)
         SELECTION_LABEL_OPTION(&describing.selection),
         SELECTION_NAMESPACES_OPTION(&describing.selection),
         SELECTION_CHUNK_OPTION(&describing.selection),
-        {"show-events", 0, OPT_BOOL, &describing.show_events, NULL,
-         "Show the events of the object.", NULL, &describing.show_events_seen},
+        {"show-events", 0, OPT_BOOL, &describing.show_events, NULL, "Show the events of the object.", NULL,
+         &describing.show_events_seen},
         {0},
     };
     const struct cli_command command = {

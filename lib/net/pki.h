@@ -6,6 +6,7 @@
 
 #include "base/compiler.h"
 #include "base/err.h"
+#include "base/str.h"
 
 struct pki_pair {
     char *cert_pem; /* NULL for a bare key */
@@ -33,3 +34,28 @@ int pki_cert_expiry(const char *cert_pem, int64_t *ret_seconds, struct err *err)
 /* SHA-256 of bytes as 64 lower-case hex digits plus NUL. */
 void pki_sha256_hex(const void *data, size_t len, char text[65]);
 int pki_sha256_file(const char *path, char text[65], struct err *err) MUST_CHECK;
+
+/* The parts of a subject, and the alternative names, of a certificate signing request. */
+enum pki_name {
+    PKI_COMMON_NAME,
+    PKI_SERIAL,
+    PKI_ORGANIZATION,
+    PKI_UNIT,
+    PKI_COUNTRY,
+    PKI_LOCALITY,
+    PKI_PROVINCE,
+    PKI_STREET,
+    PKI_POSTAL_CODE,
+    PKI_DNS,
+    PKI_EMAIL,
+    PKI_URI,
+    PKI_IP,
+    PKI_NAMES, /* how many there are */
+};
+struct pki_subject {
+    struct strv names[PKI_NAMES]; /* each in the request's order */
+};
+void pki_subject_done(struct pki_subject *subject);
+DEFINE_CLEANUP_IN_PLACE(struct pki_subject, pki_subject_done)
+/* Reads a PEM "CERTIFICATE REQUEST". ERR_PARSE. */
+int pki_read_request(const char *pem, struct pki_subject *ret, struct err *err) MUST_CHECK;

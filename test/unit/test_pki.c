@@ -250,10 +250,54 @@ static void test_pki__digests(void **state)
     assert_int_equal(pki_sha256_file(path, text, &err), ERR_NOT_FOUND);
 }
 
+/* openssl req -new -subj "/O=org1/O=org2/OU=u/C=DE/L=Berlin/ST=B/CN=some:user/serialNumber=77" -addext subjectAltName=... */
+static const char signing_request[] =
+    "-----BEGIN CERTIFICATE REQUEST-----\n"
+    "MIIBgzCCASoCAQAwdTENMAsGA1UECgwEb3JnMTENMAsGA1UECgwEb3JnMjEKMAgG\n"
+    "A1UECwwBdTELMAkGA1UEBhMCREUxDzANBgNVBAcMBkJlcmxpbjEKMAgGA1UECAwB\n"
+    "QjESMBAGA1UEAwwJc29tZTp1c2VyMQswCQYDVQQFEwI3NzBZMBMGByqGSM49AgEG\n"
+    "CCqGSM49AwEHA0IABHvcN4OoEE4xMvsIbXmLghgMZzHXR7zdEK8c9W/e66ruPXUz\n"
+    "tfFAwUeIq6B+DPWk2rEEFRgZ+qBf57eiCMiHgiygUzBRBgkqhkiG9w0BCQ4xRDBC\n"
+    "MEAGA1UdEQQ5MDeCA2EuYoIDYy5khwQBAgMEhxAAAAAAAAAAAAAAAAAAAAABgQV4\n"
+    "QHkueoYMc3BpZmZlOi8veC95MAoGCCqGSM49BAMCA0cAMEQCIEyyKUViBCUvqJNB\n"
+    "3qe02WagsulMdY+uN76SwrfZVSzkAiB43DkA0ujTJwqEYw6x2N87sQzKyMfHb9B0\n"
+    "tFvNJOraYw==\n"
+    "-----END CERTIFICATE REQUEST-----\n";
+
+static void assert_names(const struct pki_subject *subject, enum pki_name name, const char *expected)
+{
+    CLEANUP(xfree) char *joined = strv_join(&subject->names[name], " ");
+    assert_string_equal(joined, expected);
+}
+
+static void test_pki__request_names(void **state)
+{
+    CLEANUP(pki_subject_done) struct pki_subject subject = {0};
+    CLEANUP(pki_subject_done) struct pki_subject none = {0};
+    CLEANUP(err_clear) struct err err = {0};
+
+    (void)state;
+    assert_int_equal(pki_read_request(signing_request, &subject, &err), 0);
+    assert_names(&subject, PKI_COMMON_NAME, "some:user");
+    assert_names(&subject, PKI_SERIAL, "77");
+    assert_names(&subject, PKI_ORGANIZATION, "org1 org2");
+    assert_names(&subject, PKI_UNIT, "u");
+    assert_names(&subject, PKI_COUNTRY, "DE");
+    assert_names(&subject, PKI_LOCALITY, "Berlin");
+    assert_names(&subject, PKI_PROVINCE, "B");
+    assert_names(&subject, PKI_STREET, "");
+    assert_names(&subject, PKI_DNS, "a.b c.d");
+    assert_names(&subject, PKI_EMAIL, "x@y.z");
+    assert_names(&subject, PKI_URI, "spiffe://x/y");
+    assert_names(&subject, PKI_IP, "1.2.3.4 ::1");
+    assert_int_equal(pki_read_request("-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n", &none, &err), ERR_PARSE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pki__ca),
+        cmocka_unit_test(test_pki__request_names),
         cmocka_unit_test(test_pki__leaf),
         cmocka_unit_test(test_pki__client_and_both),
         cmocka_unit_test(test_pki__expiry),

@@ -60,6 +60,33 @@ static void assert_bytes_print(int64_t bytes, const char *expected)
     assert_string_equal(buf_text(&out), expected);
 }
 
+static void assert_canonical(const char *text, const char *expected)
+{
+    CLEANUP(buf_done) struct buf out = {0};
+    CLEANUP(err_clear) struct err err = {0};
+
+    assert_int_equal(quantity_canonical(text, &out, &err), 0);
+    assert_string_equal(buf_text(&out), expected);
+}
+
+static void test_canonical__as_the_server_writes_it(UNUSED void **state)
+{
+    CLEANUP(buf_done) struct buf out = {0};
+    CLEANUP(err_clear) struct err err = {0};
+
+    assert_canonical("1000m", "1");
+    assert_canonical("1500m", "1500m");
+    assert_canonical("0.5", "500m");
+    assert_canonical("1024Mi", "1Gi");
+    assert_canonical("0.5Gi", "512Mi");
+    assert_canonical("0.5Ki", "512");
+    assert_canonical("1500M", "1500M");
+    assert_canonical("2000k", "2M");
+    assert_canonical("1e3", "1e3");
+    assert_canonical("7Ei", "7Ei");
+    assert_int_equal(quantity_canonical("1x", &out, &err), ERR_PARSE);
+}
+
 static void test_print__canonical(UNUSED void **state)
 {
     assert_milli_prints(0, "0");
@@ -82,6 +109,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parse__cases),
         cmocka_unit_test(test_parse__long_text_is_refused),
+        cmocka_unit_test(test_canonical__as_the_server_writes_it),
         cmocka_unit_test(test_print__canonical),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

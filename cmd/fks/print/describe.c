@@ -18,7 +18,7 @@ void describe_write(struct describe *describe, int level, const char *format, ..
     buf_vprintf(&text, format, args);
     va_end(args);
     struct buf *out = &describe->writer.text;
-    for (int i = 0; i < level; i++)
+    for (int i = 0; i < level + describe->nested; i++)
         buf_add_str(out, "  ");
     for (size_t i = 0; i < text.len; i++) { /* what a terminal would obey is made visible */
         if (text.data[i] == '\x1b')
@@ -42,9 +42,14 @@ void describe_map(struct describe *describe, const char *title, const struct jso
     describe_write(describe, 0, "%s:\t", title);
     if (keys.n == 0)
         describe_write(describe, 0, "<none>\n");
-    for (size_t i = 0; i < keys.n; i++)
-        describe_write(describe, 0, "%s%s=%s\n", i > 0 ? "\t" : "", keys.items[i],
+    for (size_t i = 0; i < keys.n; i++) {
+        if (i > 0) { /* kubectl writes the pieces one by one, each of them indented when nested */
+            describe_write(describe, 0, "%s", "");
+            describe_write(describe, 0, "\t");
+        }
+        describe_write(describe, 0, "%s=%s\n", keys.items[i],
                        strempty(json_string_value(json_member(map, keys.items[i]))));
+    }
 }
 
 static void describe_annotation(struct describe *describe, const char *key, const char *value)
@@ -136,7 +141,7 @@ void describe_head(struct describe *describe)
 void describe_controller(struct describe *describe)
 {
     const struct json *owner;
-    json_each(owner, json_get(describe->object, "metadata", "ownerReferences", NULL)) {
+    json_each (owner, json_get(describe->object, "metadata", "ownerReferences", NULL)) {
         if (json_is_true(owner, "controller", NULL)) {
             describe_write(describe, 0, "Controlled By:\t%s/%s\n", json_str_or("", owner, "kind", NULL),
                            json_str_or("", owner, "name", NULL));
@@ -145,36 +150,154 @@ void describe_controller(struct describe *describe)
     }
 }
 
+void describe_labels(struct describe *describe)
+{
+    describe_map(describe, "Labels", json_get(describe->object, "metadata", "labels", NULL));
+    describe_annotations(describe, "Annotations", json_get(describe->object, "metadata", "annotations", NULL));
+}
+
+const char *describe_or(const char *text, const char *otherwise)
+{
+    return strempty(text)[0] != '\0' ? text : otherwise;
+}
+
+/* --- tables of fields */
+
+const struct json *describe_path(const struct json *object, const char *path)
+{
+    struct str rest = str_of(path), name;
+    while (rest.len > 0) {
+        (void)str_cut(rest, '.', &name, &rest);
+        CLEANUP(xfree) char *key = xstrndup(name.p, name.len);
+        object = json_is_object(object) ? json_member(object, key) : NULL;
+    }
+    return object;
+}
+
+static void print_form(const struct json *value, enum describe_form form, struct buf *out)
+{
+    const struct json *item;
+    switch (form) {
+    case AS_TEXT:
+    case AS_GO:
+        describe_scalar(value, out);
+        break;
+    case AS_TIME:
+        describe_time(json_string_value(value), out);
+        break;
+    case AS_SECONDS:
+        buf_printf(out, "%llds", (long long)json_int_value(value));
+        break;
+    case AS_TITLE:
+        buf_add_str(out, json_is_true(value, NULL) ? "True" : "False");
+        break;
+    case AS_COMMAS:
+    case AS_TIGHT:
+        json_each (item, value)
+            buf_printf(out, "%s%s",
+                       item_index == 0     ? ""
+                       : form == AS_COMMAS ? ", "
+                                           : ",",
+                       strempty(json_string_value(item)));
+        break;
+    case AS_LABELS:
+        describe_selector(value, out);
+        break;
+    }
+}
+
+void describe_fields(struct describe *describe, const struct describe_field *fields, const struct json *object)
+{
+    static const char *const missing[] = {[SKIP_LINE] = "",         [SHOW_EMPTY] = "", [SHOW_NONE] = "<none>",
+                                          [SHOW_UNSET] = "<unset>", [SHOW_ZERO] = "0", [SHOW_FALSE] = "false"};
+    for (; fields->title != NULL; fields++) {
+        const struct json *value = describe_path(object, fields->path);
+        CLEANUP(buf_done) struct buf text = {0};
+        if (value != NULL && json_type(value) != JSON_NULL)
+            print_form(value, fields->form, &text);
+        else if (fields->missing == SKIP_LINE)
+            continue;
+        else if (fields->form == AS_GO)
+            buf_add_str(&text, "[]");
+        else if (fields->form == AS_TIME && fields->missing == SHOW_EMPTY)
+            describe_time(NULL, &text);
+        else
+            buf_add_str(&text, missing[fields->missing]);
+        describe_write(describe, fields->level, "%s:\t%s\n", fields->title, buf_text(&text));
+    }
+}
+
+void describe_table(struct describe *describe, int level, const struct describe_column *columns, const char *gap,
+                    const struct json *list)
+{
+    const struct json *item;
+    for (int line = 0; line < 2; line++) {
+        describe_write(describe, level, "%s", "");
+        for (size_t i = 0; columns[i].title != NULL; i++) {
+            int len = (int)strlen(columns[i].title);
+            static const char ruler[] = "------------------------------";
+            describe_write(describe, 0, "%s%.*s", i > 0 ? "\t" : "", len, line == 0 ? columns[i].title : ruler);
+        }
+        describe_write(describe, 0, "\n");
+    }
+    json_each (item, list) {
+        describe_write(describe, level, "%s", "");
+        for (size_t i = 0; columns[i].title != NULL; i++) {
+            const struct json *value = describe_path(item, columns[i].member);
+            CLEANUP(buf_done) struct buf text = {0};
+            if (value != NULL)
+                print_form(value, columns[i].form, &text);
+            else if (columns[i].form == AS_TIME)
+                describe_time(NULL, &text);
+            describe_write(describe, 0, "%s%s%s", i > 0 ? gap : "", i > 0 ? "\t" : "",
+                           describe_or(buf_text(&text), strempty(columns[i].missing)));
+        }
+        describe_write(describe, 0, "\n");
+    }
+}
+
 /* --- selectors */
+
+/* "a in (b,c)" and the like. */
+static void print_requirement(const struct json *expression, struct buf *out)
+{
+    const char *name = json_str_or("", expression, "key", NULL),
+               *relation = json_str_or("", expression, "operator", NULL);
+    const struct json *value;
+    CLEANUP(strv_done) struct strv values = {0};
+    json_each (value, json_get(expression, "values", NULL))
+        strv_add(&values, strempty(json_string_value(value)));
+    strv_sort(&values);
+    CLEANUP(xfree) char *joined = strv_join(&values, ",");
+    if (streq(relation, "Exists"))
+        buf_add_str(out, name);
+    else if (streq(relation, "DoesNotExist"))
+        buf_printf(out, "!%s", name);
+    else
+        buf_printf(out, "%s %s (%s)", name, streq(relation, "In") ? "in" : "notin", joined);
+}
 
 void describe_selector(const struct json *selector, struct buf *out)
 {
     const struct json *labels = json_get(selector, "matchLabels", NULL), *expression, *value;
     const struct json *expressions = json_get(selector, "matchExpressions", NULL);
-    CLEANUP(strv_done) struct strv parts = {0};
     const struct json *map = labels != NULL || expressions != NULL ? labels : selector;
+    CLEANUP(strv_done) struct strv parts = {0}; /* key, a NUL's stand-in, and the text: sorted by key */
+    const char separator = '\x01';
     void *position = NULL;
     const char *key;
     while (json_next(map, &position, &key, &value))
-        strv_addf(&parts, "%s=%s", key, strempty(json_string_value(value)));
-    json_each(expression, expressions) {
-        const char *name = json_str_or("", expression, "key", NULL),
-                   *relation = json_str_or("", expression, "operator", NULL);
-        CLEANUP(strv_done) struct strv values = {0};
-        json_each(value, json_get(expression, "values", NULL))
-            strv_add(&values, strempty(json_string_value(value)));
-        strv_sort(&values);
-        CLEANUP(xfree) char *joined = strv_join(&values, ",");
-        if (streq(relation, "Exists"))
-            strv_add(&parts, name);
-        else if (streq(relation, "DoesNotExist"))
-            strv_addf(&parts, "!%s", name);
-        else
-            strv_addf(&parts, "%s %s (%s)", name, streq(relation, "In") ? "in" : "notin", joined);
+        strv_addf(&parts, "%s%c%s=%s", key, separator, key, strempty(json_string_value(value)));
+    json_each (expression, expressions) {
+        CLEANUP(buf_done) struct buf text = {0};
+        print_requirement(expression, &text);
+        strv_addf(&parts, "%s%c%s", json_str_or("", expression, "key", NULL), separator, buf_text(&text));
     }
     strv_sort(&parts);
-    CLEANUP(xfree) char *text = strv_join(&parts, ",");
-    buf_add_str(out, parts.n > 0 ? text : "<none>");
+    for (size_t i = 0; i < parts.n; i++)
+        buf_printf(out, "%s%s", i > 0 ? "," : "", strchr(parts.items[i], separator) + 1);
+    if (parts.n == 0)
+        buf_add_str(out, "<none>");
 }
 
 /* --- events */

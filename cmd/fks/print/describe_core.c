@@ -8,16 +8,10 @@
 
 #define ENDPOINTS_SHOWN 3
 
-static void describe_labels(struct describe *describe)
-{
-    describe_map(describe, "Labels", json_get(describe->object, "metadata", "labels", NULL));
-    describe_annotations(describe, "Annotations", json_get(describe->object, "metadata", "annotations", NULL));
-}
-
 static void join_strings(const struct json *list, struct buf *out)
 {
     const struct json *item;
-    json_each(item, list)
+    json_each (item, list)
         buf_printf(out, "%s%s", item_index > 0 ? "," : "", strempty(json_string_value(item)));
 }
 
@@ -48,22 +42,21 @@ static void add_endpoint(struct endpoints *endpoints, const struct json *endpoin
     endpoints->n++;
 }
 
-/* "10.0.0.1:80,10.0.0.2:80 + 3 more..." for the service port of a name. */
-static void print_endpoints(const struct json *slices, const char *port_name, struct buf *out)
+void describe_endpoints(const struct json *slices, const char *port_name, struct buf *out)
 {
     struct endpoints endpoints = {0};
     const struct json *slice, *port, *endpoint;
-    json_each(slice, slices) {
+    json_each (slice, slices) {
         const struct json *ports = json_get(slice, "ports", NULL), *list = json_get(slice, "endpoints", NULL);
         if (json_len(ports) == 0) {
-            json_each(endpoint, list)
+            json_each (endpoint, list)
                 add_endpoint(&endpoints, endpoint, -1);
             continue;
         }
-        json_each(port, ports) {
+        json_each (port, ports) {
             if (!streq(json_str_or("", port, "name", NULL), port_name))
                 continue;
-            json_each(endpoint, list)
+            json_each (endpoint, list)
                 add_endpoint(&endpoints, endpoint, json_int_or(0, port, "port", NULL));
         }
     }
@@ -92,7 +85,7 @@ static void describe_service_port(struct describe *describe, const struct json *
         describe_write(describe, 0, "AppProtocol:\t%s\n", app);
     if (node_port != 0)
         describe_write(describe, 0, "NodePort:\t%s\t%lld/%s\n", shown, node_port, protocol);
-    print_endpoints(json_get(describe->related, "endpointSlices", NULL), name, &endpoints);
+    describe_endpoints(json_get(describe->related, "endpointSlices", NULL), name, &endpoints);
     describe_write(describe, 0, "Endpoints:\t%s\n", buf_text(&endpoints));
 }
 
@@ -114,7 +107,7 @@ static void describe_ingress_points(struct describe *describe)
 {
     const struct json *ingress;
     CLEANUP(buf_done) struct buf text = {0};
-    json_each(ingress, json_get(describe->object, "status", "loadBalancer", "ingress", NULL)) {
+    json_each (ingress, json_get(describe->object, "status", "loadBalancer", "ingress", NULL)) {
         const char *ip = json_str_or("", ingress, "ip", NULL), *mode = json_str(ingress, "ipMode", NULL);
         buf_printf(&text, "%s%s", ingress_index > 0 ? ", " : "",
                    ip[0] != '\0' ? ip : json_str_or("", ingress, "hostname", NULL));
@@ -141,7 +134,7 @@ void describe_service(struct describe *describe)
     describe_text(describe, "Desired LoadBalancer IP", json_str(spec, "loadBalancerIP", NULL));
     describe_text(describe, "External Name", json_str(spec, "externalName", NULL));
     describe_ingress_points(describe);
-    json_each(port, json_get(spec, "ports", NULL))
+    json_each (port, json_get(spec, "ports", NULL))
         describe_service_port(describe, port);
     describe_write(describe, 0, "Session Affinity:\t%s\n", json_str_or("", spec, "sessionAffinity", NULL));
     describe_text(describe, "External Traffic Policy", json_str(spec, "externalTrafficPolicy", NULL));
@@ -156,46 +149,23 @@ void describe_service(struct describe *describe)
 
 /* --- namespaces */
 
-static void describe_quota(struct describe *describe, const struct json *quota)
+static int by_name(const void *left, const void *right)
 {
-    CLEANUP(strv_done) struct strv names = {0};
-    const struct json *hard = json_get(quota, "status", "hard", NULL), *used = json_get(quota, "status", "used", NULL);
-    gotext_keys(hard, &names);
-    describe_write(describe, 1, "Name:\t%s\n", json_str_or("", quota, "metadata", "name", NULL));
-    describe_write(describe, 1, "Resource\tUsed\tHard\n");
-    describe_write(describe, 1, "--------\t---\t---\n");
-    for (size_t i = 0; i < names.n; i++) {
-        CLEANUP(buf_done) struct buf used_text = {0}, hard_text = {0};
-        const struct json *used_value = json_member(used, names.items[i]);
-        if (used_value != NULL)
-            describe_scalar(used_value, &used_text);
-        describe_scalar(json_member(hard, names.items[i]), &hard_text);
-        describe_write(describe, 1, "%s\t%s\t%s\n", names.items[i], used_text.len > 0 ? buf_text(&used_text) : "0",
-                       buf_text(&hard_text));
-    }
+    const struct json *const *a = left, *const *b = right;
+    return strcmp(json_str_or("", *a, "metadata", "name", NULL), json_str_or("", *b, "metadata", "name", NULL));
 }
 
-static void describe_limit(struct describe *describe, const struct json *limit)
+static void describe_namespace_quotas(struct describe *describe, const struct json *quotas)
 {
-    static const char *const columns[] = {"min", "max", "defaultRequest", "default", "maxLimitRequestRatio"};
-    CLEANUP(strv_done) struct strv all = {0}, names = {0};
-    for (size_t i = 0; i < countof(columns); i++)
-        gotext_keys(json_get(limit, columns[i], NULL), &all);
-    strv_sort(&all);
-    for (size_t i = 0; i < all.n; i++) {
-        if (!strv_has(&names, all.items[i]))
-            strv_add(&names, all.items[i]);
-    }
-    for (size_t i = 0; i < names.n; i++) {
-        describe_write(describe, 0, " %s\t%s", json_str_or("", limit, "type", NULL), names.items[i]);
-        for (size_t j = 0; j < countof(columns); j++) {
-            CLEANUP(buf_done) struct buf text = {0};
-            const struct json *value = json_get(limit, columns[j], names.items[i], NULL);
-            if (value != NULL)
-                describe_scalar(value, &text);
-            describe_write(describe, 0, "\t%s", text.len > 0 ? buf_text(&text) : "-");
-        }
-        describe_write(describe, 0, "\n");
+    size_t n = json_len(quotas);
+    CLEANUP(xfree) const struct json **list = xcalloc(n + 1, sizeof(*list));
+    for (size_t i = 0; i < n; i++)
+        list[i] = json_at(quotas, i);
+    qsort(list, n, sizeof(*list), by_name);
+    describe_write(describe, 0, n == 0 ? "No resource quota.\n" : "Resource Quotas\n");
+    for (size_t i = 0; i < n; i++) {
+        describe_write(describe, 1, "Name:\t%s\n", json_str_or("", list[i], "metadata", "name", NULL));
+        describe_quota_part(describe, 1, list[i], true);
     }
 }
 
@@ -203,28 +173,18 @@ static void describe_namespace_limits(struct describe *describe)
 {
     const struct json *quotas = json_get(describe->related, "quotas", NULL),
                       *ranges = json_get(describe->related, "limitRanges", NULL);
-    const struct json *quota, *range, *limit;
+    const struct json *range;
     if (quotas != NULL) {
         describe_write(describe, 0, "\n");
-        describe_write(describe, 0, json_len(quotas) == 0 ? "No resource quota.\n" : "Resource Quotas\n");
-        json_each(quota, quotas)
-            describe_quota(describe, quota);
+        describe_namespace_quotas(describe, quotas);
     }
     if (ranges == NULL)
         return;
-    describe_write(describe, 0, "\n");
-    if (json_len(ranges) == 0) {
-        describe_write(describe, 0, "No LimitRange resource.\n");
-        return;
-    }
-    describe_write(
-        describe, 0,
-        "Resource Limits\n Type\tResource\tMin\tMax\tDefault Request\tDefault Limit\tMax Limit/Request Ratio\n");
-    describe_write(describe, 0, " ----\t--------\t---\t---\t---------------\t-------------\t-----------------------\n");
-    json_each(range, ranges) {
-        json_each(limit, json_get(range, "spec", "limits", NULL))
-            describe_limit(describe, limit);
-    }
+    describe_write(describe, 0, json_len(ranges) == 0 ? "\nNo LimitRange resource.\n" : "\nResource Limits\n");
+    if (json_len(ranges) > 0)
+        describe_limits_head(describe, " ");
+    json_each (range, ranges)
+        describe_limits_part(describe, " ", range);
 }
 
 void describe_namespace(struct describe *describe)
@@ -238,7 +198,7 @@ void describe_namespace(struct describe *describe)
         describe_write(describe, 1, "Type\tStatus\tLastTransitionTime\tReason\tMessage\n");
         describe_write(describe, 1, "----\t------\t------------------\t------\t-------\n");
     }
-    json_each(condition, conditions) {
+    json_each (condition, conditions) {
         CLEANUP(buf_done) struct buf time = {0};
         describe_time(json_str(condition, "lastTransitionTime", NULL), &time);
         describe_write(describe, 1, "%s\t%s\t%s\t%s\t%s\n", json_str_or("", condition, "type", NULL),
@@ -311,7 +271,7 @@ void describe_service_account(struct describe *describe)
     describe_labels(describe);
     if (json_len(secrets) == 0)
         describe_write(describe, 0, "Image pull secrets:\t<none>\n");
-    json_each(secret, secrets)
+    json_each (secret, secrets)
         describe_write(describe, 0, "%s\t%s\n", secret_index == 0 ? "Image pull secrets:" : "                   ",
                        json_str_or("", secret, "name", NULL));
     describe_events(describe);

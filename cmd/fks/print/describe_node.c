@@ -35,9 +35,9 @@ static int64_t of_pod(const struct json *pod, const char *which, const char *res
     const struct json *spec = json_get(pod, "spec", NULL), *container;
     const struct json *own = json_get(spec, "resources", which, resource, NULL);
     int64_t sum = 0, sidecars = 0, init = 0;
-    json_each(container, json_get(spec, "containers", NULL))
+    json_each (container, json_get(spec, "containers", NULL))
         sum += of_container(container, which, resource);
-    json_each(container, json_get(spec, "initContainers", NULL)) {
+    json_each (container, json_get(spec, "initContainers", NULL)) {
         int64_t needs = of_container(container, which, resource);
         bool sidecar = streq(json_str(container, "restartPolicy", NULL), "Always");
         sidecars += sidecar ? needs : 0;
@@ -86,8 +86,10 @@ static void describe_pod_row(struct describe *describe, const struct json *pod)
     for (size_t i = 0; i < countof(resources); i++) {
         int64_t whole = amount(resources[i], json_get(allocatable(describe), resources[i], NULL));
         for (size_t j = 0; j < countof(which); j++) {
-            print_share(resources[i], of_pod(pod, which[j], resources[i]), whole, &row);
-            buf_add_char(&row, '\t');
+            int64_t value = of_pod(pod, which[j], resources[i]);
+            print_amount(resources[i], value, &row);
+            /* kubectl divides by nothing here, and shows what Go makes of it */
+            buf_printf(&row, " (%lld%%)\t", whole != 0 ? percent(value, whole) : (long long)INT64_MIN);
         }
     }
     describe_age(json_str(pod, "metadata", "creationTimestamp", NULL), &age);
@@ -105,7 +107,7 @@ static void describe_total(struct describe *describe, const char *resource, bool
 {
     int64_t requests = 0, limits = 0, whole = amount(resource, json_get(allocatable(describe), resource, NULL));
     const struct json *pod;
-    json_each(pod, json_get(describe->related, "pods", NULL)) {
+    json_each (pod, json_get(describe->related, "pods", NULL)) {
         requests += of_pod(pod, "requests", resource);
         limits += of_pod(pod, "limits", resource);
     }
@@ -126,7 +128,7 @@ static void describe_allocated(struct describe *describe)
     describe_write(describe, 0, "Non-terminated Pods:\t(%zu in total)\n", json_len(pods));
     describe_write(describe, 1, "Namespace\tName\t\tCPU Requests\tCPU Limits\tMemory Requests\tMemory Limits\tAge\n");
     describe_write(describe, 1, "---------\t----\t\t------------\t----------\t---------------\t-------------\t---\n");
-    json_each(pod, pods)
+    json_each (pod, pods)
         describe_pod_row(describe, pod);
     describe_write(describe, 0,
                    "Allocated resources:\n  (Total limits may be over 100 percent, i.e., overcommitted.)\n");
@@ -194,7 +196,7 @@ static void describe_taints(struct describe *describe)
 static void describe_lease(struct describe *describe)
 {
     const struct json *lease = json_get(describe->related, "lease", NULL);
-    const char *failure = json_str(describe->related, "leaseError", NULL);
+    const char *failure = json_str(describe->related, "error", NULL);
     if (lease == NULL) {
         describe_write(describe, 0, "Lease:\tFailed to get lease: %s\n", strempty(failure));
         return;
@@ -221,7 +223,7 @@ static void describe_conditions(struct describe *describe)
     describe_write(describe, 0,
                    "Conditions:\n  Type\tStatus\tLastHeartbeatTime\tLastTransitionTime\tReason\tMessage\n");
     describe_write(describe, 1, "----\t------\t-----------------\t------------------\t------\t-------\n");
-    json_each(condition, conditions) {
+    json_each (condition, conditions) {
         CLEANUP(buf_done) struct buf heartbeat = {0}, transition = {0};
         describe_time(json_str(condition, "lastHeartbeatTime", NULL), &heartbeat);
         describe_time(json_str(condition, "lastTransitionTime", NULL), &transition);
@@ -269,7 +271,7 @@ static void describe_networks(struct describe *describe)
                       *ranges = json_get(spec, "podCIDRs", NULL);
     const char *one = json_str_or("", spec, "podCIDR", NULL), *provider = json_str_or("", spec, "providerID", NULL);
     CLEANUP(buf_done) struct buf all = {0};
-    json_each(range, ranges)
+    json_each (range, ranges)
         buf_printf(&all, "%s%s", range_index > 0 ? "," : "", strempty(json_string_value(range)));
     if (one[0] != '\0')
         describe_write(describe, 0, "PodCIDR:\t%s\n", one);
@@ -277,6 +279,41 @@ static void describe_networks(struct describe *describe)
         describe_write(describe, 0, "PodCIDRs:\t%s\n", buf_text(&all));
     if (provider[0] != '\0')
         describe_write(describe, 0, "ProviderID:\t%s\n", provider);
+}
+
+/* How many slices and devices each driver's pool has on this node. */
+static void describe_slices(struct describe *describe)
+{
+    enum { POOLS_SHOWN = 10 };
+    CLEANUP(json_free) struct json *pools = json_new_object();
+    CLEANUP(strv_done) struct strv keys = {0};
+    const struct json *slice;
+    json_each (slice, json_get(describe->related, "resourceSlices", NULL)) {
+        CLEANUP(xfree)
+        char *key = xasprintf("%s/%s", json_str_or("", slice, "spec", "driver", NULL),
+                              json_str_or("", slice, "spec", "pool", "name", NULL));
+        struct json *pool = json_edit(pools, key, NULL);
+        json_set_str(pool, "driver", json_str(slice, "spec", "driver", NULL));
+        json_set_str(pool, "pool", json_str(slice, "spec", "pool", "name", NULL));
+        json_set_int(pool, "slices", json_int_or(0, pool, "slices", NULL) + 1);
+        json_set_int(pool, "devices",
+                     json_int_or(0, pool, "devices", NULL) +
+                         (int64_t)json_len(json_get(slice, "spec", "devices", NULL)));
+    }
+    gotext_keys(pools, &keys);
+    if (keys.n == 0)
+        return;
+    describe_write(describe, 0, "Node-Local ResourceSlices:\n");
+    describe_write(describe, 1, "Driver\tPool\tSlices\tDevices\n");
+    describe_write(describe, 1, "------\t----\t------\t-------\n");
+    for (size_t i = 0; i < keys.n && i < POOLS_SHOWN; i++) {
+        const struct json *pool = json_member(pools, keys.items[i]);
+        describe_write(describe, 1, "%s\t%s\t%lld\t%lld\n", json_str_or("", pool, "driver", NULL),
+                       json_str_or("", pool, "pool", NULL), (long long)json_int_or(0, pool, "slices", NULL),
+                       (long long)json_int_or(0, pool, "devices", NULL));
+    }
+    if (keys.n > POOLS_SHOWN)
+        describe_write(describe, 1, "...and %zu more pools\n", keys.n - POOLS_SHOWN);
 }
 
 void describe_node(struct describe *describe)
@@ -295,11 +332,12 @@ void describe_node(struct describe *describe)
     describe_lease(describe);
     describe_conditions(describe);
     describe_write(describe, 0, "Addresses:\n");
-    json_each(address, json_get(status, "addresses", NULL))
+    json_each (address, json_get(status, "addresses", NULL))
         describe_write(describe, 1, "%s:\t%s\n", json_str_or("", address, "type", NULL),
                        json_str_or("", address, "address", NULL));
     describe_resource_list(describe, "Capacity", json_get(status, "capacity", NULL));
     describe_resource_list(describe, "Allocatable", json_get(status, "allocatable", NULL));
+    describe_slices(describe);
     describe_system(describe);
     describe_networks(describe);
     if (json_get(describe->related, "pods", NULL) != NULL)

@@ -16,7 +16,7 @@ static void describe_lines(struct describe *describe, const char *title, const s
     if (json_len(words) == 0)
         return;
     describe_write(describe, 2, "%s:\n", title);
-    json_each(word, words) {
+    json_each (word, words) {
         CLEANUP(strv_done) struct strv lines = {0};
         strv_split(&lines, strempty(json_string_value(word)), '\n');
         if (lines.n == 0)
@@ -31,7 +31,7 @@ static void describe_ports(struct describe *describe, const struct json *ports, 
 {
     CLEANUP(buf_done) struct buf text = {0};
     const struct json *port;
-    json_each(port, ports) {
+    json_each (port, ports) {
         const char *name = json_str_or("", port, "name", NULL);
         buf_printf(&text, "%s%lld/%s", port_index > 0 ? ", " : "", (long long)json_int_or(0, port, field, NULL),
                    json_str_or("", port, "protocol", NULL));
@@ -125,17 +125,17 @@ static void describe_probe(struct describe *describe, const char *title, const s
     } else if (tcp != NULL) {
         buf_printf(&what, "tcp-socket %s:%s", json_str_or("", tcp, "host", NULL), buf_text(&port));
     } else if (grpc != NULL) {
-        buf_printf(&what, "grpc <pod>:%lld", (long long)json_int_or(0, grpc, "port", NULL));
+        buf_printf(&what, "grpc <pod>:%lld %s", (long long)json_int_or(0, grpc, "port", NULL),
+                   json_str_or("", grpc, "service", NULL));
     } else {
         buf_add_str(&what, "unknown");
     }
-    describe_write(describe, 2, "%s:\t%s delay=%llds timeout=%llds period=%llds #success=%lld #failure=%lld%s%s\n",
-                   title, buf_text(&what), (long long)json_int_or(0, probe, "initialDelaySeconds", NULL),
+    describe_write(describe, 2, "%s:\t%s delay=%llds timeout=%llds period=%llds #success=%lld #failure=%lld\n", title,
+                   buf_text(&what), (long long)json_int_or(0, probe, "initialDelaySeconds", NULL),
                    (long long)json_int_or(0, probe, "timeoutSeconds", NULL),
                    (long long)json_int_or(0, probe, "periodSeconds", NULL),
                    (long long)json_int_or(0, probe, "successThreshold", NULL),
-                   (long long)json_int_or(0, probe, "failureThreshold", NULL), grpc != NULL ? " " : "",
-                   grpc != NULL ? json_str_or("", grpc, "service", NULL) : "");
+                   (long long)json_int_or(0, probe, "failureThreshold", NULL));
 }
 
 /* What a fieldRef under metadata comes to; other fields are not shown. */
@@ -195,7 +195,7 @@ static void describe_environment(struct describe *describe, const struct json *c
     const struct json *variables = json_get(container, "env", NULL);
     if (json_len(sources) > 0)
         describe_write(describe, 2, "Environment Variables from:\n");
-    json_each(source, sources) {
+    json_each (source, sources) {
         const struct json *config_map = json_get(source, "configMapRef", NULL),
                           *secret = json_get(source, "secretRef", NULL);
         const struct json *reference = config_map != NULL ? config_map : secret;
@@ -208,7 +208,7 @@ static void describe_environment(struct describe *describe, const struct json *c
                        json_is_true(reference, "optional", NULL) ? "true" : "false");
     }
     describe_write(describe, 2, "Environment:%s\n", json_len(variables) == 0 ? "\t<none>" : "");
-    json_each(variable, variables)
+    json_each (variable, variables)
         describe_variable(describe, variable, pod);
 }
 
@@ -259,7 +259,7 @@ static void describe_mounts(struct describe *describe, const struct json *contai
 static const struct json *find_status(const struct json *statuses, const char *name)
 {
     const struct json *status;
-    json_each(status, statuses) {
+    json_each (status, statuses) {
         if (streq(json_str(status, "name", NULL), name))
             return status;
     }
@@ -301,7 +301,7 @@ void describe_containers(struct describe *describe, const char *title, const str
 {
     const struct json *container;
     describe_write(describe, 0, "%s%s:%s\n", indent, title, json_len(containers) == 0 ? " <none>" : "");
-    json_each(container, containers)
+    json_each (container, containers)
         describe_container(describe, container, find_status(statuses, json_str_or("", container, "name", NULL)), pod,
                            indent);
 }
@@ -339,27 +339,41 @@ void describe_tolerations(struct describe *describe, const char *title, const st
     }
 }
 
+static int by_topology_key(const void *left, const void *right)
+{
+    const struct json *const *a = left, *const *b = right;
+    return strcmp(json_str_or("", *a, "topologyKey", NULL), json_str_or("", *b, "topologyKey", NULL));
+}
+
 void describe_topology_spread(struct describe *describe, const struct json *constraints, const char *indent)
 {
-    const struct json *constraint;
-    if (json_len(constraints) == 0)
-        return;
-    describe_write(describe, 0, "%sTopology Spread Constraints:\t", indent);
-    json_each(constraint, constraints) {
-        if (constraint_index > 0)
-            describe_write(describe, 0, "%s\t", indent);
-        describe_write(describe, 0, "%s:%s when max skew %lld is exceeded",
-                       json_str_or("", constraint, "topologyKey", NULL),
-                       json_str_or("", constraint, "whenUnsatisfiable", NULL),
-                       (long long)json_int_or(0, constraint, "maxSkew", NULL));
-        const struct json *selector = json_get(constraint, "labelSelector", NULL);
-        if (selector != NULL) {
-            CLEANUP(buf_done) struct buf text = {0};
-            describe_selector(selector, &text);
-            describe_write(describe, 0, " for selector %s", buf_text(&text));
-        }
-        describe_write(describe, 0, "\n");
+    size_t n = json_len(constraints);
+    CLEANUP(xfree) const struct json **list = xcalloc(n + 1, sizeof(*list));
+    for (size_t i = 0; i < n; i++)
+        list[i] = json_at(constraints, i);
+    qsort(list, n, sizeof(*list), by_topology_key);
+    if (n > 0)
+        describe_write(describe, 0, "%sTopology Spread Constraints:\t", indent);
+    for (size_t i = 0; i < n; i++) {
+        const struct json *selector = json_get(list[i], "labelSelector", NULL);
+        CLEANUP(buf_done) struct buf text = {0};
+        describe_selector(selector, &text);
+        describe_write(describe, 0, "%s%s%s:%s when max skew %lld is exceeded%s%s\n", i > 0 ? indent : "",
+                       i > 0 ? "\t" : "", json_str_or("", list[i], "topologyKey", NULL),
+                       json_str_or("", list[i], "whenUnsatisfiable", NULL),
+                       (long long)json_int_or(0, list[i], "maxSkew", NULL), selector != NULL ? " for selector " : "",
+                       selector != NULL ? buf_text(&text) : "");
     }
+}
+
+/* The scheduling group of a pod or template, where it has one. */
+static void describe_scheduling_group(struct describe *describe, const struct json *spec, const char *indent)
+{
+    const struct json *group = json_get(spec, "schedulingGroup", NULL);
+    if (group == NULL)
+        return;
+    describe_write(describe, 0, "%sSchedulingGroup:\n", indent);
+    describe_write(describe, 1, "PodGroupName:\t%s\n", json_str_or("", group, "podGroupName", NULL));
 }
 
 void describe_pod_template(struct describe *describe, const struct json *template)
@@ -383,6 +397,7 @@ void describe_pod_template(struct describe *describe, const struct json *templat
         describe_write(describe, 1, "Priority Class Name:\t%s\n", priority);
     describe_map(describe, "  Node-Selectors", json_get(spec, "nodeSelector", NULL));
     describe_tolerations(describe, "  Tolerations", json_get(spec, "tolerations", NULL));
+    describe_scheduling_group(describe, spec, "  ");
 }
 
 static void describe_pod_identity(struct describe *describe)
@@ -436,7 +451,7 @@ static void describe_pod_status(struct describe *describe)
     describe_write(describe, 0, "IP:\t%s\n", json_str_or("", status, "podIP", NULL));
     const struct json *address, *addresses = json_get(status, "podIPs", NULL);
     describe_write(describe, 0, "IPs:%s\n", json_len(addresses) == 0 ? "\t<none>" : "");
-    json_each(address, addresses)
+    json_each (address, addresses)
         describe_write(describe, 1, "IP:\t%s\n", json_str_or("", address, "ip", NULL));
     describe_controller(describe);
     const char *nominated = json_str_or("", status, "nominatedNodeName", NULL);
@@ -447,7 +462,7 @@ static void describe_pod_status(struct describe *describe)
 static const char *condition_status(const struct json *status, const char *type)
 {
     const struct json *condition;
-    json_each(condition, json_get(status, "conditions", NULL)) {
+    json_each (condition, json_get(status, "conditions", NULL)) {
         if (streq(json_str(condition, "type", NULL), type))
             return json_str_or("", condition, "status", NULL);
     }
@@ -461,13 +476,13 @@ static void describe_pod_conditions(struct describe *describe)
     const struct json *gate, *condition, *gates = json_get(spec, "readinessGates", NULL);
     if (json_len(gates) > 0)
         describe_write(describe, 0, "Readiness Gates:\n  Type\tStatus\n");
-    json_each(gate, gates) {
+    json_each (gate, gates) {
         const char *type = json_str_or("", gate, "conditionType", NULL);
         describe_write(describe, 1, "%s \t%s \n", type, condition_status(status, type));
     }
     if (json_len(json_get(status, "conditions", NULL)) > 0)
         describe_write(describe, 0, "Conditions:\n  Type\tStatus\n");
-    json_each(condition, json_get(status, "conditions", NULL))
+    json_each (condition, json_get(status, "conditions", NULL))
         describe_write(describe, 1, "%s \t%s \n", json_str_or("", condition, "type", NULL),
                        json_str_or("", condition, "status", NULL));
 }
@@ -496,5 +511,6 @@ void describe_pod(struct describe *describe)
     describe_map(describe, "Node-Selectors", json_get(spec, "nodeSelector", NULL));
     describe_tolerations(describe, "Tolerations", json_get(spec, "tolerations", NULL));
     describe_topology_spread(describe, json_get(spec, "topologySpreadConstraints", NULL), "");
+    describe_scheduling_group(describe, spec, "");
     describe_events(describe);
 }

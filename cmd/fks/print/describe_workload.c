@@ -17,12 +17,6 @@ static void describe_selector_line(struct describe *describe)
     describe_write(describe, 0, "Selector:\t%s\n", buf_text(&text));
 }
 
-static void describe_labels(struct describe *describe)
-{
-    describe_map(describe, "Labels", json_get(describe->object, "metadata", "labels", NULL));
-    describe_annotations(describe, "Annotations", json_get(describe->object, "metadata", "annotations", NULL));
-}
-
 static void describe_conditions(struct describe *describe)
 {
     const struct json *condition, *conditions = json_get(describe->object, "status", "conditions", NULL);
@@ -30,7 +24,7 @@ static void describe_conditions(struct describe *describe)
         return;
     describe_write(describe, 0, "Conditions:\n  Type\tStatus\tReason\n");
     describe_write(describe, 1, "----\t------\t------\n");
-    json_each(condition, conditions)
+    json_each (condition, conditions)
         describe_write(describe, 1, "%s \t%s\t%s\n", json_str_or("", condition, "type", NULL),
                        json_str_or("", condition, "status", NULL), json_str_or("", condition, "reason", NULL));
 }
@@ -38,7 +32,7 @@ static void describe_conditions(struct describe *describe)
 static bool is_owned(const struct json *object, const struct json *owner)
 {
     const struct json *reference;
-    json_each(reference, json_get(object, "metadata", "ownerReferences", NULL)) {
+    json_each (reference, json_get(object, "metadata", "ownerReferences", NULL)) {
         if (json_is_true(reference, "controller", NULL) &&
             streq(json_str(reference, "uid", NULL), json_str(owner, "metadata", "uid", NULL)))
             return true;
@@ -51,7 +45,7 @@ static void describe_pods_status(struct describe *describe)
     static const char *const phases[] = {"Running", "Pending", "Succeeded", "Failed"};
     size_t counts[countof(phases)] = {0};
     const struct json *pod;
-    json_each(pod, json_get(describe->related, "pods", NULL)) {
+    json_each (pod, json_get(describe->related, "pods", NULL)) {
         for (size_t i = 0; i < countof(phases) && is_owned(pod, describe->object); i++)
             counts[i] += streq(json_str(pod, "status", "phase", NULL), phases[i]);
     }
@@ -82,7 +76,7 @@ static void describe_replica_sets(struct describe *describe)
 {
     CLEANUP(buf_done) struct buf old = {0}, new = {0};
     const struct json *replica_set;
-    json_each(replica_set, json_get(describe->related, "replicaSets", NULL)) {
+    json_each (replica_set, json_get(describe->related, "replicaSets", NULL)) {
         if (!is_owned(replica_set, describe->object))
             continue;
         if (new.len == 0 && same_template(describe->object, replica_set))
@@ -140,6 +134,20 @@ void describe_replica_set(struct describe *describe)
     describe_events(describe);
 }
 
+void describe_replication_controller(struct describe *describe)
+{
+    const struct json *spec = json_get(describe->object, "spec", NULL);
+    describe_head(describe);
+    describe_selector_line(describe);
+    describe_labels(describe);
+    describe_write(describe, 0, "Replicas:\t%lld current / %lld desired\n", status_int(describe, "replicas"),
+                   (long long)json_int_or(0, spec, "replicas", NULL));
+    describe_pods_status(describe);
+    describe_pod_template(describe, json_get(spec, "template", NULL));
+    describe_conditions(describe);
+    describe_events(describe);
+}
+
 void describe_daemon_set(struct describe *describe)
 {
     const struct json *spec = json_get(describe->object, "spec", NULL);
@@ -167,9 +175,9 @@ static void describe_claim_templates(struct describe *describe, const struct jso
 {
     const struct json *claim, *mode;
     describe_write(describe, 0, "Volume Claims:%s\n", json_len(templates) == 0 ? "\t<none>" : "");
-    json_each(claim, templates) {
+    json_each (claim, templates) {
         CLEANUP(buf_done) struct buf modes = {0};
-        json_each(mode, json_get(claim, "spec", "accessModes", NULL))
+        json_each (mode, json_get(claim, "spec", "accessModes", NULL))
             buf_printf(&modes, "%s%s", mode_index > 0 ? " " : "", strempty(json_string_value(mode)));
         describe_write(describe, 1, "Name:\t%s\n", json_str_or("", claim, "metadata", "name", NULL));
         describe_write(describe, 1, "StorageClass:\t%s\n", json_str_or("", claim, "spec", "storageClassName", NULL));
@@ -202,6 +210,36 @@ void describe_stateful_set(struct describe *describe)
 }
 
 /* --- jobs */
+
+void describe_cron_job(struct describe *describe)
+{
+    static const struct describe_field schedule[] = {
+        {0, "Schedule", "schedule", SHOW_EMPTY, AS_TEXT},
+        {0, "Concurrency Policy", "concurrencyPolicy", SHOW_EMPTY, AS_TEXT},
+        {0, "Suspend", "suspend", SHOW_UNSET, AS_TITLE},
+        {0, "Time Zone", "timeZone", SHOW_UNSET, AS_TEXT},
+        {0, "Successful Job History Limit", "successfulJobsHistoryLimit", SHOW_UNSET, AS_TEXT},
+        {0, "Failed Job History Limit", "failedJobsHistoryLimit", SHOW_UNSET, AS_TEXT},
+        {0, "Starting Deadline Seconds", "startingDeadlineSeconds", SHOW_UNSET, AS_SECONDS},
+        {0, "Selector", "jobTemplate.spec.selector", SHOW_UNSET, AS_LABELS},
+        {0, "Parallelism", "jobTemplate.spec.parallelism", SHOW_UNSET, AS_TEXT},
+        {0, "Completions", "jobTemplate.spec.completions", SHOW_UNSET, AS_TEXT},
+        {0, "Active Deadline Seconds", "jobTemplate.spec.activeDeadlineSeconds", SKIP_LINE, AS_SECONDS},
+        {0}};
+    static const struct describe_field last[] = {
+        {0, "Last Schedule Time", "status.lastScheduleTime", SHOW_UNSET, AS_TIME}, {0}};
+    const struct json *spec = json_get(describe->object, "spec", NULL), *job;
+    CLEANUP(buf_done) struct buf active = {0};
+    json_each (job, json_get(describe->object, "status", "active", NULL))
+        buf_printf(&active, "%s%s", job_index > 0 ? ", " : "", json_str_or("", job, "name", NULL));
+    describe_head(describe);
+    describe_labels(describe);
+    describe_fields(describe, schedule, spec);
+    describe_pod_template(describe, json_get(spec, "jobTemplate", "spec", "template", NULL));
+    describe_fields(describe, last, describe->object);
+    describe_write(describe, 0, "Active Jobs:\t%s\n", describe_or(buf_text(&active), "<none>"));
+    describe_events(describe);
+}
 
 static void describe_optional(struct describe *describe, const char *title, const struct json *value,
                               const char *suffix)
@@ -256,8 +294,12 @@ void describe_job(struct describe *describe)
     describe_write(describe, 0, " / %lld Succeeded / %lld Failed\n", status_int(describe, "succeeded"),
                    status_int(describe, "failed"));
     if (streq(json_str(spec, "completionMode", NULL), "Indexed")) {
-        const char *indexes = json_str_or("", describe->object, "status", "completedIndexes", NULL);
-        describe_write(describe, 0, "Completed Indexes:\t%s\n", indexes[0] != '\0' ? indexes : "<none>");
+        const char *indexes = json_str_or("<none>", describe->object, "status", "completedIndexes", NULL);
+        size_t shown = strlen(indexes), soft_limit = 50;
+        if (shown > soft_limit)
+            shown = soft_limit + strcspn(indexes + soft_limit, ",");
+        bool cut = indexes[shown] != '\0';
+        describe_write(describe, 0, "Completed Indexes:\t%.*s%s\n", (int)shown + cut, indexes, cut ? "..." : "");
     }
     describe_pod_template(describe, json_get(spec, "template", NULL));
     describe_events(describe);

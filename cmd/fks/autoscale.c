@@ -156,7 +156,8 @@ static int run_autoscale(struct autoscale *autoscale, const struct strv *args)
     if (write_options_check(&autoscale->generate.write, &err) < 0 ||
         output_parse(&autoscale->generate.output_options, &autoscale->output, &err) < 0 ||
         check_options(autoscale, &err) < 0 ||
-        items_resolve(cli, &autoscale->selection, args, true, &items, &failures, &err) < 0)
+        items_resolve(cli, &autoscale->selection, args, !selection_has_files(&autoscale->selection), &items, &failures,
+                      &err) < 0)
         return cli_fail(cli, &err);
     for (size_t i = 0; i < items.n; i++) {
         struct err failure = {0};

@@ -3,8 +3,6 @@
  */
 #include "generate.h"
 
-#include <regex.h>
-
 #include "base/mem.h"
 
 struct ingress {
@@ -34,16 +32,6 @@ static void ingress_rule_done(struct ingress_rule *rule)
 }
 DEFINE_CLEANUP_IN_PLACE(struct ingress_rule, ingress_rule_done)
 
-static bool matches(const char *pattern, const char *text)
-{
-    regex_t regex;
-    if (regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB) != 0)
-        return false;
-    bool matched = regexec(&regex, text, 0, NULL, 0) == 0;
-    regfree(&regex);
-    return matched;
-}
-
 static char *text_of(struct str s)
 {
     return xstrndup(strempty(s.p), s.len);
@@ -53,7 +41,7 @@ static int parse_rule(const char *text, struct ingress_rule *ret, struct err *er
 {
     struct str backend, options, host, rest, path, service, tls_word, secret;
     /* kubectl's expression, which is not anchored at the end */
-    if (!matches("^[A-Za-z0-9_*.-]*/.*=[A-Za-z0-9_-]+:[A-Za-z0-9_-]+", text))
+    if (!generate_matches("^[A-Za-z0-9_*.-]*/.*=[A-Za-z0-9_-]+:[A-Za-z0-9_-]+", text))
         return err_set(err, ERR_USAGE,
                        "rule %s is invalid and should be in format host/path=svcname:svcport[,tls[=secret]]", text);
     (void)str_cut(str_of(text), ',', &backend, &options);
@@ -153,7 +141,7 @@ static int build_spec(const struct ingress *ingress, struct json **ret, struct e
             return err_set(err, ERR_USAGE, "annotation %s is invalid and should be in format key=[value]",
                            ingress->annotations.items[i]);
     }
-    if (backend[0] != '\0' && !matches("^[^:]*:[^:]*$", backend))
+    if (backend[0] != '\0' && !generate_matches("^[^:]*:[^:]*$", backend))
         return err_set(err, ERR_USAGE, "default-backend should be in format servicename:serviceport");
     if (strempty(ingress->class)[0] != '\0')
         json_set_str(spec, "ingressClassName", ingress->class);

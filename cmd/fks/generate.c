@@ -3,8 +3,12 @@
  */
 #include "generate.h"
 
+#include <regex.h>
+
 #include "base/mem.h"
+#include "data/patch.h"
 #include "data/quantity.h"
+#include "merge.h"
 
 void generate_done(struct generate *generate)
 {
@@ -33,6 +37,27 @@ struct json *generate_metadata(const struct generate *generate, const char *name
     return metadata;
 }
 
+int generate_override(const struct override *override, struct json **object, struct err *err)
+{
+    CLEANUP(json_free) struct json *before = *object, *patch = NULL;
+    const char *text = strempty(override->patch);
+    *object = NULL;
+    if (text[0] == '\0') {
+        *object = take(&before);
+        return 0;
+    }
+    if (!streq(override->type, "json") && !streq(override->type, "merge") && !streq(override->type, "strategic"))
+        return err_set(err, ERR_USAGE, "invalid override type: %s", override->type);
+    CLEANUP(err_clear) struct err no_json = {0};
+    if (json_parse(text, strlen(text), &patch, &no_json) < 0)
+        return err_set(err, ERR_USAGE,
+                       streq(override->type, "strategic") ? "invalid JSON document" : "Invalid JSON Patch");
+    if (streq(override->type, "json"))
+        return patch_apply(before, patch, object, err);
+    *object = streq(override->type, "merge") ? patch_merge(before, patch) : merge_apply(before, patch);
+    return 0;
+}
+
 struct json *generate_command(const struct generate *generate)
 {
     if (generate->dash < 0 || (size_t)generate->dash >= generate->args.n)
@@ -41,6 +66,16 @@ struct json *generate_command(const struct generate *generate)
     for (size_t i = (size_t)generate->dash; i < generate->args.n; i++)
         json_push(command, json_new_string(generate->args.items[i]));
     return command;
+}
+
+bool generate_matches(const char *pattern, const char *text)
+{
+    regex_t regex;
+    if (regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB) != 0)
+        return false;
+    bool matched = regexec(&regex, text, 0, NULL, 0) == 0;
+    regfree(&regex);
+    return matched;
 }
 
 struct json *generate_number_or_text(const char *text)

@@ -34,12 +34,24 @@ DEFINE_CLEANUP_IN_PLACE(struct generate, generate_done)
     }
 
 /*
- * Parses options and the one NAME argument into generate; false: the command ends with generate->code, what there was to
- * say has been said.
+ * Parses options and the one NAME argument into generate; false: the command ends with generate->code, what there was
+ * to say has been said.
  */
 bool generate_begin(struct generate *generate, const struct cli_command *command, int argc, char **argv) MUST_CHECK;
 /* metadata for a new object: name, and the namespace when --namespace was given and the kind has one. */
 struct json *generate_metadata(const struct generate *generate, const char *name, bool namespaced) MUST_CHECK;
+/* --overrides: a patch of the user's on the generated object. */
+struct override {
+    const char *patch, *type; /* type: json, merge, strategic */
+};
+#define GENERATE_OVERRIDE_OPTIONS(override)                                                                        \
+    {"overrides", 0, OPT_STRING, &(override)->patch, "", "A patch on the generated object, as JSON."},             \
+    {                                                                                                              \
+        "override-type", 0, OPT_STRING, &(override)->type, "merge", "What --overrides is: json, merge, strategic." \
+    }
+/* Replaces *object by the patched one; without --overrides it stays. On failure it is freed and NULL. */
+int generate_override(const struct override *override, struct json **object, struct err *err) MUST_CHECK;
+
 /* The arguments after "--" as an array, NULL if there are none. */
 struct json *generate_command(const struct generate *generate) MUST_CHECK;
 /* --save-config: the object, which keeps its order and lacks empty members, as its own annotation. */
@@ -49,6 +61,8 @@ void generate_annotate(struct json *object);
  * NULL.
  */
 int generate_finish(struct generate *generate, struct json *object, const char *what);
+/* Whether the text matches the POSIX extended regular expression. */
+bool generate_matches(const char *pattern, const char *text);
 /* A number where the text is one that fits 32 bits, else the text: ports, percentages. */
 struct json *generate_number_or_text(const char *text) MUST_CHECK;
 /* Appends a quantity in the server's form; ERR_USAGE with kubectl's words. */

@@ -192,10 +192,11 @@ int rollout_history(struct rollout *rollout, const struct item *item, struct err
     if (read_history(rollout, item, "history viewer", "history", &history, err) < 0)
         return err->code;
     const struct revision *revision = find_revision(&history, rollout->revision);
-    bool nothing = history.n == 0 && rollout->output.kind == OUTPUT_HUMAN;
+    /* --template alone is about the workload, as in kubectl */
+    bool objects = strempty(rollout->output_options.format)[0] != '\0', nothing = history.n == 0 && !objects;
     if (rollout->revision > 0 && revision == NULL && !nothing)
         return err_set(err, ERR_NOT_FOUND, "unable to find the specified revision");
-    if (rollout->output.kind != OUTPUT_HUMAN)
+    if (objects)
         return print_objects(rollout, &history, err);
     if (rollout->revision > 0)
         buf_printf(&text, "with revision #%lld", (long long)rollout->revision);

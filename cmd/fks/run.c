@@ -2,7 +2,9 @@
  * run.c: `run`: a pod from options; with -i or -t also attached to.
  */
 #include "generate.h"
+#include "watch.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 struct run_options {
@@ -10,7 +12,9 @@ struct run_options {
     const char *image, *labels, *restart, *pull_policy, *privileged_text;
     struct strv env, annotations;
     int64_t port;
-    bool image_seen, command, expose, attach, use_stdin, tty, remove, privileged;
+    struct override override;
+    int64_t timeout_ms; /* until the pod runs */
+    bool image_seen, attach_seen, quiet, leave_stdin_open, command, expose, attach, use_stdin, tty, remove, privileged;
 };
 
 static int build_env(const struct strv *env, struct json *container, struct err *err)
@@ -106,9 +110,16 @@ static int create_run_service(struct run_options *run, const char *name, const s
                            NULL);
 }
 
+/* [DOMAIN/]PATH[:TAG][@DIGEST], by the grammar of github.com/distribution/reference. */
 static bool is_image_reference(const char *image)
 {
-    return image[0] != '\0' && strpbrk(image, " \t\"'<>|;") == NULL && image[0] != ':' && image[0] != '/';
+#define DOMAIN_PART "([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
+#define PATH_PART "[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*"
+#define DIGEST_PART "[A-Za-z][A-Za-z0-9]*"
+    return generate_matches("^((" DOMAIN_PART "([.]" DOMAIN_PART ")*|\\[[a-fA-F0-9:]+\\])(:[0-9]+)?/)?" PATH_PART
+                            "(/" PATH_PART ")*(:[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127})?"
+                            "(@" DIGEST_PART "([-_+.]" DIGEST_PART ")*:[0-9a-fA-F]{32,})?$",
+                            image);
 }
 
 static int run_usage(const struct run_options *run, const char *text)
@@ -116,94 +127,229 @@ static int run_usage(const struct run_options *run, const char *text)
     return cli_error("%s\nSee '%s run -h' for help and examples", text, run->generate.cli->program);
 }
 
-/* Waits until the pod runs and joins its streams; what --rm asks for comes after. */
-static int join_pod(struct run_options *run, const char *name)
+/* --- attaching */
+
+struct joining {
+    bool for_end;     /* until the pod has ended, else until it is ready or has ended */
+    bool for_success; /* a pod that restarts after failures ends only well */
+    struct json *pod; /* as it was last seen; owned */
+    bool done, deleted;
+};
+
+static bool is_ready(const struct json *pod)
+{
+    const struct json *condition;
+    json_each (condition, json_get(pod, "status", "conditions", NULL)) {
+        if (streq(json_str(condition, "type", NULL), "Ready"))
+            return streq(json_str(condition, "status", NULL), "True");
+    }
+    return false;
+}
+
+static bool has_ended(const struct json *pod, bool only_well)
+{
+    const char *phase = json_str_or("", pod, "status", "phase", NULL);
+    return streq(phase, "Succeeded") || (!only_well && streq(phase, "Failed"));
+}
+
+static bool on_pod(const char *type, const struct json *object, void *data)
+{
+    struct joining *joining = data;
+    json_free(joining->pod);
+    joining->pod = json_clone(object);
+    joining->deleted = streq(type, "DELETED");
+    joining->done = has_ended(object, joining->for_success) || (!joining->for_end && is_ready(object));
+    return !joining->done && !joining->deleted;
+}
+
+/* Watches the pod until it is as joining says; its timeout is --pod-running-timeout. */
+static int wait_for_pod(const struct run_options *run, const char *name, struct joining *joining, struct err *err)
 {
     struct cli *cli = run->generate.cli;
-    char *wait_args[] = {(char *)(uintptr_t) "wait",
-                         (char *)(uintptr_t) "--for=jsonpath={.status.startTime}",
-                         (char *)(uintptr_t) "--timeout=60s",
-                         (char *)(uintptr_t) "-o=jsonpath=",
-                         (char *)(uintptr_t) "pod",
-                         (char *)(uintptr_t)name,
-                         NULL};
-    int code = command_wait(cli, 6, wait_args);
-    if (code == 0) {
-        char *attach_args[6] = {(char *)(uintptr_t) "attach", (char *)(uintptr_t)name};
-        int n = 2;
-        if (run->use_stdin)
-            attach_args[n++] = (char *)(uintptr_t) "-i";
-        if (run->tty)
-            attach_args[n++] = (char *)(uintptr_t) "-t";
-        code = command_attach(cli, n, attach_args);
+    CLEANUP(xfree) char *one = kube_path("", "v1", cli_namespace(cli), "pods", name, NULL);
+    CLEANUP(xfree) char *all = kube_path("", "v1", cli_namespace(cli), "pods", NULL, NULL);
+    int64_t deadline = clock_monotonic_ms() + run->timeout_ms;
+    while (!joining->done && !joining->deleted) {
+        CLEANUP(json_free) struct json *pod = NULL;
+        const struct kube_request request = {.path = one};
+        int64_t left = deadline - clock_monotonic_ms();
+        bool ended_by_server = false;
+        if (left <= 0)
+            return err_set(err, ERR_TIMEOUT, "timed out waiting for the condition");
+        if (cli_do(cli, &request, &pod, err) < 0)
+            return err->code;
+        if (!on_pod("MODIFIED", pod, joining))
+            break;
+        const struct watch_request watch = {.path = all,
+                                            .name = name,
+                                            .resource_version = json_str(pod, "metadata", "resourceVersion", NULL),
+                                            .timeout_ms = left};
+        if (watch_run(cli, &watch, on_pod, joining, &ended_by_server, err) == ERR_TIMEOUT)
+            err_clear(err);
+        if (err->code != 0)
+            return err->code;
     }
+    return joining->deleted ? err_set(err, ERR_NOT_FOUND, "pods \"%s\" not found", name) : 0;
+}
+
+/* The exit code of the container, told when it is not 0. */
+static int exit_code_of(const struct json *pod)
+{
+    const struct json *state =
+        json_get(json_at(json_get(pod, "status", "containerStatuses", NULL), 0), "state", "terminated", NULL);
+    const char *namespace = json_str_or("", pod, "metadata", "namespace", NULL),
+               *name = json_str_or("", pod, "metadata", "name", NULL);
+    int64_t code = json_int_or(0, state, "exitCode", NULL);
+    if (streq(json_str(pod, "status", "phase", NULL), "Succeeded"))
+        return 0;
+    if (code == 0)
+        return cli_error("pod %s/%s failed with unknown exit code", namespace, name);
+    fprintf(stderr, "pod %s/%s terminated (%s)\n%s\n", namespace, name, json_str_or("", state, "reason", NULL),
+            json_str_or("", state, "message", NULL));
+    return (int)code;
+}
+
+static int attach_to(const struct run_options *run, const char *name, bool ended)
+{
+    char *words[6] = {(char *)(uintptr_t)(ended ? "logs" : "attach"), (char *)(uintptr_t)name};
+    int n = 2;
+    if (run->use_stdin && !ended)
+        words[n++] = (char *)(uintptr_t) "-i";
+    if (run->tty && !ended)
+        words[n++] = (char *)(uintptr_t) "-t";
+    return ended ? command_logs(run->generate.cli, n, words) : command_attach(run->generate.cli, n, words);
+}
+
+/* Waits until the pod runs and joins its streams; a pod that is not restarted gives its exit code. */
+static int join_streams(const struct run_options *run, const char *name)
+{
+    CLEANUP(err_clear) struct err err = {0};
+    struct joining start = {0}, end = {.for_end = true, .for_success = streq(run->restart, "OnFailure")};
+    int code = 0;
+    if (wait_for_pod(run, name, &start, &err) < 0)
+        code = cli_fail(run->generate.cli, &err);
+    else
+        code = attach_to(run, name, has_ended(start.pod, false));
+    if (code == 0 && !run->leave_stdin_open && !streq(run->restart, "Always")) {
+        if (wait_for_pod(run, name, &end, &err) < 0)
+            code = cli_fail(run->generate.cli, &err);
+        else
+            code = exit_code_of(end.pod);
+    }
+    json_free(start.pod);
+    json_free(end.pod);
+    return code;
+}
+
+static int join_pod(struct run_options *run, const char *name)
+{
+    int code = join_streams(run, name);
     if (run->remove) {
-        char *delete_args[] = {(char *)(uintptr_t) "delete", (char *)(uintptr_t) "pod", (char *)(uintptr_t)name, NULL};
-        int deleted = command_delete(cli, 3, delete_args);
+        char *delete_args[] = {(char *)(uintptr_t) "delete",
+                               (char *)(uintptr_t) "pod",
+                               (char *)(uintptr_t)name,
+                               (char *)(uintptr_t) "--wait=false",
+                               (char *)(uintptr_t) "--ignore-not-found",
+                               NULL};
+        int deleted = command_delete(run->generate.cli, 5, delete_args);
         code = code != 0 ? code : deleted;
     }
     return code;
 }
 
-static int run_run(struct run_options *run, const struct strv *args, int dash)
+/* Options that do not go together; in the order in which kubectl looks at them. */
+static int check_run(struct run_options *run, const struct strv *args, int dash)
 {
-    CLEANUP(err_clear) struct err err = {0};
-    static const char *const policies[] = {"Always", "OnFailure", "Never"};
-    bool known_policy = false, joins = run->attach || run->use_stdin || run->tty;
-    for (size_t i = 0; i < countof(policies); i++)
+    static const char *const policies[] = {"Always", "OnFailure", "Never"}, *const pulls[] = {"Always", "IfNotPresent",
+                                                                                              "Never"};
+    const char *pull = strempty(run->pull_policy);
+    bool known_policy = false, known_pull = pull[0] == '\0';
+    for (size_t i = 0; i < countof(policies); i++) {
         known_policy = known_policy || streq(policies[i], run->restart);
-    if (!run->image_seen)
-        return cli_error("required flag(s) \"image\" not set");
+        known_pull = known_pull || streq(pulls[i], pull);
+    }
     if (args->n == 0 || dash == 0)
         return run_usage(run, "NAME is required for run");
-    if (!known_policy) {
-        CLEANUP(xfree) char *text = xasprintf("invalid restart policy: %s", run->restart);
-        return run_usage(run, text);
-    }
-    if (run->expose && run->port <= 0)
-        return run_usage(run, "--port must be set when exposing a service");
-    if (run->tty && !run->use_stdin)
-        return run_usage(run, "-i/--stdin is required for containers with -t/--tty=true");
+    if (run->image[0] == '\0')
+        return cli_error("--image is required");
     if (!is_image_reference(run->image))
         return cli_error("Invalid image name \"%s\": invalid reference format", run->image);
-    if (run->remove && !joins)
+    if (run->tty && !run->use_stdin)
+        return run_usage(run, "-i/--stdin is required for containers with -t/--tty=true");
+    if (run->expose && run->port <= 0)
+        return run_usage(run, "--port must be set when exposing a service");
+    CLEANUP(xfree) char *policy_text = xasprintf("invalid restart policy: %s", run->restart);
+    if (!known_policy)
+        return run_usage(run, policy_text);
+    if (run->remove && !run->attach)
         return run_usage(run, "--rm should only be used for attached containers");
-    if (joins && run->generate.write.dry_run != NULL && !streq(run->generate.write.dry_run, "none"))
+    if (run->attach && write_is_dry_run(&run->generate.write))
         return run_usage(
             run,
             "--dry-run=[server|client] can't be used with attached containers options (--attach, --stdin, or --tty)");
+    CLEANUP(xfree) char *pull_text = xasprintf("invalid image pull policy: %s", pull);
+    return known_pull ? 0 : run_usage(run, pull_text);
+}
 
+static int run_run(struct run_options *run, const struct strv *args, int dash)
+{
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(json_free) struct json *labels = NULL;
+    struct cli *cli = run->generate.cli;
+    if (!run->attach_seen && run->use_stdin)
+        run->attach = true;
+    if (run->restart[0] == '\0')
+        run->restart = run->use_stdin ? "OnFailure" : "Always";
+    if (write_options_check(&run->generate.write, &err) < 0)
+        return cli_fail(cli, &err);
+    int code = check_run(run, args, dash);
+    if (code != 0)
+        return code;
     struct json *pod = NULL;
     const char *name = args->items[0];
     if (build_pod(run, name, args, dash, &pod, &err) < 0)
-        return cli_fail(run->generate.cli, &err);
-    int code = 0;
+        return cli_fail(cli, &err);
+    labels = json_clone(json_get(pod, "metadata", "labels", NULL));
+    if (generate_override(&run->override, &pod, &err) < 0)
+        return cli_fail(cli, &err);
+    write_record(cli, &run->generate.write, pod);
+    run->generate.save_config = run->generate.save_config && !write_is_client_dry_run(&run->generate.write);
     if (run->expose)
-        code = create_run_service(run, name, json_get(pod, "metadata", "labels", NULL));
+        code = create_run_service(run, name, labels);
+    if (run->expose && code == 0 && streq(run->generate.output_options.format, "yaml"))
+        puts("---\n---"); /* one of the printer and one of run's own, in kubectl too */
     if (code != 0) {
         json_free(pod);
         return code;
     }
-    if (joins)
+    if (run->attach)
         run->generate.output_options.format = "jsonpath="; /* kubectl says nothing about the pod when it attaches */
     code = generate_finish(&run->generate, pod, NULL);
-    return code == 0 && joins ? join_pod(run, name) : code;
+    return code == 0 && run->attach ? join_pod(run, name) : code;
 }
 
 int command_run_pod(struct cli *cli, int argc, char **argv)
 {
     struct run_options run = {
         .generate = {.cli = cli, .write = {.field_manager = "kubectl-run"}, .output_options = {.hide_missing = true}},
-        .restart = "Always"};
+        .restart = "Always",
+        .image = "",
+        .override = {.type = "merge"},
+        .timeout_ms = 60000};
     const struct opt options[] = {
         GENERATE_OPTIONS(&run.generate),
         {"annotations", 0, OPT_ARRAY, &run.annotations, "[]", "Annotations of the pod."},
-        {"attach", 0, OPT_BOOL, &run.attach, NULL, "Wait for the pod and attach to it."},
+        {"attach", 0, OPT_BOOL, &run.attach, NULL, "Wait for the pod and attach to it.", NULL, &run.attach_seen},
         {"command", 0, OPT_BOOL, &run.command, NULL, "The words after -- are the command, not its arguments."},
         {"env", 0, OPT_ARRAY, &run.env, "[]", "Environment variables NAME=VALUE."},
         {"expose", 0, OPT_BOOL, &run.expose, NULL, "Make a ClusterIP service for the pod; needs --port."},
         {"image", 0, OPT_STRING, &run.image, "", "The image to run.", NULL, &run.image_seen},
         {"image-pull-policy", 0, OPT_STRING, &run.pull_policy, "", "Always, IfNotPresent or Never."},
+        {"leave-stdin-open", 0, OPT_BOOL, &run.leave_stdin_open, NULL, "Do not wait for the end of the pod."},
+        GENERATE_OVERRIDE_OPTIONS(&run.override),
+        {"pod-running-timeout", 0, OPT_DURATION, &run.timeout_ms, "1m0s", "How long to wait until the pod runs."},
+        {"quiet", 'q', OPT_BOOL, &run.quiet, NULL, "Only the output of the container."},
+        WRITE_RECORD_OPTION(&run.generate.write),
         {"labels", 'l', OPT_STRING, &run.labels, "", "Labels of the pod: a=b,c=d."},
         {"port", 0, OPT_INT, &run.port, "0", "The port that the container exposes."},
         {"privileged", 0, OPT_BOOL, &run.privileged, NULL, "Run the container privileged."},
@@ -219,6 +365,7 @@ int command_run_pod(struct cli *cli, int argc, char **argv)
             "NAME --image=image [--env=\"key=value\"] [--port=port] [--dry-run=server|client] [--command] -- [COMMAND] "
             "[args...] [options]",
         .about = "Create and run a particular image in a pod.",
+        .required = "image",
         .options = options};
     CLEANUP(strv_done) struct strv args = {0};
     int code = 0, dash = -1;

@@ -379,6 +379,8 @@ static int check_env(struct env *env, const struct strv *args, struct err *err)
                        "one or more resources must be specified as <resource> <name> or <resource>/<name>");
     if (env->list && strempty(set->output_options.format)[0] != '\0')
         return err_set(err, ERR_USAGE, "--list and --output may not be specified together");
+    if (strv_has(&set->selection.filenames, "-") && (strv_has(&env->specs, "-") || strv_has(&env->params, "-")))
+        return err_set(err, ERR_USAGE, "standard input cannot be used for multiple arguments");
     if (env->keys.n > 0 && env->from == NULL)
         return err_set(err, ERR_USAGE, "when specifying --keys, a configmap or secret must be provided with --from");
     return 0;

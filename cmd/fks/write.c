@@ -36,6 +36,7 @@ int write_options_check(struct write_options *options, struct err *err)
         {"strict", "Strict"}, {"true", "Strict"}, {"warn", "Warn"}, {"ignore", "Ignore"}, {"false", "Ignore"}};
     if (options->record_seen)
         fputs("Flag --record has been deprecated, --record will be removed in the future\n", stderr);
+    options->record_seen = false; /* said once, also when the options are looked at twice */
     if (check_dry_run(options, err) < 0)
         return err->code;
     const char *text = options->validate != NULL ? options->validate : "strict";

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/proc.h"
 #include "certificates.h"
 #include "options.h"
 #include "server_metrics.h"
@@ -227,6 +228,7 @@ int main(int argc, char **argv)
     CLEANUP(err_clear) struct err err = {0};
 
     log_init(PROGRAM, LOG_LEVEL_INFO);
+    proc_allow_files();
     int r = options_parse(argc, argv, &options, &err);
     if (r == 0)
         r = run(&options, &err);

@@ -14,6 +14,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/proc.h"
 #include "base/opt.h"
 #include "data/quantity.h"
 #include "fargate/names.h"
@@ -342,6 +343,7 @@ int main(int argc, char **argv)
         return 0;
     }
     log_init("fks-node", level);
+    proc_allow_files();
     int result = run(&agent, &err);
     if (result < 0)
         log_error("fks-node cannot go on", "error", err_text(&err));

@@ -20,6 +20,7 @@ struct relist {
     int pending;
     bool have_sandboxes, have_containers;
     bool failing; /* told already */
+    bool hurried;
 };
 
 static void schedule(struct relist *relist)
@@ -27,6 +28,9 @@ static void schedule(struct relist *relist)
     bool hurry = loop_now_ms(relist->agent->loop) < relist->hurry_until_ms;
 
     loop_timer_set(relist->timer, hurry ? HURRY_INTERVAL_MS : INTERVAL_MS);
+    if (relist->hurried && !hurry)
+        mem_give_back(); /* calls to the runtime have buffers of 100 KB, and hundreds of pods start side by side */
+    relist->hurried = hurry;
 }
 
 static void finished(struct relist *relist, const struct err *err)

@@ -10,6 +10,7 @@
 #include "base/codec.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/proc.h"
 #include "base/opt.h"
 #include "fargate/names.h"
 #include "net/server.h"
@@ -186,6 +187,7 @@ int main(int argc, char **argv)
     int r;
 
     log_init(PROGRAM, LOG_LEVEL_INFO);
+    proc_allow_files();
     r = parse_options(argc, argv, &options, &err);
     if (r == 0)
         r = run(&options, &err);

@@ -4,6 +4,7 @@
  */
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -72,4 +73,9 @@ char *xasprintf(const char *format, ...)
     if (len < 0)
         out_of_memory(0);
     return text;
+}
+
+void mem_give_back(void)
+{
+    (void)malloc_trim(0);
 }

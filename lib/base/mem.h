@@ -18,6 +18,9 @@ char *xstrdup(const char *text) MUST_CHECK;
 char *xstrndup(const char *text, size_t len) MUST_CHECK;
 char *xasprintf(const char *format, ...) PRINTF(1, 2) MUST_CHECK;
 
+/* After a burst: what is free inside the allocator goes back to the system. Takes up to a millisecond. */
+void mem_give_back(void);
+
 /* NEW(struct x): one zero-filled struct x. */
 #define NEW(type) ((type *)xcalloc(1, sizeof(type)))
 

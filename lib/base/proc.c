@@ -16,6 +16,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -419,4 +420,14 @@ int proc_run(const char *const *argv, const void *input, size_t input_len, int64
     if (code < 0)
         return err_wrap(err, "'%s' failed", argv[0]);
     return judge(argv[0], status, &errors, err);
+}
+
+void proc_allow_files(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
 }

@@ -31,5 +31,8 @@ int proc_spawn(const struct proc_options *options, pid_t *ret_pid, struct err *e
 int proc_run(const char *const *argv, const void *input, size_t input_len, int64_t timeout_ms,
              struct buf *ret_stdout, struct err *err) MUST_CHECK;
 
+/* Servers: as many open files as the system allows (the hard limit), not the 1,024 that shells start with. Best effort. */
+void proc_allow_files(void);
+
 /* Full path of a program in PATH plus /usr/sbin and /sbin; ERR_NOT_FOUND names it. Heap string. */
 int proc_find(const char *name, char **ret_path, struct err *err) MUST_CHECK;

@@ -265,8 +265,8 @@ static void test_loop_timer__freed_in_a_callback(void **state)
 
 struct check {
     struct loop_timer *timer;
-    int64_t due;
-    int64_t *last;
+    int64_t earliest, latest; /* when it is due, as far as can be told: setting takes its time on a busy machine */
+    int64_t *last;            /* the latest `earliest` of those that fired */
     int *fired;
 };
 
@@ -274,8 +274,9 @@ static void check_order(void *data)
 {
     struct check *check = data;
 
-    assert_true(check->due >= *check->last);
-    *check->last = check->due;
+    assert_true(check->latest >= *check->last);
+    if (check->earliest > *check->last)
+        *check->last = check->earliest;
     ++*check->fired;
 }
 
@@ -283,7 +284,7 @@ static void test_loop_timer__many_fire_in_order(void **state)
 {
     struct trace *trace = *state;
     static struct check checks[300];
-    int64_t last = 0, base = clock_monotonic_ms();
+    int64_t last = 0;
     uint32_t random = 7;
     int fired = 0, cancelled = 0;
 
@@ -291,14 +292,18 @@ static void test_loop_timer__many_fire_in_order(void **state)
         struct check *check = &checks[i];
 
         random = random * 1664525 + 1013904223;
-        *check = (struct check){.due = (random >> 16) % 50, .last = &last, .fired = &fired};
+        int64_t delay = (random >> 16) % 50;
+        *check = (struct check){.last = &last, .fired = &fired};
         check->timer = loop_timer_new(trace->loop, check_order, check);
-        loop_timer_set(check->timer, base + check->due - clock_monotonic_ms());
+        check->earliest = clock_monotonic_ms() + delay;
+        loop_timer_set(check->timer, delay);
+        check->latest = clock_monotonic_ms() + delay;
     }
     for (size_t i = 0; i < countof(checks); i += 3, cancelled++)
         loop_timer_cancel(checks[i].timer);
-    while (clock_monotonic_ms() < base + 60)
+    for (int64_t end = clock_monotonic_ms() + 10000; clock_monotonic_ms() < end && fired < (int)countof(checks) - cancelled;)
         turn(trace, 5);
+    turn(trace, 60); /* none of the cancelled ones comes */
     assert_int_equal(fired, (int)countof(checks) - cancelled);
 }
 

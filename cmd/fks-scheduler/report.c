@@ -9,7 +9,7 @@
 #include "base/str.h"
 
 #define REPEAT_MS 300000
-#define CHANGE_MS 10000
+#define CHANGE_MS 3000
 
 static void on_condition(struct json **answer, struct err *err, void *data)
 {

@@ -7,7 +7,7 @@
 
 /*
  * Why a pod waits. reason: of the condition; message: of both. An equal report is repeated as an event every five
- * minutes at most, and a changed one every ten seconds, however often placing is tried.
+ * minutes at most, and a changed one every three seconds, however often placing is tried.
  */
 bool report_is_due(const struct pod *pod);
 void report_waiting(struct pod *pod, const char *reason, const char *message);

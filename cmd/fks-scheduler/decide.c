@@ -160,14 +160,8 @@ static size_t read_spreads(struct pod *pod, const struct json *object, struct pl
 
         if (n == PLACE_SPREADS_MAX)
             break;
-        spreads[n] = (struct place_spread){
-            .key = json_str_or("", constraint, "topologyKey", NULL),
-            .required = streq(json_str(constraint, "whenUnsatisfiable", NULL), "DoNotSchedule"),
-            .max_skew = json_int_or(1, constraint, "maxSkew", NULL),
-            .min_domains = json_int_or(0, constraint, "minDomains", NULL),
-            .counts = spreads_counts(&scheduler->spreads, pod->namespace, selector,
-                                     loop_now_ms(scheduler->loop), &new),
-        };
+        spreads[n] = spreads_read(constraint, spreads_counts(&scheduler->spreads, pod->namespace, selector,
+                                                             loop_now_ms(scheduler->loop), &new));
         n++;
         if (new)
             observe_recount(scheduler, pod->namespace);

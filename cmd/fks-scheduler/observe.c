@@ -28,23 +28,6 @@ static enum pod_stage stage_of(const struct json *object)
     return *json_str_or("", object, "metadata", "labels", FKS_HOST_LABEL, NULL) != '\0' ? POD_RESERVED : POD_WAITING;
 }
 
-/* What a reserved pod takes: as written on it, else as its requests say. Disk is not written down. */
-static struct fargate_size size_of(const struct json *object)
-{
-    CLEANUP(err_clear) struct err err = {0};
-    const char *text = json_str(object, "metadata", "annotations", FARGATE_CAPACITY_ANNOTATION, NULL);
-    struct fargate_size size = {0}, written;
-    struct fargate_request request;
-
-    if (fargate_request_of(object, &request, &err) < 0 || fargate_size_for(&request, false, &size, &err) < 0)
-        err_clear(&err); /* a resize may have made it so; what is written down counts */
-    if (text != NULL && fargate_size_parse(text, &written, &err) == 0) {
-        written.storage_b = size.storage_b > 0 ? size.storage_b : written.storage_b;
-        return written;
-    }
-    return size;
-}
-
 static void set_text(char **text, const char *value)
 {
     if (streq(*text, value))
@@ -59,7 +42,7 @@ static void hold(struct pod *pod, const struct json *object)
     if (pod->host == NULL) { /* bound by hand: it takes nothing of ours */
         room_free(pod);
     } else {
-        const struct fargate_size size = size_of(object);
+        const struct fargate_size size = fargate_size_provisioned(object);
 
         /* the agent writes another size when a resize made the machine grow */
         if (pod->held.host == NULL || !streq(pod->held.host->name, pod->host) || pod->held.size.cpu_m != size.cpu_m ||

@@ -9,13 +9,13 @@
 #include "fargate/claims.h"
 #include "fargate/hosts.h"
 #include "fargate/place.h"
+#include "fargate/spread.h"
 #include "kube/client.h"
 #include "kube/event.h"
 #include "kube/watch.h"
 #include "leader.h"
 #include "profiles.h"
 #include "queue.h"
-#include "spread.h"
 
 #define SCHEDULER_MAX_CALLS 64 /* reservations, bindings and the like under way at a time */
 

@@ -20,6 +20,11 @@ COMMAND("get nodegroup", command_get_nodegroup, "Get node groups")
 COMMAND("get nodegroups", command_get_nodegroup, NULL)
 COMMAND("delete nodegroup", command_delete_nodegroup, "Delete a node group")
 COMMAND("utils write-kubeconfig", command_write_kubeconfig, "Write the kubeconfig entry of a cluster")
+COMMAND("explain pod", command_explain_pod, "Tell why a pod is where it is, or why it waits")
+COMMAND("reconcile fargateprofile", command_reconcile_fargateprofile, "Replace pods that came before their Fargate profile")
+COMMAND("drain host", command_drain_host, "Move a host's pods elsewhere, for maintenance")
+COMMAND("cordon host", command_cordon_host, "Mark a host as unschedulable")
+COMMAND("uncordon host", command_uncordon_host, "Mark a host as schedulable")
 COMMAND("cluster-supervisor", command_supervisor, NULL)
 
 /* kubectl's verbs */

@@ -44,7 +44,7 @@ bool fargate_glob(const char *pattern, const char *text)
     return *pattern == '\0';
 }
 
-static bool label_matches(const struct fargate_label *wanted, const struct json *labels)
+bool fargate_label_matches(const struct fargate_label *wanted, const struct json *labels)
 {
     void *position = NULL;
     const char *key;
@@ -68,7 +68,7 @@ static bool selector_matches(const struct fargate_selector *selector, const char
     if (!fargate_glob(selector->namespace, namespace))
         return false;
     for (size_t i = 0; i < selector->n_labels; i++)
-        if (!label_matches(&selector->labels[i], labels))
+        if (!fargate_label_matches(&selector->labels[i], labels))
             return false;
     return true;
 }

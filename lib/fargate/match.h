@@ -30,3 +30,11 @@ struct fargate_match fargate_match_pod(const struct fargate_profiles *profiles, 
                                        const struct json *pod);
 /* One sentence for people: "no profile matches namespace 'x' and the pod's labels". Static text. */
 const char *fargate_verdict_text(enum fargate_verdict verdict);
+/*
+ * Whether a selector matches; if not, why says what is missing: "namespace 'a' is not 'b'", "no label app=web (the pod has
+ * app=db)".
+ */
+bool fargate_selector_explain(const struct fargate_selector *selector, const char *namespace, const struct json *labels,
+                              struct buf *why);
+/* Some label of the pod is the wanted one. */
+bool fargate_label_matches(const struct fargate_label *wanted, const struct json *labels);

@@ -26,7 +26,7 @@ static const struct {
      "change nodeSelector or node affinity, or label or add a host"},
     {PLACE_RUNTIME, "lacks the runtime handler", "lack the runtime handler",
      "choose another runtimeClassName, or install the runtime on a host"},
-    {PLACE_CORDONED, "is cordoned", "are cordoned", "set spec.unschedulable of the FargateHost to false"},
+    {PLACE_CORDONED, "is cordoned", "are cordoned", "put one back into service: fks uncordon host NAME"},
     {PLACE_PRESSED, "is short of memory, disk, processes or network", "are short of memory, disk, processes or network",
      "see the conditions of the FargateHost"},
     {PLACE_NOT_READY, "says it is not ready", "say they are not ready", "see the conditions of the FargateHost"},

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "data/quantity.h"
+#include "fargate/names.h"
 
 #define MIB_BYTES (1ll << 20)
 #define GIB_BYTES (1ll << 30)
@@ -359,4 +360,20 @@ int fargate_size_parse(const char *text, struct fargate_size *ret, struct err *e
         return err_set(err, ERR_PARSE, "'%.64s' is no capacity such as '0.25vCPU 0.5GB'", text);
     *ret = size;
     return 0;
+}
+
+struct fargate_size fargate_size_provisioned(const struct json *pod)
+{
+    CLEANUP(err_clear) struct err err = {0};
+    const struct json *annotations = json_get(pod, "metadata", "annotations", NULL);
+    const char *text = json_string_value(json_member(annotations, FARGATE_CAPACITY_ANNOTATION));
+    struct fargate_size size = {0}, written;
+    struct fargate_request request;
+
+    if (fargate_request_of(pod, &request, &err) < 0 || fargate_size_for(&request, false, &size, &err) < 0)
+        err_clear(&err); /* a resize may have made it so; what is written down counts */
+    if (text == NULL || fargate_size_parse(text, &written, &err) < 0)
+        return size;
+    written.storage_b = size.storage_b > 0 ? size.storage_b : written.storage_b;
+    return written;
 }

@@ -64,3 +64,8 @@ void fargate_size_explain(const struct json *pod, bool exact, struct strv *lines
 void fargate_size_print(const struct fargate_size *size, struct buf *out);
 /* Back from the annotation; storage stays at its default. */
 int fargate_size_parse(const char *text, struct fargate_size *ret, struct err *err) MUST_CHECK;
+/*
+ * What a pod that was given a host takes there: as its annotation says, else as its requests say; disk, which the
+ * annotation leaves out, always as they say.
+ */
+struct fargate_size fargate_size_provisioned(const struct json *pod);

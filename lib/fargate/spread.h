@@ -4,8 +4,7 @@
  */
 #pragma once
 
-#include "base/map.h"
-#include "data/json.h"
+#include "fargate/place.h"
 
 struct spreads { /* {0} is valid and empty */
     struct map groups; /* namespace and selector → struct spread_group */
@@ -23,6 +22,8 @@ const struct map *spreads_counts(struct spreads *spreads, const char *namespace,
                                  int64_t now_ms, bool *ret_new);
 /* The selector of a constraint: labelSelector with the values that matchLabelKeys take from the pod's own labels. */
 struct json *spreads_selector(const struct json *constraint, const struct json *labels) MUST_CHECK;
+/* Reads one constraint; counts as above. What ret points to is the constraint's and the group's. */
+struct place_spread spreads_read(const struct json *constraint, const struct map *counts);
 /* Forgets what no pod has asked for in a while. */
 void spreads_expire(struct spreads *spreads, int64_t now_ms);
 DEFINE_CLEANUP_IN_PLACE(struct spreads, spreads_done)

@@ -1,7 +1,7 @@
 /*
  * spread.c: see spread.h. A group knows the host of each pod that it counts, so an update says only how the pod is now.
  */
-#include "spread.h"
+#include "fargate/spread.h"
 
 #include "base/mem.h"
 #include "base/str.h"
@@ -120,6 +120,17 @@ struct json *spreads_selector(const struct json *constraint, const struct json *
             json_set_str(json_edit(merged, "matchLabels", NULL), name, value);
     }
     return merged;
+}
+
+struct place_spread spreads_read(const struct json *constraint, const struct map *counts)
+{
+    return (struct place_spread){
+        .key = json_str_or("", constraint, "topologyKey", NULL),
+        .required = streq(json_str(constraint, "whenUnsatisfiable", NULL), "DoNotSchedule"),
+        .max_skew = json_int_or(1, constraint, "maxSkew", NULL),
+        .min_domains = json_int_or(0, constraint, "minDomains", NULL),
+        .counts = counts,
+    };
 }
 
 void spreads_expire(struct spreads *spreads, int64_t now_ms)

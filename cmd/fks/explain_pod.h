@@ -1,0 +1,17 @@
+/*
+ * explain_pod.h: between explain_pod.c, which tells a pod's story, and explain_hosts.c, which tells the hosts' part of it.
+ */
+#pragma once
+
+#include "cli.h"
+#include "fargate/place.h"
+
+/*
+ * Lists the hosts, with what every other pod takes of them, and prints each one's verdict. ret_fits: how many could take
+ * the pod now.
+ */
+int explain_hosts(struct cli *cli, const struct json *pod, const struct fargate_profile *profile,
+                  const struct fargate_size *size, const char *runtime_handler, size_t *ret_fits,
+                  struct err *err) MUST_CHECK;
+/* As cli_do on a GET, but what does not exist is NULL and no error. */
+int explain_find(struct cli *cli, const char *path, struct json **ret, struct err *err) MUST_CHECK;

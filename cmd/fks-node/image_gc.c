@@ -87,6 +87,10 @@ static bool is_used(const struct image_gc *gc, const struct cri_image *image)
             if ((container->image != NULL && streq(container->image->id, image->id)) || has_name(image, wanted))
                 return true;
         }
+    for (size_t position = 0; pods_next(gc->agent->pods, &position, &pod);)
+        for (size_t i = 0; i < pod->n_volume_images; i++)
+            if (pod->volume_images[i]->image != NULL && streq(pod->volume_images[i]->image->id, image->id))
+                return true;
     return false;
 }
 

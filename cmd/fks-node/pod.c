@@ -36,8 +36,10 @@ struct pod *pod_new(struct agent *agent, const char *uid, const char *namespace,
     return pod;
 }
 
-static void container_free(struct pod_container *container)
+static void container_free(struct pod_container *container, bool owns_spec)
 {
+    if (owns_spec)
+        json_free((struct json *)(uintptr_t)container->spec);
     probes_free(container->probes);
     action_free(container->post_start);
     action_free(container->pre_stop);
@@ -61,8 +63,11 @@ struct pod *pod_free(struct pod *pod)
         return NULL;
     loop_timer_free(pod->timer);
     for (size_t i = 0; i < pod->n_containers; i++)
-        container_free(pod->containers[i]);
+        container_free(pod->containers[i], false);
     free(pod->containers);
+    for (size_t i = 0; i < pod->n_volume_images; i++)
+        container_free(pod->volume_images[i], true);
+    free(pod->volume_images);
     nodes_detach(pod);
     pod_volumes_done(pod);
     record_sandbox_free(pod->sandbox);
@@ -202,6 +207,23 @@ struct pod_container *pod_container_get(struct pod *pod, const char *name)
     GROW(pod->containers, pod->n_containers, pod->cap_containers);
     pod->containers[pod->n_containers++] = container;
     return container;
+}
+
+struct pod_container *pod_volume_image(struct pod *pod, const struct json *volume)
+{
+    const char *name = json_str_or("", volume, "name", NULL);
+
+    for (size_t i = 0; i < pod->n_volume_images; i++)
+        if (streq(pod->volume_images[i]->name, name))
+            return pod->volume_images[i];
+    struct pod_container *image = NEW(struct pod_container);
+    image->pod = pod;
+    image->name = xstrdup(name);
+    image->spec = json_build("{s:s, s:s, s:s}", "name", name, "image", volumes_image_of(volume), "imagePullPolicy",
+                             json_str_or("IfNotPresent", volume, "image", "pullPolicy", NULL));
+    GROW(pod->volume_images, pod->n_volume_images, pod->cap_volume_images);
+    pod->volume_images[pod->n_volume_images++] = image;
+    return image;
 }
 
 void pod_context(struct pod *pod, struct podspec_context *ret)

@@ -9,6 +9,7 @@
  *     pod_sandbox.c     cgroup, sandbox, address
  *     pod_images.c      images of the containers
  *     pod_volumes.c     objects, tokens, volumes
+ *     pod_mounts.c      network file systems
  *     pod_containers.c  which container comes next; create, start
  *     pod_records.c     what the runtime says about containers
  *     pod_kill.c        stopping one container
@@ -158,6 +159,10 @@ struct pod {
     bool fetch_failed;    /* one of those under way */
     bool volumes_changed; /* something was fetched that is not on disk yet */
     struct backoff fetch_backoff;
+    bool mounting; /* a mount program runs */
+    struct backoff mount_backoff;
+    struct pod_container **volume_images; /* images of image volumes, which come the way of a container's */
+    size_t n_volume_images, cap_volume_images;
     int64_t refresh_ms; /* loop time of the next refresh; 0: as soon as possible */
 
     /* resize */
@@ -214,6 +219,8 @@ void pod_event(struct pod *pod, const char *type, const char *reason, const char
 bool pod_is_deleted(const struct pod *pod);
 bool pod_is_bound(const struct pod *pod);
 struct pod_container *pod_container_get(struct pod *pod, const char *name);
+/* The image of an image volume, for pod_image_sync; its spec names image and policy as a container's does. */
+struct pod_container *pod_volume_image(struct pod *pod, const struct json *volume);
 const char *pod_node_name(const struct pod *pod);
 void pod_context(struct pod *pod, struct podspec_context *ret);
 void pod_downward(struct pod *pod, struct downward_context *ret);
@@ -234,6 +241,9 @@ bool pod_image_sync(struct pod_container *container);
 /* --- pod_volumes.c */
 /* Starts and repeats fetching; true once everything is on disk. */
 bool pod_volumes_sync(struct pod *pod);
+/* --- pod_mounts.c */
+/* Mounts the pod's network file systems, one after the other; true when all are mounted. */
+bool pod_mounts_sync(struct pod *pod);
 /* Objects were asked for, as far as pulling images needs any. */
 bool pod_objects_known(const struct pod *pod);
 /* A container misses an object or key: looks again soon. */

@@ -263,13 +263,18 @@ static int create(struct pod_container *container, struct err *err)
     CLEANUP(volumes_mounts_done) struct volumes_mounts mounts = {0};
     CLEANUP(podspec_container_free) struct podspec_container *made = NULL;
     struct pod *pod = container->pod;
+    CLEANUP(map_done) struct map images = {0};
+    const struct volumes_places places = {.state_dir = pod->agent->options.state_dir, .images = &images};
     struct podspec_context context;
     int result;
 
+    for (size_t i = 0; i < pod->n_volume_images; i++)
+        if (pod->volume_images[i]->image != NULL)
+            (void)map_set(&images, pod->volume_images[i]->name, (char *)(uintptr_t)pod->volume_images[i]->image->id);
     container->next_attempt = next_attempt(container);
     if ((result = make_environment(container, &environment, err)) < 0 ||
         (result = podspec_check_user(pod->object, container->spec, container->image, err)) < 0 ||
-        (result = volumes_mounts_of(pod->object, container->spec, pod->agent->options.state_dir, &environment,
+        (result = volumes_mounts_of(pod->object, container->spec, &places, &environment,
                                     container->next_attempt, &mounts, err)) < 0 ||
         (result = make_log_folder(container, err)) < 0)
         return result;
@@ -336,6 +341,47 @@ static bool is_crash_looping(struct pod_container *container)
     return true;
 }
 
+/* containerd mounts images from 2.1 on; earlier ones would make an empty folder of it. */
+static bool runtime_mounts_images(const struct agent *agent)
+{
+    static const char name[] = "containerd://";
+    const char *version = agent->system.runtime_version;
+
+    if (!starts_with(version, name))
+        return true;
+    version += strlen(name);
+    version += *version == 'v';
+    return !starts_with(version, "0.") && !starts_with(version, "1.") && !starts_with(version, "2.0.");
+}
+
+/* True when the images of all image volumes that the container mounts are there. */
+static bool sync_volume_images(struct pod_container *container)
+{
+    struct pod *pod = container->pod;
+    const struct json *mount, *volume;
+
+    json_each(mount, json_get(container->spec, "volumeMounts", NULL))
+        json_each(volume, json_get(pod->object, "spec", "volumes", NULL)) {
+            if (volumes_image_of(volume) == NULL ||
+                !streq(json_str(volume, "name", NULL), json_str(mount, "name", NULL)))
+                continue;
+            if (!runtime_mounts_images(pod->agent)) {
+                CLEANUP(err_clear) struct err err = {0};
+                (void)err_set(&err, ERR_UNSUPPORTED, "volume \"%s\" is an image, which %s cannot mount: containerd 2.1 can",
+                              json_str_or("", volume, "name", NULL), pod->agent->system.runtime_version);
+                failed(container, "CreateContainerConfigError", &err);
+                return false;
+            }
+            struct pod_container *image = pod_volume_image(pod, volume);
+            if (pod_image_sync(image))
+                continue;
+            if (image->waiting_reason != NULL)
+                pod_container_wait(container, image->waiting_reason, image->waiting_message);
+            return false;
+        }
+    return true;
+}
+
 static void step(struct pod_container *container)
 {
     CLEANUP(err_clear) struct err err = {0};
@@ -365,7 +411,7 @@ static void step(struct pod_container *container)
         if (!container->resize_restart && is_crash_looping(container))
             return;
     }
-    if (!pod_image_sync(container))
+    if (!pod_image_sync(container) || !sync_volume_images(container))
         return;
     if (is_over(container) && !container->resize_restart)
         backoff_fail(&container->restart, pod_now(pod), BACKOFF_RESTART_FIRST_MS, BACKOFF_RESTART_MAX_MS);

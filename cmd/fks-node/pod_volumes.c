@@ -1,6 +1,6 @@
 /*
  * pod_volumes.c: fetches what the pod's volumes, variables and pull secrets need (ConfigMaps, Secrets, tokens),
- * hands it to volumes.c, and keeps it fresh: objects once a minute, tokens before four fifths of their life are
+ * hands it to volumes.c, and keeps it fresh: objects within a minute, tokens before four fifths of their life are
  * over.
  */
 #include "base/clock.h"
@@ -9,8 +9,8 @@
 
 #include "pod.h"
 
-#define REFRESH_MS 50000
-#define REFRESH_JITTER_MS 20000
+#define REFRESH_MS 35000 /* with jitter and the request itself, less than a minute */
+#define REFRESH_JITTER_MS 15000
 #define RETRY_FIRST_MS 500
 #define RETRY_MAX_MS 60000
 #define TOKEN_LIFE_MAX_S 86400 /* renewed daily at least, however long it would be valid */
@@ -71,6 +71,21 @@ static void fetches_over(struct pod *pod)
     pod->fetch_failed = false;
 }
 
+static void on_object(struct json **answer, struct err *err, void *data);
+
+/* A claim that came leads to the volume that it is bound to. */
+static void fetch_claimed(struct pod *pod, const char *key, const struct json *object)
+{
+    const char *name = json_str(object, "spec", "volumeName", NULL);
+
+    if (!starts_with(key, "PersistentVolumeClaim/") || name == NULL || *name == '\0')
+        return;
+    CLEANUP(xfree) char *volume_key = xasprintf("PersistentVolume/%s", name);
+    pod->n_fetches++;
+    agent_request(pod->agent, "GET", kube_path("", "v1", NULL, "persistentvolumes", name, NULL), NULL, NULL, on_object,
+                  fetch_new(pod, volume_key));
+}
+
 static void on_object(struct json **answer, struct err *err, void *data)
 {
     struct fetch *fetch = data;
@@ -78,6 +93,7 @@ static void on_object(struct json **answer, struct err *err, void *data)
 
     pod->n_fetches--;
     if (err->code == 0) {
+        fetch_claimed(pod, fetch->key, *answer);
         struct json *old = map_set(&pod->objects, fetch->key, json_keep(*answer));
         if (old == NULL || !json_same(old, *answer))
             pod->volumes_changed = true;
@@ -104,7 +120,9 @@ static void fetch_objects(struct pod *pod)
     pod->n_fetches += (int)pod->needs.n_objects;
     for (size_t i = 0; i < pod->needs.n_objects; i++) {
         const struct volumes_object *object = &pod->needs.objects[i];
-        const char *plural = streq(object->kind, "Secret") ? "secrets" : "configmaps";
+        const char *plural = streq(object->kind, "Secret")      ? "secrets"
+                             : streq(object->kind, "ConfigMap") ? "configmaps"
+                                                                : "persistentvolumeclaims";
         agent_request(pod->agent, "GET", kube_path("", "v1", pod->namespace, plural, object->name, NULL), NULL, NULL,
                       on_object, fetch_new(pod, object->key));
     }
@@ -250,7 +268,8 @@ bool pod_volumes_sync(struct pod *pod)
     if (!pod->tokens_fetched && pod_is_bound(pod))
         request_tokens(pod);
     /* an address may be asked for by a file of the downward API: not before the sandbox has one */
-    if (pod->fetched && pod->tokens_fetched && pod->address != NULL && (!pod->volumes_ready || pod->volumes_changed))
+    if (pod->fetched && pod->tokens_fetched && pod->address != NULL && (!pod->volumes_ready || pod->volumes_changed) &&
+        pod_mounts_sync(pod))
         set_up(pod);
     else if (pod->volumes_ready && pod->fetched && pod->tokens_fetched && pod->refresh_ms <= now_ms)
         pod->refresh_ms = now_ms + REFRESH_MS + (int64_t)random_below(REFRESH_JITTER_MS);

@@ -341,6 +341,9 @@ static void container_mounts(struct podspec_memory *memory, const struct volumes
             .container_path = podspec_copy(memory, mounts->items[i].container_path),
             .host_path = podspec_copy(memory, mounts->items[i].host_path),
             .readonly = mounts->items[i].readonly,
+            .from_host = mounts->items[i].from_host,
+            .image = podspec_copy(memory, mounts->items[i].image),
+            .image_sub_path = podspec_copy(memory, mounts->items[i].image_sub_path),
         };
     config->mounts = items;
     config->n_mounts = mounts->n;

@@ -63,7 +63,8 @@ enum volumes_type volumes_type_of(const struct json *volume, const char **ret_ty
 {
     static const char *const names[] = {
         [VOLUMES_EMPTY_DIR] = "emptyDir", [VOLUMES_CONFIG_MAP] = "configMap",       [VOLUMES_SECRET] = "secret",
-        [VOLUMES_PROJECTED] = "projected", [VOLUMES_DOWNWARD_API] = "downwardAPI",
+        [VOLUMES_PROJECTED] = "projected", [VOLUMES_DOWNWARD_API] = "downwardAPI", [VOLUMES_IMAGE] = "image",
+        [VOLUMES_NFS] = "nfs",             [VOLUMES_CLAIM] = "persistentVolumeClaim",
     };
     void *position = NULL;
     const char *key;
@@ -85,7 +86,7 @@ enum volumes_type volumes_type_of(const struct json *volume, const char **ret_ty
 
 /* --- setting up */
 
-static bool is_mount_point(const char *path)
+bool volumes_is_mounted(const char *path)
 {
     struct statx info;
 
@@ -99,7 +100,7 @@ static int mount_tmpfs(const char *path, int64_t limit_b, unsigned long flags, s
     CLEANUP(xfree) char *options =
         limit_b > 0 ? xasprintf("mode=1777,size=%" PRId64, limit_b) : xstrdup("mode=1777");
 
-    if (is_mount_point(path))
+    if (volumes_is_mounted(path))
         return 0;
     if (mount("tmpfs", path, "tmpfs", flags, options) < 0)
         return err_errno(err, errno, "mounting tmpfs on '%s'", path);
@@ -130,7 +131,7 @@ static int set_up_empty_dir(const struct volumes_input *input, const struct json
     const char *medium = json_str_or("", body, "medium", NULL);
     int64_t fs_group = volumes_fs_group(input->pod);
     bool memory = streq(medium, "Memory");
-    bool fresh = memory ? !is_mount_point(dir) : !file_exists(dir);
+    bool fresh = memory ? !volumes_is_mounted(dir) : !file_exists(dir);
     int r;
 
     if (!memory && medium[0] != '\0')
@@ -171,6 +172,17 @@ static int set_up_files(const struct volumes_input *input, const struct json *vo
     return atomic_writer_write(dir, payload.files, payload.n, volumes_fs_group(input->pod), NULL, err);
 }
 
+/* The mount itself took its time before (pod_mounts.c). */
+static int check_mounted(const struct volumes_input *input, const struct json *volume, const char *dir, struct err *err)
+{
+    struct volumes_nfs nfs;
+    int r = volumes_nfs_of(volume, input->objects, &nfs, err);
+
+    if (r < 0)
+        return r;
+    return volumes_is_mounted(dir) ? 0 : err_set(err, ERR_BUSY, "%s:%s is not mounted yet", nfs.server, nfs.path);
+}
+
 static int set_up_volume(const struct volumes_input *input, const struct json *volume, const char *dir, struct err *err)
 {
     const char *type;
@@ -185,12 +197,17 @@ static int set_up_volume(const struct volumes_input *input, const struct json *v
     case VOLUMES_PROJECTED:
     case VOLUMES_DOWNWARD_API:
         return set_up_files(input, volume, true, dir, err);
+    case VOLUMES_NFS:
+    case VOLUMES_CLAIM:
+        return check_mounted(input, volume, dir, err);
+    case VOLUMES_IMAGE: /* the runtime mounts it */
+        return 0;
     case VOLUMES_UNSUPPORTED:
         break;
     }
     return err_set(err, ERR_UNSUPPORTED,
-                   "volumes of type %s are not supported here: use emptyDir, configMap, secret, projected or "
-                   "downwardAPI",
+                   "volumes of type %s are not supported here: use emptyDir, configMap, secret, projected, downwardAPI, "
+                   "image, nfs, or a claim of an NFS volume",
                    type);
 }
 

@@ -20,7 +20,7 @@
 
 /* --- what is needed */
 struct volumes_object {
-    const char *kind; /* "ConfigMap" or "Secret" */
+    const char *kind; /* "ConfigMap", "Secret" or "PersistentVolumeClaim" */
     char *name;
     char *key;       /* "ConfigMap/NAME": its place in maps of objects */
     bool optional;   /* every use of it is optional */
@@ -70,16 +70,40 @@ struct volumes_mounts {
     struct cri_mount *items; /* strings owned */
     size_t n, cap;
 };
+struct volumes_places { /* borrowed */
+    const char *state_dir;
+    const struct map *images; /* name of an image volume → const char *: id of its image; NULL: none */
+};
 /*
- * *ret must be empty ({0}). ERR_NOT_FOUND: names a volume that the pod does not have; ERR_INVALID: subPath with
+ * *ret must be empty ({0}). ERR_UNSUPPORTED: recursive read-only mounts. ERR_NOT_FOUND: names a volume that the pod does not have; ERR_INVALID: subPath with
  * ".." or that leads out of the volume; ERR_IO. Reason for the container: CreateContainerConfigError.
  */
-int volumes_mounts_of(const struct json *pod, const struct json *container, const char *state_dir,
+int volumes_mounts_of(const struct json *pod, const struct json *container, const struct volumes_places *places,
                       const struct environment *environment, uint32_t attempt, struct volumes_mounts *ret,
                       struct err *err) MUST_CHECK;
 void volumes_mounts_done(struct volumes_mounts *mounts);
 
+/* --- network file systems */
+struct volumes_nfs { /* borrowed from the objects it was found in */
+    const char *server, *path;
+    bool readonly;
+    const struct json *options; /* array of mount options, or NULL */
+};
+/*
+ * Of a volume of type nfs, or of a claim that is bound to one. objects: "PersistentVolumeClaim/NAME" and
+ * "PersistentVolume/NAME" beside the others. ERR_NOT_FOUND: no such claim, or not bound; ERR_UNSUPPORTED: bound to
+ * something else; ERR_INVALID: of another type.
+ */
+int volumes_nfs_of(const struct json *volume, const struct map *objects, struct volumes_nfs *ret,
+                   struct err *err) MUST_CHECK;
+/* The volume is, or may turn out to be, a network file system. */
+bool volumes_is_network(const struct json *volume);
+/* The reference of a volume of type image, or NULL. */
+const char *volumes_image_of(const struct json *volume);
+bool volumes_is_mounted(const char *path);
+
 /* Heap strings. */
+char *volumes_dir(const char *state_dir, const char *uid, const char *volume) MUST_CHECK;
 char *volumes_pod_dir(const char *state_dir, const char *uid) MUST_CHECK;
 char *volumes_hosts_path(const char *state_dir, const char *uid) MUST_CHECK;
 /* Read it (at most LIMIT_TERMINATION_MESSAGE) when the container has exited. */

@@ -13,6 +13,9 @@ enum volumes_type {
     VOLUMES_SECRET,
     VOLUMES_PROJECTED,
     VOLUMES_DOWNWARD_API,
+    VOLUMES_IMAGE,
+    VOLUMES_NFS,
+    VOLUMES_CLAIM,
     VOLUMES_UNSUPPORTED,
 };
 /* *ret_type: the API's name of it ("configMap"; "hostPath" too); borrowed. */
@@ -34,7 +37,6 @@ int64_t volumes_fs_group(const struct json *pod);
 /* Mode of files made from a volume's mode with an fsGroup: the group may read what the owner may. */
 mode_t volumes_group_mode(mode_t mode, int64_t fs_group);
 
-char *volumes_dir(const char *state_dir, const char *uid, const char *volume) MUST_CHECK;
 /* ERR_INVALID unless text can be one element of a path. */
 int volumes_check_element(const char *what, const char *text, struct err *err) MUST_CHECK;
 

@@ -19,6 +19,8 @@
 void volumes_mounts_done(struct volumes_mounts *mounts)
 {
     for (size_t i = 0; i < mounts->n; i++) {
+        free((char *)(uintptr_t)mounts->items[i].image);
+        free((char *)(uintptr_t)mounts->items[i].image_sub_path);
         free((char *)(uintptr_t)mounts->items[i].container_path);
         free((char *)(uintptr_t)mounts->items[i].host_path);
     }
@@ -30,7 +32,8 @@ void volumes_mounts_done(struct volumes_mounts *mounts)
 static void mounts_add(struct volumes_mounts *mounts, char *container_path, char *host_path, bool readonly)
 {
     GROW(mounts->items, mounts->n, mounts->cap);
-    mounts->items[mounts->n++] = (struct cri_mount){container_path, host_path, readonly};
+    mounts->items[mounts->n++] =
+        (struct cri_mount){.container_path = container_path, .host_path = host_path, .readonly = readonly};
 }
 
 static bool mounts_has(const struct volumes_mounts *mounts, const char *container_path)
@@ -181,6 +184,7 @@ static int sub_path_of(const struct json *mount, const struct environment *envir
 struct place { /* of the container under way */
     const struct json *pod;
     const char *state_dir;
+    const struct map *images;
     const char *uid;
     const char *container;
     const struct environment *environment;
@@ -190,8 +194,23 @@ struct place { /* of the container under way */
 static bool is_readonly_type(const struct json *volume)
 {
     const char *type;
+    enum volumes_type kind = volumes_type_of(volume, &type);
 
-    return volumes_type_of(volume, &type) != VOLUMES_EMPTY_DIR;
+    return kind != VOLUMES_EMPTY_DIR && kind != VOLUMES_NFS && kind != VOLUMES_CLAIM;
+}
+
+/* The runtime mounts the image's files itself, subPath included. */
+static int add_image_mount(const struct place *place, const char *name, const char *inside, const char *sub_path,
+                           struct volumes_mounts *ret, struct err *err)
+{
+    const char *id = place->images != NULL ? map_get(place->images, name) : NULL;
+
+    if (id == NULL)
+        return err_set(err, ERR_NOT_FOUND, "the image of volume \"%s\" is not known", name);
+    mounts_add(ret, xstrdup(inside), xstrdup(""), true);
+    ret->items[ret->n - 1].image = xstrdup(id);
+    ret->items[ret->n - 1].image_sub_path = xstrdup(sub_path);
+    return 0;
 }
 
 static int add_volume_mount(const struct place *place, const struct json *mount, size_t index,
@@ -207,11 +226,17 @@ static int add_volume_mount(const struct place *place, const struct json *mount,
     if (volume == NULL)
         return err_set(err, ERR_NOT_FOUND, "cannot find volume \"%s\" to mount into container \"%s\"", name,
                        place->container);
+    if (streq(json_str(mount, "recursiveReadOnly", NULL), "Enabled"))
+        return err_set(err, ERR_UNSUPPORTED,
+                       "volumeMount \"%s\" of container \"%s\" asks for recursiveReadOnly, which is not supported here",
+                       name, place->container);
     r = sub_path_of(mount, place->environment, &sub_path, err);
     if (r == 0)
         r = check_sub_path(sub_path, err);
     if (r < 0)
         return r;
+    if (volumes_image_of(volume) != NULL)
+        return add_image_mount(place, name, inside, sub_path, ret, err);
     if (sub_path[0] != '\0') {
         CLEANUP(xfree) char *number = xasprintf("%zu", index);
         char *target = path_join(place->state_dir, "pods", place->uid, "volume-subpaths", name, place->container,
@@ -226,6 +251,7 @@ static int add_volume_mount(const struct place *place, const struct json *mount,
     }
     mounts_add(ret, inside[0] == '/' ? xstrdup(inside) : xasprintf("/%s", inside), take(&host_path),
                json_is_true(mount, "readOnly", NULL) || is_readonly_type(volume));
+    ret->items[ret->n - 1].from_host = streq(json_str(mount, "mountPropagation", NULL), "HostToContainer");
     return 0;
 }
 
@@ -247,14 +273,15 @@ static int add_termination_file(const struct place *place, const char *inside, u
     return 0;
 }
 
-int volumes_mounts_of(const struct json *pod, const struct json *container, const char *state_dir,
+int volumes_mounts_of(const struct json *pod, const struct json *container, const struct volumes_places *places,
                       const struct environment *environment, uint32_t attempt, struct volumes_mounts *ret,
                       struct err *err)
 {
     CLEANUP(volumes_mounts_done) struct volumes_mounts mounts = {0};
     const struct place place = {
         .pod = pod,
-        .state_dir = state_dir,
+        .state_dir = places->state_dir,
+        .images = places->images,
         .uid = json_str_or("", pod, "metadata", "uid", NULL),
         .container = json_str_or("", container, "name", NULL),
         .environment = environment,
@@ -274,7 +301,7 @@ int volumes_mounts_of(const struct json *pod, const struct json *container, cons
             return r;
     }
     if (!json_is_true(pod, "spec", "hostNetwork", NULL) && !mounts_has(&mounts, "/etc/hosts"))
-        mounts_add(&mounts, xstrdup("/etc/hosts"), volumes_hosts_path(state_dir, place.uid), false);
+        mounts_add(&mounts, xstrdup("/etc/hosts"), volumes_hosts_path(place.state_dir, place.uid), false);
     if (message_path[0] != '\0') {
         r = add_termination_file(&place, message_path, attempt, &mounts, err);
         if (r < 0)

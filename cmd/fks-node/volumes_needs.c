@@ -54,8 +54,11 @@ static void add_volume(struct volumes_needs *needs, const struct json *volume)
 {
     const char *name = json_str_or("", volume, "name", NULL);
     const struct json *secret = json_get(volume, "secret", NULL);
+    const struct json *claim = json_get(volume, "persistentVolumeClaim", NULL);
     const struct json *source;
 
+    if (claim != NULL)
+        add_object(needs, "PersistentVolumeClaim", json_str(claim, "claimName", NULL), false, USE_VOLUME);
     add_reference(needs, "ConfigMap", json_get(volume, "configMap", NULL), USE_VOLUME);
     if (secret != NULL) /* the only one whose name is called secretName */
         add_object(needs, "Secret", json_str(secret, "secretName", NULL), json_is_true(secret, "optional", NULL),
@@ -86,6 +89,67 @@ static void add_container(struct volumes_needs *needs, const struct json *contai
         add_reference(needs, "Secret", json_get(item, "valueFrom", "secretKeyRef", NULL), USE_VARIABLE);
     }
 }
+
+/* --- volumes that are elsewhere */
+
+bool volumes_is_network(const struct json *volume)
+{
+    return json_get(volume, "nfs", NULL) != NULL || json_get(volume, "persistentVolumeClaim", NULL) != NULL;
+}
+
+const char *volumes_image_of(const struct json *volume)
+{
+    return json_get(volume, "image", NULL) != NULL ? json_str_or("", volume, "image", "reference", NULL) : NULL;
+}
+
+static const struct json *object_of(const struct map *objects, const char *kind, const char *name)
+{
+    CLEANUP(xfree) char *key = xasprintf("%s/%s", kind, name);
+
+    return objects != NULL ? map_get(objects, key) : NULL;
+}
+
+static int claimed_volume(const struct json *claim, const struct map *objects, const struct json **ret, struct err *err)
+{
+    const char *name = json_str_or("", claim, "claimName", NULL);
+    const struct json *object = object_of(objects, "PersistentVolumeClaim", name);
+    const char *volume = json_str_or("", object, "spec", "volumeName", NULL);
+
+    if (object == NULL)
+        return err_set(err, ERR_NOT_FOUND, "persistentvolumeclaim \"%s\" not found", name);
+    if (*volume == '\0' || !streq(json_str(object, "status", "phase", NULL), "Bound"))
+        return err_set(err, ERR_NOT_FOUND, "persistentvolumeclaim \"%s\" is not bound", name);
+    *ret = object_of(objects, "PersistentVolume", volume);
+    return *ret != NULL ? 0 : err_set(err, ERR_NOT_FOUND, "persistentvolume \"%s\" not found", volume);
+}
+
+int volumes_nfs_of(const struct json *volume, const struct map *objects, struct volumes_nfs *ret, struct err *err)
+{
+    const struct json *claim = json_get(volume, "persistentVolumeClaim", NULL);
+    const struct json *nfs = json_get(volume, "nfs", NULL), *object = NULL;
+    int r;
+
+    if (claim != NULL) {
+        if ((r = claimed_volume(claim, objects, &object, err)) < 0)
+            return r;
+        nfs = json_get(object, "spec", "nfs", NULL);
+        if (nfs == NULL)
+            return err_set(err, ERR_UNSUPPORTED,
+                           "persistentvolume \"%s\" is not of type nfs: no other type is supported here",
+                           json_str_or("", object, "metadata", "name", NULL));
+    }
+    if (nfs == NULL)
+        return err_set(err, ERR_INVALID, "the volume is of another type");
+    *ret = (struct volumes_nfs){
+        .server = json_str_or("", nfs, "server", NULL),
+        .path = json_str_or("", nfs, "path", NULL),
+        .readonly = json_is_true(nfs, "readOnly", NULL) || json_is_true(claim, "readOnly", NULL),
+        .options = json_get(object, "spec", "mountOptions", NULL),
+    };
+    return 0;
+}
+
+/* --- all of a pod */
 
 void volumes_needs_of(const struct json *pod, struct volumes_needs *ret)
 {

@@ -237,6 +237,13 @@ static void encode_mounts(struct cri_scratch *scratch, const struct cri_containe
         mount->container_path = cri_text(config->mounts[i].container_path);
         mount->host_path = cri_text(config->mounts[i].host_path);
         mount->readonly = config->mounts[i].readonly;
+        if (config->mounts[i].from_host)
+            mount->propagation = RUNTIME__V1__MOUNT_PROPAGATION__PROPAGATION_HOST_TO_CONTAINER;
+        if (config->mounts[i].image != NULL) {
+            mount->image = MAKE(scratch, Runtime__V1__ImageSpec, RUNTIME__V1__IMAGE_SPEC__INIT);
+            mount->image->image = cri_text(config->mounts[i].image);
+            mount->image_sub_path = cri_text(config->mounts[i].image_sub_path);
+        }
         message->mounts[i] = mount;
     }
 }

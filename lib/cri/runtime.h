@@ -62,6 +62,9 @@ struct cri_sandbox_config {
 struct cri_mount {
     const char *container_path, *host_path;
     bool readonly;
+    bool from_host;             /* what the host mounts below later is seen too */
+    const char *image;          /* instead of host_path: id of an image whose files are mounted; or NULL */
+    const char *image_sub_path; /* of these only what is there; or NULL */
 };
 
 struct cri_container_config {

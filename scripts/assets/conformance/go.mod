@@ -1,4 +1,4 @@
-module fks.dev/conformance
+module fks.dev/assets/conformance
 
 go 1.26.0
 

@@ -281,7 +281,11 @@ static void test_volumes__errors(void **state)
         {"{\"name\":\"v\",\"projected\":{\"sources\":[{\"podCertificate\":{}}]}}", ERR_UNSUPPORTED, NULL},
         {"{\"name\":\"v\",\"hostPath\":{\"path\":\"/\"}}", ERR_UNSUPPORTED,
          "MountVolume.SetUp failed for volume \"v\" : volumes of type hostPath are not supported here: use emptyDir, "
-         "configMap, secret, projected or downwardAPI"},
+         "configMap, secret, projected, downwardAPI, image, nfs, or a claim of an NFS volume"},
+        {"{\"name\":\"v\",\"nfs\":{\"server\":\"s\",\"path\":\"/p\"}}", ERR_BUSY,
+         "MountVolume.SetUp failed for volume \"v\" : s:/p is not mounted yet"},
+        {"{\"name\":\"v\",\"persistentVolumeClaim\":{\"claimName\":\"none\"}}", ERR_NOT_FOUND,
+         "MountVolume.SetUp failed for volume \"v\" : persistentvolumeclaim \"none\" not found"},
         {"{\"name\":\"v\",\"emptyDir\":{\"medium\":\"HugePages\"}}", ERR_UNSUPPORTED, NULL},
         {"{\"name\":\"v\",\"configMap\":{\"name\":\"cm\",\"items\":[{\"key\":\"a\",\"path\":\"../x\"}]}}", ERR_INVALID, NULL},
         {"{\"name\":\"../v\",\"emptyDir\":{}}", ERR_INVALID, NULL},
@@ -300,12 +304,82 @@ static void test_volumes__errors(void **state)
     }
 }
 
+static void add_object(struct map *objects, const char *key, const char *text)
+{
+    CLEANUP(err_clear) struct err err = {0};
+    struct json *object = NULL;
+
+    assert_int_equal(json_parse(text, strlen(text), &object, &err), 0);
+    json_free(map_set(objects, key, object));
+}
+
+/* A claim leads to its volume only when it is bound, and only NFS is mounted here. */
+static void test_volumes__claims_of_nfs(void **state)
+{
+    CLEANUP(map_done) struct map objects = {0};
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(json_free) struct json *volume = NULL;
+    static const char text[] = "{\"name\":\"v\",\"persistentVolumeClaim\":{\"claimName\":\"c\",\"readOnly\":true}}";
+    struct volumes_nfs nfs;
+    const char *key;
+    void *object;
+
+    (void)state;
+    assert_int_equal(json_parse(text, strlen(text), &volume, &err), 0);
+    assert_true(volumes_is_network(volume));
+    add_object(&objects, "PersistentVolumeClaim/c", "{\"spec\":{\"volumeName\":\"p\"},\"status\":{\"phase\":\"Pending\"}}");
+    assert_int_equal(volumes_nfs_of(volume, &objects, &nfs, &err), ERR_NOT_FOUND);
+    assert_string_equal(err_text(&err), "persistentvolumeclaim \"c\" is not bound");
+    err_clear(&err);
+    add_object(&objects, "PersistentVolumeClaim/c", "{\"spec\":{\"volumeName\":\"p\"},\"status\":{\"phase\":\"Bound\"}}");
+    assert_int_equal(volumes_nfs_of(volume, &objects, &nfs, &err), ERR_NOT_FOUND);
+    err_clear(&err);
+    add_object(&objects, "PersistentVolume/p", "{\"metadata\":{\"name\":\"p\"},\"spec\":{\"csi\":{}}}");
+    assert_int_equal(volumes_nfs_of(volume, &objects, &nfs, &err), ERR_UNSUPPORTED);
+    err_clear(&err);
+    add_object(&objects, "PersistentVolume/p",
+               "{\"spec\":{\"nfs\":{\"server\":\"s\",\"path\":\"/x\"},\"mountOptions\":[\"nfsvers=4.1\"]}}");
+    assert_int_equal(volumes_nfs_of(volume, &objects, &nfs, &err), 0);
+    assert_string_equal(nfs.server, "s");
+    assert_string_equal(nfs.path, "/x");
+    assert_true(nfs.readonly);
+    assert_int_equal(json_len(nfs.options), 1);
+    for (size_t i = 0; map_next(&objects, &i, &key, &object);)
+        json_free(object);
+}
+
 #define MOUNTING(mount) "\"volumes\":[{\"name\":\"e\",\"emptyDir\":{}},{\"name\":\"c\",\"configMap\":{\"name\":\"cm\"}}],\"containers\":[{\"name\":\"x\",\"volumeMounts\":[" mount "]}]"
 
 static int make_mounts(struct disk *disk)
 {
-    return volumes_mounts_of(disk->pod, json_at(json_get(disk->pod, "spec", "containers", NULL), 0), disk->dir,
+    CLEANUP(map_done) struct map images = {0};
+    const struct volumes_places places = {.state_dir = disk->dir, .images = &images};
+
+    (void)map_set(&images, "pulled", (char *)(uintptr_t) "sha256:1");
+    return volumes_mounts_of(disk->pod, json_at(json_get(disk->pod, "spec", "containers", NULL), 0), &places,
                              &disk->environment, 3, &disk->mounts, &disk->err);
+}
+
+#define MOUNTING_IMAGE(mount) "\"volumes\":[{\"name\":\"pulled\",\"image\":{\"reference\":\"r\"}},{\"name\":\"absent\",\"image\":{\"reference\":\"r\"}}],\"containers\":[{\"name\":\"x\",\"volumeMounts\":[" mount "]}]"
+
+static void test_volumes__image(void **state)
+{
+    CLEANUP(disk_done) struct disk disk = {0};
+    CLEANUP(disk_done) struct disk absent = {0};
+    CLEANUP(disk_done) struct disk recursive = {0};
+
+    (void)state;
+    disk_make(&disk, MOUNTING_IMAGE("{\"name\":\"pulled\",\"mountPath\":\"/i\",\"subPath\":\"etc\"}"));
+    set_up(&disk);
+    assert_int_equal(make_mounts(&disk), 0);
+    assert_string_equal(disk.mounts.items[0].image, "sha256:1");
+    assert_string_equal(disk.mounts.items[0].image_sub_path, "etc");
+    assert_true(disk.mounts.items[0].readonly);
+    disk_make(&absent, MOUNTING_IMAGE("{\"name\":\"absent\",\"mountPath\":\"/i\"}"));
+    assert_int_equal(make_mounts(&absent), ERR_NOT_FOUND);
+    disk_make(&recursive, MOUNTING("{\"name\":\"e\",\"mountPath\":\"/e\",\"readOnly\":true,\"recursiveReadOnly\":\"Enabled\"}"));
+    set_up(&recursive);
+    assert_int_equal(make_mounts(&recursive), ERR_UNSUPPORTED);
 }
 
 static void test_volumes__mounts(void **state)
@@ -421,6 +495,8 @@ int main(void)
         cmocka_unit_test(test_volumes__projected),
         cmocka_unit_test(test_volumes__memory_medium),
         cmocka_unit_test(test_volumes__errors),
+        cmocka_unit_test(test_volumes__claims_of_nfs),
+        cmocka_unit_test(test_volumes__image),
         cmocka_unit_test(test_volumes__mounts),
         cmocka_unit_test(test_volumes__sub_path_cannot_leave),
         cmocka_unit_test(test_volumes__mount_errors),

@@ -231,6 +231,8 @@ int podspec_sandbox(const struct json *pod, const struct podspec_context *contex
     struct podspec_pairs labels = {0}, annotations = {0};
     int r;
 
+    if (!json_bool_or(true, pod, "spec", "hostUsers", NULL)) /* to run it without one would be less than was asked for */
+        return err_set(err, ERR_UNSUPPORTED, "a user namespace for the pod (hostUsers: false) is not supported here");
     config->name = podspec_copy(memory, json_str_or("", pod, "metadata", "name", NULL));
     config->namespace = podspec_copy(memory, json_str_or("", pod, "metadata", "namespace", NULL));
     config->uid = podspec_copy(memory, json_str_or("", pod, "metadata", "uid", NULL));

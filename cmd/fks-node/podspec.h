@@ -46,7 +46,8 @@ struct podspec_sandbox {
 };
 /*
  * attempt: 0 for the pod's first sandbox, one more for each that had to be made anew. Pass the same one again with
- * every cri_create_container in it. ERR_INVALID: a quantity or sysctl that makes no sense.
+ * every cri_create_container in it. ERR_INVALID: a quantity or sysctl that makes no sense;
+ * ERR_UNSUPPORTED: hostUsers false.
  */
 int podspec_sandbox(const struct json *pod, const struct podspec_context *context, uint32_t attempt,
                     struct podspec_sandbox **ret, struct err *err) MUST_CHECK;

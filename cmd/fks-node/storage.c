@@ -1,6 +1,6 @@
 /*
- * storage.c: see storage.h. Walking through volumes and logs may take long, so a child process does it, twice a minute,
- * and writes what it found; the writable layers are the runtime's to measure.
+ * storage.c: see storage.h. Walking through volumes and logs may take long, so a child process does it every ten seconds,
+ * if that is not too often for it, and writes what it found; the writable layers are the runtime's to measure.
  */
 #include "storage.h"
 
@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -26,7 +27,8 @@
 #include "pods.h"
 #include "volumes.h"
 
-#define EVERY_MS 30000
+#define EVERY_MS 10000
+#define REST_FACTOR 20 /* at least so many times as long as measuring took: a twentieth of a CPU at most */
 #define FIRST_MS 5000
 #define DEPTH_MAX 64
 #define PRESSURE_PERCENT 5 /* of the disk left: no new pods */
@@ -37,6 +39,7 @@ struct storage {
     struct agent *agent;
     struct loop_timer *timer;
     pid_t child; /* 0: none */
+    int64_t started_ms;
     int output;  /* memory file that the child writes to */
     bool pressure;
 };
@@ -279,7 +282,8 @@ static void on_measured(int pid UNUSED, int status, void *data)
         agent_warn("measuring the pods' disk", storage->agent->options.host_name, &err);
     storage->output = fd_close(storage->output);
     check_limits(storage);
-    loop_timer_set(storage->timer, EVERY_MS);
+    int64_t rest_ms = (loop_now_ms(storage->agent->loop) - storage->started_ms) * REST_FACTOR;
+    loop_timer_set(storage->timer, rest_ms > EVERY_MS ? rest_ms : EVERY_MS);
 }
 
 static void measure(struct storage *storage)
@@ -300,8 +304,14 @@ static void measure(struct storage *storage)
         return;
     }
     storage->child = pid;
-    if (loop_child(storage->agent->loop, pid, on_measured, storage, &err) < 0)
+    storage->started_ms = loop_now_ms(storage->agent->loop);
+    if (loop_child(storage->agent->loop, pid, on_measured, storage, &err) < 0) {
         agent_warn("measuring the pods' disk", storage->agent->options.host_name, &err);
+        (void)kill(pid, SIGKILL);
+        (void)waitpid(pid, NULL, 0);
+        storage->child = 0;
+        storage->output = fd_close(storage->output);
+    }
 }
 
 /* --- the host's disk */

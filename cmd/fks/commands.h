@@ -71,6 +71,7 @@ COMMAND("apply set-last-applied", command_set_last_applied, "Set the last-applie
 COMMAND("apply edit-last-applied", command_edit_last_applied, "Edit latest last-applied-configuration annotations of a resource")
 COMMAND("edit", command_edit, "Edit a resource on the server")
 COMMAND("diff", command_diff, "Diff the live version against a would-be applied version")
+COMMAND("kustomize", command_kustomize, "Build a kustomization target from a directory")
 COMMAND("replace", command_replace, "Replace a resource by file name or stdin")
 COMMAND("delete", command_delete, "Delete resources by file names, stdin, resources and names, or by label selector")
 COMMAND("logs", command_logs, "Print the logs for a container in a pod")

@@ -30,7 +30,7 @@ DEFINE_CLEANUP_IN_PLACE(struct items, items_done)
 /* The options by which nearly every verb selects. {0} is valid and selects nothing. */
 struct selection {
     struct strv filenames;                       /* -f */
-    const char *kustomize;                       /* -k: refused with a clear error */
+    const char *kustomize;                       /* -k, or NULL */
     bool recursive;                              /* -R */
     const char *label_selector, *field_selector; /* NULL: none */
     bool all_namespaces, all;
@@ -55,7 +55,7 @@ DEFINE_CLEANUP_IN_PLACE(struct selection, selection_done)
          .type = OPT_STRING,                                                                             \
          .value = &(selection)->kustomize,                                                               \
          .argument = "",                                                                                 \
-         .help = "Kustomization folder (not available: pipe the output of kustomize build into -f -)."}, \
+         .help = "Folder with a kustomization.yaml."}, \
     {                                                                                                    \
         .name = "recursive", .letter = 'R', .type = OPT_BOOL, .value = &(selection)->recursive,          \
         .help = "Go into the folders below the one given with -f."                                       \

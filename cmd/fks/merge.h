@@ -25,5 +25,7 @@ int merge_conflicts(const struct json *original, const struct json *current, con
                     enum merge_style style, bool *ret, struct err *err) MUST_CHECK;
 /* The object with a strategic merge patch applied, as the server would (--dry-run=client, --local). */
 struct json *merge_apply(const struct json *object, const struct json *patch) MUST_CHECK;
+/* As merge_apply, but elements that the patch names come first in their list: kustomize's way. */
+struct json *merge_apply_first(const struct json *object, const struct json *patch) MUST_CHECK;
 /* Whether the API server takes strategic merge patches for this kind: true for the groups of Kubernetes itself. */
 enum merge_style merge_style_of(const char *group);

@@ -8,7 +8,8 @@
 #include "base/str.h"
 
 struct merging {
-    const char *kind; /* of the whole object */
+    const char *kind;    /* of the whole object */
+    bool patch_is_first; /* elements that the patch names come first */
 };
 
 static void apply_object(const struct merging *merging, struct json *object, const struct json *patch,
@@ -139,6 +140,10 @@ static void apply_list(const struct merging *merging, struct json *object, const
         else if (index_of(list, NULL, element) == SIZE_MAX)
             json_push(list, json_clone(element));
     }
+    if (merging->patch_is_first && rule->key != NULL) {
+        CLEANUP(json_free) struct json *nothing = json_new_array();
+        json_set(object, field, reorder(list, patch, nothing, rule->key));
+    }
 }
 
 /* "$deleteFromPrimitiveList/finalizers": takes the values out. */
@@ -228,11 +233,21 @@ static void apply_object(const struct merging *merging, struct json *object, con
     }
 }
 
-struct json *merge_apply(const struct json *object, const struct json *patch)
+static struct json *apply(const struct json *object, const struct json *patch, bool patch_is_first)
 {
     struct json *result = json_is_object(object) ? json_clone(object) : json_new_object();
-    const struct merging merging = {.kind = json_str(object, "kind", NULL)};
+    const struct merging merging = {.kind = json_str(object, "kind", NULL), .patch_is_first = patch_is_first};
     if (json_is_object(patch))
         apply_object(&merging, result, patch, "");
     return result;
+}
+
+struct json *merge_apply(const struct json *object, const struct json *patch)
+{
+    return apply(object, patch, false);
+}
+
+struct json *merge_apply_first(const struct json *object, const struct json *patch)
+{
+    return apply(object, patch, true);
 }

@@ -17,6 +17,7 @@
 #include "data/yaml.h"
 #include "net/http.h"
 
+#include "kustomize/kustomize.h"
 #include "selector.h"
 
 #define FOLDER_DEPTH_MAX 64
@@ -327,6 +328,28 @@ static int read_source(struct reading *reading, const char *name, struct failure
     return add_documents(reading, &text, failures, err);
 }
 
+static int add_kustomization(struct cli *cli, const struct selection *selection, struct items *ret,
+                             struct failures *failures, struct err *err)
+{
+    CLEANUP(json_free) struct json *objects = NULL;
+    CLEANUP(buf_done) struct buf warnings = {0};
+    const char *folder = selection->kustomize;
+    struct reading reading = {.cli = cli, .selection = selection, .out = ret, .source = folder};
+    if (selection->filenames.n > 0)
+        return err_set(err, ERR_USAGE, "only one of -f or -k can be specified");
+    int code = kustomize_build(&kustomize_files, folder, &objects, &warnings, err);
+    fputs(buf_text(&warnings), stderr);
+    if (code < 0)
+        return code;
+    const struct json *object;
+    json_each(object, objects) {
+        struct err failure = {0};
+        if (add_object(&reading, object, 0, &failure) < 0)
+            failures_add(failures, &failure);
+    }
+    return 0;
+}
+
 int items_from_text(struct cli *cli, const char *source, const struct buf *text, struct items *ret,
                     struct failures *failures, struct err *err)
 {
@@ -343,12 +366,10 @@ int items_from_text(struct cli *cli, const char *source, const struct buf *text,
 int items_from_files(struct cli *cli, const struct selection *selection, struct items *ret, struct failures *failures,
                      struct err *err)
 {
-    if (selection->kustomize != NULL)
-        return err_set(err, ERR_UNSUPPORTED,
-                       "-k is not available: run 'kustomize build %s' and pass its output to '%s ... -f -'",
-                       selection->kustomize, cli->program);
     if (!selection->local && cli_connect(cli, err) < 0)
         return err->code;
+    if (selection->kustomize != NULL)
+        return add_kustomization(cli, selection, ret, failures, err);
 
     CLEANUP(strv_done) struct strv names = {0};
     bool many = false;

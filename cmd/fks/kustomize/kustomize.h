@@ -1,0 +1,25 @@
+/*
+ * kustomize.h: the objects that a kustomization folder describes: resources of files and other kustomizations,
+ * generated ConfigMaps and Secrets, names, labels, images, patches. The useful part of kustomize; what is not there is
+ * refused by the name of its field. Pure: files come through a reader.
+ */
+#pragma once
+
+#include "base/buf.h"
+#include "data/json.h"
+
+struct kustomize_reader {
+    /* The bytes of a file, at most LIMIT_FILE; path as built from the root that kustomize_build got. */
+    int (*read)(void *data, const char *path, struct buf *ret, struct err *err);
+    bool (*is_folder)(void *data, const char *path);
+    void *data;
+};
+
+/*
+ * *ret: array of the objects, in kustomize's order for applying. *ret_warnings, which may be NULL: lines about
+ * deprecated fields. ERR_NOT_FOUND, ERR_PARSE, ERR_INVALID, ERR_UNSUPPORTED, ERR_TOO_BIG.
+ */
+int kustomize_build(const struct kustomize_reader *reader, const char *folder, struct json **ret,
+                    struct buf *ret_warnings, struct err *err) MUST_CHECK;
+/* The reader for real files. Files outside the folder that names them are refused. */
+extern const struct kustomize_reader kustomize_files;

@@ -8,9 +8,21 @@ $(out)/bench/%: $(out)/test/bench/%.o $(program_lib) $(out)/libfks.a
 	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS_ALL) -o $@ $^ $(libs)
 bench-programs: $(bench_bin)
 
-bench: all bench-programs
+# a Go webhook to be measured beside; left out where there is no Go or no way to its modules
+peer := build/peer/webhook-peer
+$(peer): $(wildcard test/bench/peer/*)
+	$(call say,GO,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)! command -v go >/dev/null || (cd test/bench/peer && go build -trimpath -o $(CURDIR)/$@ .) || echo 'no Go peer to measure beside' >&2
+
+bench: all bench-programs $(peer)
 	@scripts/install-packages test
 	@$(MAKE) --no-print-directory assets
 	@scripts/bench
+	@scripts/bench-webhook
 
-.PHONY: bench bench-programs
+bench-webhook: $(bindir)/fks-webhook $(peer)
+	@scripts/install-packages test
+	@scripts/bench-webhook
+
+.PHONY: bench bench-webhook bench-programs

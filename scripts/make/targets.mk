@@ -12,7 +12,7 @@ help:
 	@echo 'make packages        the Debian packages that building and running need'
 	@echo 'make assets images   the control plane programs and the images, into $(assets_dir)'
 	@echo 'make fuzz            every fuzz target for FUZZ_SECONDS=60'
-	@echo 'make bench           timings beside a peer, as ratios'
+	@echo 'make bench           timings beside a peer, as ratios; bench-webhook for the admission server alone'
 	@echo 'make lint format     checks of style and layers; clang-format'
 	@echo 'make install         into PREFIX=/usr/local, DESTDIR='
 	@echo 'options: SAN=address,undefined  WERROR=1  V=1'

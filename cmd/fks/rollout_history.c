@@ -8,6 +8,8 @@
 #include "print/gotext.h"
 #include "rollout.h"
 
+#include <unistd.h>
+
 #include "base/mem.h"
 
 #define REVISION_ANNOTATION "deployment.kubernetes.io/revision"
@@ -297,12 +299,31 @@ static void warn_about_apply(const struct rollout *rollout, const struct item *i
             rollout->cli->program);
 }
 
+/*
+ * Right after a change its revision is not there yet: the controller makes it, and kubectl is slow enough not to
+ * notice. Waits a little until the controller has seen the latest change; without one the history is taken as it is.
+ */
+static void wait_for_controller(const struct rollout *rollout, const struct item *item)
+{
+    enum { TRIES = 40, PAUSE_US = 50 * 1000 };
+    for (int i = 0; i < TRIES; i++) {
+        CLEANUP(json_free) struct json *object = NULL;
+        CLEANUP(err_clear) struct err err = {0};
+        if (item_get(rollout->cli, item, NULL, &object, &err) < 0 ||
+            json_int_or(0, object, "metadata", "generation", NULL) <=
+                json_int_or(0, object, "status", "observedGeneration", NULL))
+            return;
+        (void)usleep(PAUSE_US);
+    }
+}
+
 int rollout_undo(struct rollout *rollout, const struct item *item, struct err *err)
 {
     CLEANUP(history_done) struct history history = {0};
     CLEANUP(buf_done) struct buf text = {0};
     const struct revision *revision = NULL;
     warn_about_apply(rollout, item);
+    wait_for_controller(rollout, item);
     if (read_history(rollout, item, "rollbacker", "rollbacker", &history, err) < 0 ||
         choose(&history, item->name, rollout->revision, &revision, err) < 0)
         return err->code;

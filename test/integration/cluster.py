@@ -48,7 +48,7 @@ def until(question, seconds=20.0, what=None, pause=0.05):
         if answer:
             return answer
         if time.monotonic() > end:
-            raise AssertionError(f"not within {seconds} s: {what or question}")
+            raise AssertionError(f"not within {seconds} s: {what() if callable(what) else what or question}")
         time.sleep(pause)
 
 
@@ -280,6 +280,13 @@ class ControlPlane:
                 "--bind-address=127.0.0.1", f"--cert-dir={self.folder}"])
             until(lambda: self.admin.find("/api/v1/namespaces/default/serviceaccounts/default"), 60,
                   "default service account")
+
+    def restart_api_server(self):
+        """By SIGKILL, and ready again."""
+        old = next(child for child in self.processes.children if child.name == "apiserver")
+        self.processes.stop(old, signal.SIGKILL)
+        self.processes.start("apiserver", old.args)
+        until(self.ready, 60, "the API server is ready again")
 
     def ready(self):
         for child in self.processes.children:

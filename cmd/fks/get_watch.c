@@ -137,7 +137,7 @@ int get_watch(struct get *get, const struct strv *args)
     if (failures.n > 0)
         return cli_fail_all(get->cli, &failures);
     for (size_t i = 1; i < items.n; i++) {
-        if (items.list[i].resource != items.list[0].resource)
+        if (items.list[i].resource != items.list[0].resource && !selection_has_files(&get->selection))
             return cli_error("you may only specify a single resource type");
     }
     if (items.n != 1)

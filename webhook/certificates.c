@@ -16,25 +16,36 @@ enum { CHECK_MS = 1000, N_FILES = 3 };
 
 struct certificates {
     const char *paths[N_FILES]; /* certificate, key, client CA or NULL */
-    struct timespec changed[N_FILES];
+    struct stat seen[N_FILES];
     struct tls_context *context;
     struct server *server;
     struct loop_timer *timer;
     struct metric *reloads, *failures;
 };
 
-/* Notes the files' times; true when one of them is new. */
-static bool note_times(struct certificates *certificates)
+static bool is_same_time(struct timespec a, struct timespec b)
+{
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+/* By the time of change, too: a copy that keeps the time of its original (cp -p, tar) must not go unseen. */
+static bool is_same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_ino == b->st_ino && a->st_dev == b->st_dev && a->st_size == b->st_size &&
+           is_same_time(a->st_mtim, b->st_mtim) && is_same_time(a->st_ctim, b->st_ctim);
+}
+
+/* Notes what the files are now; true when one of them is another than before. */
+static bool note_files(struct certificates *certificates)
 {
     bool changed = false;
 
     for (size_t i = 0; i < N_FILES; i++) {
-        struct stat status = {0};
-        struct timespec *before = &certificates->changed[i];
-        if (certificates->paths[i] == NULL || stat(certificates->paths[i], &status) < 0)
+        struct stat now = {0};
+        if (certificates->paths[i] == NULL || stat(certificates->paths[i], &now) < 0)
             continue;
-        changed |= before->tv_sec != status.st_mtim.tv_sec || before->tv_nsec != status.st_mtim.tv_nsec;
-        *before = status.st_mtim;
+        changed |= !is_same_file(&certificates->seen[i], &now);
+        certificates->seen[i] = now;
     }
     return changed;
 }
@@ -69,7 +80,7 @@ void certificates_reload(struct certificates *certificates)
     CLEANUP(err_clear) struct err err = {0};
     struct tls_context *context;
 
-    (void)note_times(certificates);
+    (void)note_files(certificates);
     if (load(certificates, &context, &err) < 0) {
         metric_add(certificates->failures, 1);
         log_error("keeping the certificate in use", "error", err_text(&err));
@@ -88,7 +99,7 @@ static void check(void *data)
     struct certificates *certificates = data;
 
     loop_timer_set(certificates->timer, CHECK_MS);
-    if (note_times(certificates))
+    if (note_files(certificates))
         certificates_reload(certificates);
 }
 
@@ -104,7 +115,7 @@ int certificates_new(struct loop *loop, const struct certificates_files *files, 
                                         "Certificates taken into use after the first", NULL);
     certificates->failures = metrics_get(metrics, METRIC_COUNTER, "fks_webhook_certificate_failures_total",
                                          "Changed certificate files that could not be used", NULL);
-    (void)note_times(certificates);
+    (void)note_files(certificates);
     int r = load(certificates, &certificates->context, err);
     if (r < 0)
         return r;

@@ -3,7 +3,9 @@
  * and FargateProfiles (/validate). This file is wiring and signals; see options.h, workers.h, routes.h,
  * admission.h and store.h.
  */
+#include <malloc.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -25,7 +27,9 @@ struct program {
     struct certificates *certificates;
     struct workers *workers;
     struct server *front; /* accepts connections; the workers serve them */
-    struct loop_timer *timer;
+    struct loop_timer *timer;       /* runs off the shutdown delay */
+    struct loop_timer *tidy_timer;
+    size_t most_connections;        /* since memory was given back */
     bool stopping;
 };
 
@@ -33,6 +37,7 @@ static void program_done(struct program *program)
 {
     server_free(program->front);
     loop_timer_free(program->timer);
+    loop_timer_free(program->tidy_timer);
     workers_free(program->workers);
     certificates_free(program->certificates);
     store_free(program->store);
@@ -194,6 +199,39 @@ static int start_front(struct program *program, struct server_listener **ret, st
     return r;
 }
 
+/*
+ * What a storm of connections took lies scattered over the heap when they are gone, and malloc would keep it. Giving it back
+ * takes milliseconds, so only when it is much.
+ */
+static void tidy(void *data)
+{
+    enum { TIDY_MS = 1000, STORM = 100 };
+    struct program *program = data;
+    size_t n = server_stats(program->front)->open + workers_connections(program->workers);
+
+    if (n > program->most_connections)
+        program->most_connections = n;
+    if (program->most_connections >= STORM && n < program->most_connections / 2) {
+        (void)malloc_trim(0);
+        program->most_connections = n;
+    }
+    loop_timer_set(program->tidy_timer, TIDY_MS);
+}
+
+/* Connections cost a descriptor each; shells and service managers give 1024 by habit, but allow more. */
+static void allow_descriptors(int64_t n_connections)
+{
+    enum { FOR_THE_REST = 64 + 8 * WORKERS_MAX };
+    rlim_t wanted = (rlim_t)n_connections + FOR_THE_REST;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < wanted)
+        log_warn("fewer connections than --max-connections are possible: the limit of open files is too low");
+}
+
 static int run(const struct options *options, struct err *err)
 {
     CLEANUP(program_done) struct program program = {.options = options, .metrics = metrics_new()};
@@ -201,6 +239,7 @@ static int run(const struct options *options, struct err *err)
     struct server_listener *listener = NULL;
 
     (void)signal(SIGPIPE, SIG_IGN);
+    allow_descriptors(options->max_connections);
     int r = loop_new(&program.loop, err);
     if (r == 0)
         r = connect_signals(&program, err); /* before there are threads, which then leave them alone, too */
@@ -215,6 +254,8 @@ static int run(const struct options *options, struct err *err)
     if (r < 0)
         return r;
     program.timer = loop_timer_new(program.loop, stop_accepting, &program);
+    program.tidy_timer = loop_timer_new(program.loop, tidy, &program);
+    loop_timer_set(program.tidy_timer, 0);
     CLEANUP(xfree) char *port = xasprintf("%d", server_listener_port(listener));
     CLEANUP(xfree) char *workers = xasprintf("%zu", workers_count(program.workers));
     log_info("serving", "listen", options->listen, "port", port, "workers", workers, "profiles",

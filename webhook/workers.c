@@ -12,6 +12,10 @@
 #include "base/mem.h"
 #include "routes.h"
 
+enum { SHOWN_FOR_MS = 100 };
+
+struct gathering;
+
 struct worker {
     struct workers *workers;
     pthread_t thread;
@@ -20,6 +24,9 @@ struct worker {
     struct server *server;
     struct metrics *metrics;
     struct routes *routes;
+    struct gathering *gathering; /* under way, that was asked of this worker */
+    struct buf shown;            /* what the last one gave */
+    int64_t shown_ms;
     uint64_t dealt; /* the main loop's: connections that were handed over */
 };
 
@@ -36,24 +43,42 @@ struct workers {
 
 /* --- /metrics: the numbers are collected by going round all loops, each adding its own */
 
-struct gathering {
-    struct workers *workers;
-    struct worker *asker;
+/* One who asked a worker while it was collecting already, or began it. */
+struct asker {
     struct server_request *request; /* NULL: the peer has gone meanwhile */
-    struct metrics *total;
-    size_t next;
+    struct asker *next;
 };
 
-/* On the asker's loop again. */
+struct gathering {
+    struct worker *home; /* that was asked */
+    struct metrics *total;
+    size_t next;
+    struct asker *askers;
+};
+
+static void respond(struct server_request *request, const struct buf *text)
+{
+    server_respond(request, 200, "text/plain; version=0.0.4", buf_text(text), text->len);
+}
+
+/* At home again. */
 static void finish_gathering(void *data)
 {
     struct gathering *gathering = data;
-    CLEANUP(buf_done) struct buf text = {0};
+    struct worker *worker = gathering->home;
+    struct asker *next;
 
-    metrics_print(gathering->total, &text);
-    if (gathering->request != NULL) {
-        server_on_gone(gathering->request, NULL, NULL);
-        server_respond(gathering->request, 200, "text/plain; version=0.0.4", buf_text(&text), text.len);
+    buf_clear(&worker->shown);
+    metrics_print(gathering->total, &worker->shown);
+    worker->shown_ms = loop_now_ms(worker->loop);
+    worker->gathering = NULL;
+    for (struct asker *asker = gathering->askers; asker != NULL; asker = next) {
+        next = asker->next;
+        if (asker->request != NULL) {
+            server_on_gone(asker->request, NULL, NULL);
+            respond(asker->request, &worker->shown);
+        }
+        free(asker);
     }
     metrics_free(gathering->total);
     free(gathering);
@@ -62,43 +87,52 @@ static void finish_gathering(void *data)
 static void gather_from_main(void *data)
 {
     struct gathering *gathering = data;
-    const struct workers_options *options = &gathering->workers->options;
+    const struct workers_options *options = &gathering->home->workers->options;
 
     options->update_metrics(options->data);
     metrics_merge(gathering->total, options->metrics);
-    loop_post(gathering->asker->loop, finish_gathering, gathering);
+    loop_post(gathering->home->loop, finish_gathering, gathering);
 }
 
 static void gather_from_worker(void *data)
 {
     struct gathering *gathering = data;
-    struct worker *worker = &gathering->workers->items[gathering->next++];
+    struct workers *workers = gathering->home->workers;
+    struct worker *worker = &workers->items[gathering->next++];
 
     routes_update_metrics(worker->routes);
     metrics_merge(gathering->total, worker->metrics);
-    if (gathering->next < gathering->workers->n)
-        loop_post(gathering->workers->items[gathering->next].loop, gather_from_worker, gathering);
+    if (gathering->next < workers->n)
+        loop_post(workers->items[gathering->next].loop, gather_from_worker, gathering);
     else
-        loop_post(gathering->workers->loop, gather_from_main, gathering);
+        loop_post(workers->loop, gather_from_main, gathering);
 }
 
 static void on_asker_gone(void *data)
 {
-    struct gathering *gathering = data;
+    struct asker *asker = data;
 
-    gathering->request = NULL;
+    asker->request = NULL;
 }
 
-/* routes_show_metrics */
+/* routes_show_metrics. Whoever asks for it a thousand times a second gets the same text, and delays no review. */
 static void show_metrics(struct server_request *request, void *data)
 {
     struct worker *worker = data;
-    struct gathering *gathering = NEW(struct gathering);
 
-    *gathering = (struct gathering){
-        .workers = worker->workers, .asker = worker, .request = request, .total = metrics_new()};
-    server_on_gone(request, on_asker_gone, gathering);
-    loop_post(worker->workers->items[0].loop, gather_from_worker, gathering);
+    if (worker->shown_ms != 0 && loop_now_ms(worker->loop) - worker->shown_ms < SHOWN_FOR_MS) {
+        respond(request, &worker->shown);
+        return;
+    }
+    if (worker->gathering == NULL) {
+        worker->gathering = NEW(struct gathering);
+        *worker->gathering = (struct gathering){.home = worker, .total = metrics_new()};
+        loop_post(worker->workers->items[0].loop, gather_from_worker, worker->gathering);
+    }
+    struct asker *asker = NEW(struct asker);
+    *asker = (struct asker){.request = request, .next = worker->gathering->askers};
+    worker->gathering->askers = asker;
+    server_on_gone(request, on_asker_gone, asker);
 }
 
 /* --- connections */
@@ -302,6 +336,7 @@ struct workers *workers_free(struct workers *workers)
         server_free(workers->items[i].server);
         routes_free(workers->items[i].routes);
         metrics_free(workers->items[i].metrics);
+        buf_done(&workers->items[i].shown);
         loop_free(workers->items[i].loop);
     }
     free(workers->items);
@@ -312,4 +347,13 @@ struct workers *workers_free(struct workers *workers)
 size_t workers_count(const struct workers *workers)
 {
     return workers->n;
+}
+
+size_t workers_connections(const struct workers *workers)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < workers->n; i++)
+        n += open_connections(&workers->items[i]);
+    return n;
 }

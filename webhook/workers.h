@@ -35,6 +35,8 @@ int workers_new(struct loop *loop, const struct workers_options *options, struct
 /* Ends what still is under way. */
 struct workers *workers_free(struct workers *workers);
 size_t workers_count(const struct workers *workers);
+/* Open ones, of all workers. */
+size_t workers_connections(const struct workers *workers);
 /* server_deal: hands the connection to the worker that has the fewest. data is the struct workers. */
 void workers_deal(struct server_passage *passage, void *data);
 /* From now on every worker decides by this snapshot, from its next turn on. Borrowed. */

@@ -117,3 +117,33 @@ int command_create(struct cli *cli, int argc, char **argv)
     selection_done(&create.selection);
     return code;
 }
+
+/* --- "create secret" and "create service", which need one more word */
+
+int command_create_group(struct cli *cli, int argc, char **argv)
+{
+    static const struct {
+        const char *words, *help;
+    } rows[] = {
+#define COMMAND(words, function, help) {words, help},
+#include "commands.h"
+#undef COMMAND
+    };
+    const char *noun = streq(argv[0], "secret") ? "secret" : "service";
+    CLEANUP(xfree) char *prefix = xasprintf("create %s ", noun), *words = xasprintf("create %s", noun);
+    CLEANUP(xfree) char *about = xasprintf("Create a %s using a specified subcommand.", noun);
+    const struct cli_command command = {.words = words, .usage = "SUBCOMMAND [options]", .about = about};
+    CLEANUP(strv_done) struct strv args = {0};
+    int code = 0;
+    if (!cli_parse(cli, &command, argc, argv, &args, NULL, &code))
+        return code;
+    CLEANUP(xfree) char *joined = strv_join(&args, " ");
+    if (args.n > 0)
+        return cli_error("unknown command \"%s\"\nSee '%s %s -h' for help and examples", joined, cli->program, words);
+    fprintf(stderr, "%s\n\nAvailable Commands:\n", about);
+    for (size_t i = 0; i < countof(rows); i++) {
+        if (rows[i].help != NULL && starts_with(rows[i].words, prefix))
+            fprintf(stderr, "  %-18s%s\n", rows[i].words + strlen(prefix), rows[i].help);
+    }
+    return 1;
+}

@@ -80,9 +80,6 @@ static int add_literal(struct filling *filling, const char *literal)
     struct str key, value;
     if (!str_cut(str_of(literal), '=', &key, &value) || key.len == 0)
         return err_set(filling->err, ERR_USAGE, "invalid literal source %s, expected key=value", literal);
-    /* a value in quotes of one kind loses them, as in kubectl */
-    if (value.len >= 2 && (value.p[0] == '"' || value.p[0] == '\'') && value.p[value.len - 1] == value.p[0])
-        value = (struct str){value.p + 1, value.len - 2};
     CLEANUP(xfree) char *name = xstrndup(key.p, key.len);
     return add_key(filling, name, value.p, value.len);
 }
@@ -143,6 +140,13 @@ static int add_source(struct filling *filling, const char *source)
 static int add_env_file(struct filling *filling, const char *path)
 {
     CLEANUP(buf_done) struct buf text = {0};
+    struct stat info;
+    if (stat(path, &info) < 0)
+        return err_set(filling->err, ERR_NOT_FOUND, "error reading %s: %s", path,
+                       errno == ENOENT ? "no such file or directory" : strerror(errno));
+    if (S_ISDIR(info.st_mode))
+        return err_set(filling->err, ERR_USAGE, "env %s file cannot be a directory",
+                       filling->is_secret ? "secret" : "config");
     if (file_read(path, LIMIT_FILE, &text, filling->err) < 0)
         return filling->err->code;
     struct str rest = {buf_text(&text), text.len}, line;
@@ -267,7 +271,7 @@ static int create_from_sources(struct generate *generate, const struct cli_comma
         json_set_str(object, "type", *type);
     if (sources->append_hash)
         append_hash(object);
-    return generate_finish(generate, object, is_secret ? "secret" : "configmap");
+    return generate_finish(generate, object, is_secret ? "secret" : "configmap:");
 }
 
 static void sources_done(struct sources *sources)
@@ -316,6 +320,28 @@ int command_create_secret_generic(struct cli *cli, int argc, char **argv)
     return code;
 }
 
+static int read_pem(const char *path, struct buf *out, struct err *err)
+{
+    struct stat info;
+    if (stat(path, &info) < 0)
+        return err_set(err, ERR_NOT_FOUND, "Cannot read file %s, open %s: %s", path, path,
+                       errno == ENOENT ? "no such file or directory" : strerror(errno));
+    return file_read(path, LIMIT_FILE, out, err);
+}
+
+/* Certificate and key as the data of a secret, if they belong together. */
+static int read_pair(const char *cert_path, const char *key_path, struct json **ret, struct err *err)
+{
+    CLEANUP(buf_done) struct buf cert = {0}, key = {0}, encoded_cert = {0}, encoded_key = {0};
+    if (read_pem(cert_path, &cert, err) < 0 || read_pem(key_path, &key, err) < 0 ||
+        pki_check_pair(buf_text(&cert), buf_text(&key), err) < 0)
+        return err->code;
+    base64_encode(buf_text(&cert), cert.len, &encoded_cert);
+    base64_encode(buf_text(&key), key.len, &encoded_key);
+    *ret = json_build("{s:s, s:s}", "tls.crt", buf_text(&encoded_cert), "tls.key", buf_text(&encoded_key));
+    return 0;
+}
+
 int command_create_secret_tls(struct cli *cli, int argc, char **argv)
 {
     CLEANUP(generate_done) struct generate generate = GENERATE_INIT(cli);
@@ -337,15 +363,9 @@ int command_create_secret_tls(struct cli *cli, int argc, char **argv)
     if (strempty(cert)[0] == '\0' || strempty(key)[0] == '\0')
         return cli_error("key and cert must be specified");
     CLEANUP(err_clear) struct err err = {0};
-    struct json *data = json_new_object();
-    struct filling filling = {.name = generate.name, .is_secret = true, .data = data, .err = &err};
-    int filled = add_file(&filling, "tls.crt", cert);
-    if (filled == 0)
-        filled = add_file(&filling, "tls.key", key);
-    if (filled < 0) {
-        json_free(data);
+    struct json *data = NULL;
+    if (read_pair(cert, key, &data, &err) < 0)
         return cli_fail(cli, &err);
-    }
     struct json *secret =
         json_build("{s:s, s:s, s:o, s:o, s:s}", "kind", "Secret", "apiVersion", "v1", "metadata",
                    generate_metadata(&generate, generate.name, true), "data", data, "type", "kubernetes.io/tls");

@@ -185,5 +185,5 @@ int command_create_ingress(struct cli *cli, int argc, char **argv)
                            json_build("{s:s, s:s, s:o, s:o, s:{s:{}}}", "kind", "Ingress", "apiVersion",
                                       "networking.k8s.io/v1", "metadata", metadata, "spec", spec, "status",
                                       "loadBalancer"),
-                           "ingress");
+                           "ingress:");
 }

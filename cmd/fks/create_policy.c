@@ -53,7 +53,7 @@ int command_create_quota(struct cli *cli, int argc, char **argv)
                            json_build("{s:s, s:s, s:o, s:o, s:{}}", "kind", "ResourceQuota", "apiVersion", "v1",
                                       "metadata", generate_metadata(&generate, generate.name, true), "spec", spec,
                                       "status"),
-                           "quota");
+                           "quota:");
 }
 
 /* --- pod disruption budgets */
@@ -121,7 +121,7 @@ int command_create_poddisruptionbudget(struct cli *cli, int argc, char **argv)
         json_build("{s:s, s:s, s:o, s:o, s:{s:i, s:i, s:i, s:i}}", "kind", "PodDisruptionBudget", "apiVersion",
                    "policy/v1", "metadata", generate_metadata(&generate, generate.name, true), "spec", spec, "status",
                    "disruptionsAllowed", 0, "currentHealthy", 0, "desiredHealthy", 0, "expectedPods", 0),
-        "poddisruptionbudgets");
+        "poddisruptionbudgets:");
 }
 
 int command_create_priorityclass(struct cli *cli, int argc, char **argv)
@@ -154,5 +154,5 @@ int command_create_priorityclass(struct cli *cli, int argc, char **argv)
     if (description[0] != '\0')
         json_set_str(class, "description", description);
     json_set_str(class, "preemptionPolicy", preemption);
-    return generate_finish(&generate, class, "priorityclass");
+    return generate_finish(&generate, class, "priorityclass:");
 }

@@ -446,7 +446,7 @@ int command_create_rolebinding(struct cli *cli, int argc, char **argv)
         return generate.code;
     if ((strempty(binding.role)[0] == '\0') == (strempty(binding.cluster_role)[0] == '\0'))
         return cli_error("exactly one of clusterrole or role must be specified");
-    return finish_binding(&generate, &binding, "RoleBinding", "rolebinding");
+    return finish_binding(&generate, &binding, "RoleBinding", "rolebinding:");
 }
 
 int command_create_clusterrolebinding(struct cli *cli, int argc, char **argv)
@@ -469,5 +469,5 @@ int command_create_clusterrolebinding(struct cli *cli, int argc, char **argv)
         .options = options};
     if (!generate_begin(&generate, &command, argc, argv))
         return generate.code;
-    return finish_binding(&generate, &binding, "ClusterRoleBinding", "clusterrolebinding");
+    return finish_binding(&generate, &binding, "ClusterRoleBinding", "clusterrolebinding:");
 }

@@ -9,6 +9,7 @@ struct service {
     const char *type; /* ClusterIP ... */
     const char *cluster_ip, *external_name;
     int64_t node_port;
+    bool external_name_seen;
     struct strv tcp;
 };
 
@@ -19,9 +20,11 @@ static int parse_port(const char *text, struct json **ret, int64_t node_port, st
     CLEANUP(err_clear) struct err no_number = {0};
     strv_split(&parts, text, ':');
     int64_t port = 0, target = 0;
-    if (parse_int(parts.n > 0 ? parts.items[0] : "", 0, 65535, &port, &no_number) < 0)
-        return err_set(err, ERR_USAGE, "strconv.ParseUint: parsing \"%s\": invalid syntax",
-                       parts.n > 0 ? parts.items[0] : "");
+    const char *number = parts.n > 0 ? parts.items[0] : "";
+    if (parse_int(number, 0, 65535, &port, &no_number) < 0)
+        return err_set(err, ERR_USAGE, "strconv.ParseUint: parsing \"%s\": %s", number,
+                       number[0] != '\0' && number[strspn(number, "0123456789")] == '\0' ? "value out of range"
+                                                                                         : "invalid syntax");
     CLEANUP(xfree) char *name = xstrdup(text);
     for (char *c = name; *c != '\0'; c++)
         *c = *c == ':' ? '-' : *c;
@@ -98,10 +101,14 @@ static int create_service(struct cli *cli, struct service *service, const char *
         options[n++] = (struct opt){.name = "external-name",
                                     .type = OPT_STRING,
                                     .value = &service->external_name,
+                                    .seen = &service->external_name_seen,
                                     .argument = "",
                                     .help = "The name outside that the service stands for."};
-    const struct cli_command command = {
-        .words = words, .usage = usage, .about = "Create a service with the specified name.", .options = options};
+    const struct cli_command command = {.words = words,
+                                        .usage = usage,
+                                        .about = "Create a service with the specified name.",
+                                        .required = streq(service->type, "ExternalName") ? "external-name" : NULL,
+                                        .options = options};
     if (!generate_begin(&generate, &command, argc, argv))
         return generate.code;
     const char *name = generate.name;
@@ -111,7 +118,7 @@ static int create_service(struct cli *cli, struct service *service, const char *
         return cli_fail(cli, &err);
     struct json *metadata = generate_metadata(&generate, name, true);
     json_set(metadata, "labels", json_build("{s:s}", "app", name));
-    CLEANUP(xfree) char *what = xasprintf("%s service", service->type);
+    CLEANUP(xfree) char *what = xasprintf("%s service:", service->type);
     return generate_finish(&generate,
                            json_build("{s:s, s:s, s:o, s:o, s:{s:{}}}", "kind", "Service", "apiVersion", "v1",
                                       "metadata", metadata, "spec", spec, "status", "loadBalancer"),

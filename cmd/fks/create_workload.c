@@ -37,7 +37,7 @@ int command_create_serviceaccount(struct cli *cli, int argc, char **argv)
     return generate_finish(&generate,
                            json_build("{s:s, s:s, s:o}", "kind", "ServiceAccount", "apiVersion", "v1", "metadata",
                                       generate_metadata(&generate, generate.name, true)),
-                           "serviceaccount");
+                           "serviceaccount:");
 }
 
 /* A container's name from its image: the last part without tag and digest, made a DNS label. */
@@ -116,7 +116,7 @@ int command_create_deployment(struct cli *cli, int argc, char **argv)
                                       "apiVersion", "apps/v1", "metadata", metadata, "spec", "replicas", replicas,
                                       "selector", "matchLabels", "app", name, "template", template, "strategy",
                                       "status"),
-                           "deployment");
+                           "deployment:");
 }
 
 /* The pod template of a job: one container. */
@@ -140,8 +140,9 @@ static int job_from_cronjob(struct generate *generate, const char *name, const c
     strv_add(&args, from);
     if (items_from_args(generate->cli, &selection, &args, &items, err) < 0)
         return err->code;
-    if (!streq(items.list[0].resource->kind, "CronJob"))
-        return err_set(err, ERR_INVALID, "unknown object type *unstructured.Unstructured");
+    const struct kube_resource *resource = items.list[0].resource;
+    if (!streq(resource->kind, "CronJob"))
+        return err_set(err, ERR_INVALID, "unknown object type *%s.%s", resource->version, resource->kind);
     CLEANUP(json_free) struct json *cronjob = NULL;
     if (item_get(generate->cli, &items.list[0], NULL, &cronjob, err) < 0)
         return err->code;
@@ -193,7 +194,7 @@ int command_create_job(struct cli *cli, int argc, char **argv)
         job = json_build("{s:s, s:s, s:o, s:{s:o}, s:{}}", "kind", "Job", "apiVersion", "batch/v1", "metadata",
                          generate_metadata(&generate, generate.name, true), "spec", "template",
                          job_template(generate.name, image, take(&command_line), "Never"), "status");
-    return generate_finish(&generate, job, "job");
+    return generate_finish(&generate, job, "job:");
 }
 
 int command_create_cronjob(struct cli *cli, int argc, char **argv)
@@ -222,5 +223,5 @@ int command_create_cronjob(struct cli *cli, int argc, char **argv)
                            json_build("{s:s, s:s, s:o, s:{s:s, s:o}, s:{}}", "kind", "CronJob", "apiVersion",
                                       "batch/v1", "metadata", generate_metadata(&generate, generate.name, true), "spec",
                                       "schedule", schedule, "jobTemplate", job, "status"),
-                           "cronjob");
+                           "cronjob:");
 }

@@ -125,7 +125,7 @@ int generate_finish(struct generate *generate, struct json *object, const char *
     } else if (send(generate, mine, &created, &err) < 0) {
         if (what == NULL || err.http_status == 0)
             return cli_fail(generate->cli, &err);
-        return cli_error("failed to create %s: %s", what, err_text(&err));
+        return cli_error("failed to create %s %s", what, err_text(&err));
     }
     if (output_result(&output, created, "created", generate->write.dry_run, &err) < 0)
         return cli_fail(generate->cli, &err);

@@ -57,7 +57,7 @@ struct json *generate_command(const struct generate *generate) MUST_CHECK;
 /* --save-config: the object, which keeps its order and lacks empty members, as its own annotation. */
 void generate_annotate(struct json *object);
 /*
- * Sends or prints the object, which is taken over. what: "deployment" for "failed to create deployment: ...", or
+ * Sends or prints the object, which is taken over. what: "deployment:" for "failed to create deployment: ...", or
  * NULL.
  */
 int generate_finish(struct generate *generate, struct json *object, const char *what);

@@ -103,6 +103,8 @@ static int set_one(struct set *set, const struct item *item, set_change *change,
         json_set_str(json_edit(patch, "metadata", NULL), "resourceVersion", set->resource_version);
     if (json_len(patch) == 0 && !set->send_unchanged)
         return 0;
+    if (set->selection.local)
+        set_fill_types(changed);
     if (set->selection.local || write_is_client_dry_run(&set->write))
         return output_result(&set->output, changed, set->verb, set->write.dry_run, err);
     if (write_patch(set->cli, &set->write, item, NULL, KUBE_STRATEGIC_PATCH, patch, NULL, &answer, err) < 0) {

@@ -60,5 +60,7 @@ int set_select(struct set *set, const struct strv *resources, struct items *ret,
                struct err *err) MUST_CHECK;
 /* The pod spec in an object that has pods or makes them; ERR_UNSUPPORTED for others. */
 int set_pod_spec(struct json *object, struct json **ret, struct err *err) MUST_CHECK;
+/* Adds the members that kubectl's types always have. */
+void set_fill_types(struct json *object);
 /* Whether a container is among those of --containers. */
 bool set_selects(const struct set *set, const char *container);

@@ -35,6 +35,9 @@ int pki_cert_expiry(const char *cert_pem, int64_t *ret_seconds, struct err *err)
 void pki_sha256_hex(const void *data, size_t len, char text[65]);
 int pki_sha256_file(const char *path, char text[65], struct err *err) MUST_CHECK;
 
+/* Whether both are PEM and belong together; ERR_INVALID in the words of Go's crypto/tls. */
+int pki_check_pair(const char *cert_pem, const char *key_pem, struct err *err) MUST_CHECK;
+
 /* The parts of a subject, and the alternative names, of a certificate signing request. */
 enum pki_name {
     PKI_COMMON_NAME,

@@ -86,3 +86,28 @@ int pki_read_request(const char *pem, struct pki_subject *ret, struct err *err)
     X509_REQ_free(request);
     return 0;
 }
+
+int pki_check_pair(const char *cert_pem, const char *key_pem, struct err *err)
+{
+    const char *missing = strstr(cert_pem, "-----BEGIN ") == NULL  ? "certificate"
+                          : strstr(key_pem, "-----BEGIN ") == NULL ? "key"
+                                                                   : NULL;
+    if (missing != NULL)
+        return err_set(err, ERR_INVALID, "tls: failed to find any PEM data in %s input", missing);
+    BIO *cert_bio = BIO_new_mem_buf(cert_pem, -1), *key_bio = BIO_new_mem_buf(key_pem, -1);
+    X509 *cert = cert_bio != NULL ? PEM_read_bio_X509(cert_bio, NULL, NULL, NULL) : NULL;
+    EVP_PKEY *key = key_bio != NULL ? PEM_read_bio_PrivateKey(key_bio, NULL, NULL, NULL) : NULL;
+    int code = 0;
+    if (cert == NULL)
+        code = err_set(err, ERR_INVALID, "tls: failed to parse the certificate");
+    else if (key == NULL)
+        code = err_set(err, ERR_INVALID, "tls: failed to parse private key");
+    else if (X509_check_private_key(cert, key) != 1)
+        code = err_set(err, ERR_INVALID, "tls: private key does not match public key");
+    BIO_free(cert_bio);
+    BIO_free(key_bio);
+    X509_free(cert);
+    EVP_PKEY_free(key);
+    ERR_clear_error();
+    return code;
+}

@@ -293,11 +293,33 @@ static void test_pki__request_names(void **state)
     assert_int_equal(pki_read_request("-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n", &none, &err), ERR_PARSE);
 }
 
+static void test_pki__pairs(void **state)
+{
+    CLEANUP(pki_pair_done) struct pki_pair ca = make_ca();
+    CLEANUP(pki_pair_done) struct pki_pair other = make_ca();
+    CLEANUP(err_clear) struct err err = {0};
+
+    (void)state;
+    assert_int_equal(pki_check_pair(ca.cert_pem, ca.key_pem, &err), 0);
+    assert_int_equal(pki_check_pair(ca.cert_pem, other.key_pem, &err), ERR_INVALID);
+    assert_string_equal(err_text(&err), "tls: private key does not match public key");
+    err_clear(&err);
+    assert_int_equal(pki_check_pair("a: b", ca.key_pem, &err), ERR_INVALID);
+    assert_string_equal(err_text(&err), "tls: failed to find any PEM data in certificate input");
+    err_clear(&err);
+    assert_int_equal(pki_check_pair(ca.cert_pem, "", &err), ERR_INVALID);
+    err_clear(&err);
+    assert_int_equal(pki_check_pair(ca.key_pem, ca.key_pem, &err), ERR_INVALID);
+    err_clear(&err);
+    assert_int_equal(pki_check_pair(ca.cert_pem, ca.cert_pem, &err), ERR_INVALID);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pki__ca),
         cmocka_unit_test(test_pki__request_names),
+        cmocka_unit_test(test_pki__pairs),
         cmocka_unit_test(test_pki__leaf),
         cmocka_unit_test(test_pki__client_and_both),
         cmocka_unit_test(test_pki__expiry),

@@ -50,19 +50,38 @@ static int create_absent(struct apply *apply, struct item *item, struct err *err
     return apply_print(apply, created, "created", err);
 }
 
+/* Resource: ..., GroupVersionKind: ..., Name: ..., Namespace: ...: an object as kubectl writes it in errors. */
+static void describe_item(const struct item *item, struct buf *out)
+{
+    const struct kube_resource *r = item->resource;
+    const char *slash = "/"; /* also for the core group: "/v1" */
+    buf_printf(out,
+               "Resource: \"%s%s%s, Resource=%s\", GroupVersionKind: \"%s%s%s, Kind=%s\"\nName: \"%s\", Namespace: "
+               "\"%s\"",
+               r->group, slash, r->version, r->plural, r->group, slash, r->version, r->kind, strempty(item->name),
+               strempty(item->namespace));
+}
+
+static int blame_current(const struct item *item, struct err *err)
+{
+    CLEANUP(buf_done) struct buf what = {0};
+    describe_item(item, &what);
+    if (item->source != NULL)
+        (void)err_wrap(err, "error when retrieving current configuration of:\n%s\nfrom server for: \"%s\"",
+                       buf_text(&what), item->source);
+    return err->code;
+}
+
 /* "applying patch: ... to: ... for: "file": ..." around the reason, as kubectl tells it. */
 static int blame_patch(const struct item *item, const struct json *patch, struct err *err)
 {
-    CLEANUP(buf_done) struct buf text = {0};
-    const struct kube_resource *r = item->resource;
-    const char *slash = r->group[0] != '\0' ? "/" : "";
-    gotext_json(patch, &text);
+    CLEANUP(buf_done) struct buf text = {0}, what = {0};
+    if (patch != NULL)
+        gotext_json(patch, &text);
+    describe_item(item, &what);
     if (item->source != NULL)
-        (void)err_wrap(err,
-                       "error when applying patch:\n%s\nto:\nResource: \"%s%s%s, Resource=%s\", GroupVersionKind: "
-                       "\"%s%s%s, Kind=%s\"\nName: \"%s\", Namespace: \"%s\"\nfor: \"%s\"",
-                       buf_text(&text), r->group, slash, r->version, r->plural, r->group, slash, r->version, r->kind,
-                       item->name, strempty(item->namespace), item->source);
+        (void)err_wrap(err, "error when applying patch:\n%s\nto:\n%s\nfor: \"%s\"", buf_text(&text), buf_text(&what),
+                       item->source);
     return err->code;
 }
 
@@ -97,7 +116,7 @@ static int apply_client_side(struct apply *apply, struct item *item, struct err 
     if (item_get(apply->cli, item, NULL, &live, err) == 0)
         return patch_existing(apply, item, live, err);
     if (err->code != ERR_NOT_FOUND || err->http_status != 404)
-        return err->code;
+        return blame_current(item, err);
     err_clear(err);
     return create_absent(apply, item, err);
 }
@@ -109,9 +128,8 @@ static int apply_one(struct apply *apply, struct item *item, struct err *err)
         const char *generate = json_str(item->object, "metadata", "generateName", NULL);
         if (generate != NULL)
             return err_set(err, ERR_INVALID, "from %s: cannot use generate name with apply", generate);
-        return err_set(err, ERR_INVALID,
-                       "error when retrieving current configuration of \"%s\": resource name may not be empty",
-                       strempty(item->source));
+        (void)err_set(err, ERR_INVALID, "resource name may not be empty");
+        return blame_current(item, err);
     }
     return apply->server_side ? apply_server_side(apply, item, err) : apply_client_side(apply, item, err);
 }

@@ -206,6 +206,7 @@ static int send_annotation(struct session *session, const struct item *edited, s
     CLEANUP(buf_done) struct buf text = {0};
     CLEANUP(json_free) struct json *patched = NULL;
     gotext_json(edited->object, &text);
+    buf_add_char(&text, '\n');
     CLEANUP(json_free)
     struct json *patch =
         json_build("{s:{s:{s:s}}}", "metadata", "annotations", LAST_APPLIED_ANNOTATION, buf_text(&text));

@@ -134,6 +134,7 @@ static int set_one(struct set *set, const struct item *item, struct err *err)
     }
     CLEANUP(buf_done) struct buf text = {0};
     gotext_json(item->object, &text);
+    buf_add_char(&text, '\n');
     CLEANUP(json_free)
     struct json *patch =
         json_build("{s:{s:{s:s}}}", "metadata", "annotations", LAST_APPLIED_ANNOTATION, buf_text(&text));

@@ -7,6 +7,8 @@
 #include "base/mem.h"
 #include "base/str.h"
 
+#include "print/gotext.h"
+
 /* --- differences */
 
 struct diff {
@@ -34,10 +36,13 @@ const struct json *merge_find_element(const struct json *list, const char *key, 
 static int check_keys(const struct diff *diff, const struct json *list, const struct merge_rule *rule)
 {
     const struct json *element;
-    json_each (element, list) {
-        if (json_member(element, rule->key) == NULL)
-            return err_set(diff->err, ERR_INVALID, "map: %s element does not contain declared merge key: %s",
-                           rule->field, rule->key);
+    json_each(element, list) {
+        if (json_member(element, rule->key) != NULL)
+            continue;
+        CLEANUP(buf_done) struct buf text = {0};
+        gotext_print(element, &text);
+        return err_set(diff->err, ERR_INVALID, "map: %s does not contain declared merge key: %s", buf_text(&text),
+                       rule->key);
     }
     return 0;
 }

@@ -513,7 +513,8 @@ static int read_object(struct parser *parser, const struct json_omit *omit, stru
     }
     parser->depth--;
     *ret = json_node_new(parser->document, JSON_OBJECT);
-    json_object_fill(parser->document, *ret, parser->stack + bottom, parser->n_stack - bottom);
+    if (parser->n_stack > bottom) /* else there may be no stack yet */
+        json_object_fill(parser->document, *ret, parser->stack + bottom, parser->n_stack - bottom);
     parser->n_stack = bottom;
     return 0;
 }

@@ -194,7 +194,8 @@ def test_slow_clients_do_not_slow_the_honest_one(webhook):
     slow.close()
     until(lambda: webhook.metric("fks_webhook_connections") <= 3, 5)
     assert latencies(honest, 50)
-    until(lambda: webhook.resident_kb() <= memory + 4096, 5, "memory is where it was")
+    if b"__asan_init" not in webhook.program.read_bytes():  # which keeps what was freed
+        until(lambda: webhook.resident_kb() <= memory + 4096, 5, "memory is where it was")
     assert webhook.stop() == 0
 
 
@@ -220,6 +221,7 @@ def test_garbage_before_and_inside_tls(webhook):
     with webhook.connect() as client:  # good until here, then noise inside the encrypted stream
         assert b"200 OK" in exchange(client, request(review()))
         raw = socket.socket(fileno=os.dup(client.fileno()))
+        raw.settimeout(10)
         raw.send(noise.randbytes(500))
         assert raw.recv(65536) is not None
         raw.close()

@@ -25,4 +25,9 @@ bench-webhook: $(bindir)/fks-webhook $(peer)
 	@scripts/install-packages test
 	@scripts/bench-webhook
 
-.PHONY: bench bench-webhook bench-programs
+bench-admission-latency: all
+	@scripts/install-packages test
+	@$(MAKE) --no-print-directory assets
+	@scripts/bench latency
+
+.PHONY: bench bench-webhook bench-admission-latency bench-programs

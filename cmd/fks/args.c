@@ -165,7 +165,7 @@ int items_from_args(struct cli *cli, const struct selection *selection, const st
                     struct err *err)
 {
     if (args->n == 0) {
-        if (selection->label_selector != NULL || selection->field_selector != NULL)
+        if (selection->label_selector != NULL || selection->field_selector != NULL || selection->all)
             return err_set(err, ERR_USAGE, "at least one resource must be specified to use a selector");
         return err_set(err, ERR_USAGE, "%s", missing_resource);
     }

@@ -49,7 +49,7 @@ static int run_create(struct create *create, const struct strv *args)
     if (create->raw != NULL && create->edit)
         return cli_error("--raw and --edit are mutually exclusive");
     if (create->raw != NULL) {
-        if (write_raw(create->cli, "POST", create->raw, &create->selection, &create->output_options, &err) < 0)
+        if (write_raw(create->cli, "POST", create->raw, &create->selection, create->output_options.format, &err) < 0)
             return cli_fail(create->cli, &err);
         return 0;
     }

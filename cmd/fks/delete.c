@@ -59,17 +59,6 @@ static int check_options(struct delete *delete, struct err *err)
     return 0;
 }
 
-static void print_deleted(const struct delete *delete, const struct deletion *deletion, const struct item *item)
-{
-    if (!streq(delete->output, "name")) {
-        deletion_print(deletion, item);
-        return;
-    }
-    CLEANUP(buf_done) struct buf kind = {0};
-    resource_print_kind(item->resource, &kind);
-    printf("%s/%s\n", buf_text(&kind), item->name);
-}
-
 static int delete_one(const struct delete *delete, const struct deletion *deletion, const struct item *item,
                       char **ret_uid, struct err *err)
 {
@@ -82,7 +71,7 @@ static int delete_one(const struct delete *delete, const struct deletion *deleti
         write_blame_source("deleting", item->source, err);
         return err->code;
     }
-    print_deleted(delete, deletion, item);
+    deletion_print(deletion, item, streq(delete->output, "name"));
     return 0;
 }
 
@@ -161,13 +150,10 @@ static int run_delete(struct delete *delete, const struct strv *args)
     if (check_options(delete, &err) < 0 || deletion_policy(delete->cascade, &deletion.policy, &err) < 0)
         return cli_fail(delete->cli, &err);
     if (delete->raw != NULL) {
-        const struct kube_request request = {.method = "DELETE", .path = delete->raw};
-        CLEANUP(json_free) struct json *answer = NULL;
-        if (cli_do(delete->cli, &request, &answer, &err) < 0)
+        if (delete->interactive)
+            return cli_error("--interactive can not be used with --raw");
+        if (write_raw(delete->cli, "DELETE", delete->raw, &delete->selection, delete->output, &err) < 0)
             return cli_fail(delete->cli, &err);
-        CLEANUP(buf_done) struct buf text = {0};
-        json_print(answer, &text);
-        fputs(buf_text(&text), stdout);
         return 0;
     }
     if (items_resolve(delete->cli, &delete->selection, args, false, &items, &failures, &err) < 0)
@@ -203,8 +189,8 @@ int command_delete(struct cli *cli, int argc, char **argv)
         {"force", 0, OPT_BOOL, &delete.force, NULL, "Remove from the API at once, without waiting for a graceful end."},
         {"grace-period", 0, OPT_INT, &delete.grace_period, "-1",
          "Seconds given to end gracefully; negative: the object's own."},
-        {"ignore-not-found", 0, OPT_BOOL, &delete.ignore_not_found, NULL,
-         "What is not there counts as deleted.", NULL, &delete.ignore_seen},
+        {"ignore-not-found", 0, OPT_BOOL, &delete.ignore_not_found, NULL, "What is not there counts as deleted.", NULL,
+         &delete.ignore_seen},
         {"interactive", 'i', OPT_BOOL, &delete.interactive, NULL, "Ask before deleting."},
         {"now", 0, OPT_BOOL, &delete.now, NULL, "Grace period of one second."},
         {"output", 'o', OPT_STRING, &delete.output, "", "name: shorter output (resource/name)."},

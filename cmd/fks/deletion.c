@@ -28,10 +28,14 @@ int deletion_policy(const char *cascade, const char **ret, struct err *err)
                    cascade);
 }
 
-void deletion_print(const struct deletion *deletion, const struct item *item)
+void deletion_print(const struct deletion *deletion, const struct item *item, bool only_name)
 {
     CLEANUP(buf_done) struct buf kind = {0};
     resource_print_kind(item->resource, &kind);
+    if (only_name) {
+        printf("%s/%s\n", buf_text(&kind), item->name);
+        return;
+    }
     printf("%s \"%s\" %s", buf_text(&kind), item->name, deletion->grace_period == 0 ? "force deleted" : "deleted");
     if (item->resource->namespaced)
         printf(" from %s namespace", strempty(item->namespace));

@@ -16,8 +16,8 @@ int deletion_policy(const char *cascade, const char **ret, struct err *err) MUST
 /* DELETE. *ret_uid, which may be NULL: what was deleted, heap string or NULL, for deletion_wait. */
 int deletion_send(struct cli *cli, const struct deletion *deletion, const struct item *item, char **ret_uid,
                   struct err *err) MUST_CHECK;
-/* pod "web" deleted from default namespace */
-void deletion_print(const struct deletion *deletion, const struct item *item);
+/* pod "web" deleted from default namespace; only the name: pod/web */
+void deletion_print(const struct deletion *deletion, const struct item *item, bool only_name);
 /*
  * Until the object is gone or another one has its name; uid NULL: any object of the name counts. ERR_TIMEOUT after
  * deadline_ms of the monotonic clock.

@@ -420,22 +420,10 @@ static int take_last_applied(struct items *items, struct err *err)
     return 0;
 }
 
-static int fetch_subresource(struct edit *edit, struct item *item, struct err *err)
-{
-    CLEANUP(xfree) char *path = item_path(item, edit->subresource);
-    const struct kube_request request = {.path = path};
-    struct json *object = NULL;
-    if (cli_do(edit->cli, &request, &object, err) < 0)
-        return err->code;
-    json_free(item->object);
-    item->object = object;
-    return 0;
-}
-
 static int prepare(struct edit *edit, struct items *items, struct err *err)
 {
     for (size_t i = 0; i < items->n && edit->subresource != NULL; i++) {
-        if (fetch_subresource(edit, &items->list[i], err) < 0)
+        if (item_fetch(edit->cli, &items->list[i], edit->subresource, err) < 0)
             return err->code;
     }
     if (edit->mode == EDIT_LAST_APPLIED && take_last_applied(items, err) < 0)
@@ -467,8 +455,10 @@ int edit_run(struct edit *edit, const struct strv *args)
     const char *format = strempty(edit->output_options->format);
     if (edit->output_patch && edit->mode != EDIT_LIVE)
         return cli_error("the edit mode doesn't support output the patch");
-    if (format[0] != '\0' && !streq(format, "json") && !streq(format, "yaml") && !streq(format, "name"))
-        return cli_error("objects are edited as yaml or json: --output=%s is not supported here", format);
+    if (format[0] != '\0' && !streq(format, "json") && !streq(format, "yaml"))
+        return cli_error("unable to match a printer suitable for the output format \"%s\", allowed formats are: "
+                         "json,kyaml,yaml",
+                         format);
     if (write_options_check(edit->write, &err) < 0 || output_parse(edit->output_options, &edit->output, &err) < 0)
         return cli_fail(edit->cli, &err);
     int code = edit->mode == EDIT_CREATE

@@ -107,6 +107,18 @@ int item_get(struct cli *cli, const struct item *item, const char *accept, struc
     return 0;
 }
 
+int item_fetch(struct cli *cli, struct item *item, const char *subresource, struct err *err)
+{
+    CLEANUP(xfree) char *path = item_path(item, subresource);
+    const struct kube_request request = {.path = path};
+    struct json *object = NULL;
+    if (cli_do(cli, &request, &object, err) < 0)
+        return err->code;
+    json_free(item->object);
+    item->object = object;
+    return 0;
+}
+
 /* A list that the server refuses is told with what was asked for, as kubectl does. */
 static int blame_selector(const struct item *item, const struct selection *selection, struct err *err)
 {

@@ -43,22 +43,22 @@ void selection_done(struct selection *selection);
 DEFINE_CLEANUP_IN_PLACE(struct selection, selection_done)
 
 /* Rows for -f, -k, -R; -l, --field-selector. */
-#define SELECTION_FILE_OPTIONS(selection)                                                                \
-    {.name = "filename",                                                                                 \
-     .letter = 'f',                                                                                      \
-     .type = OPT_LIST,                                                                                   \
-     .value = &(selection)->filenames,                                                                   \
-     .argument = "[]",                                                                                   \
-     .help = "File, folder or URL that describes the resources; - is standard input."},                  \
-        {.name = "kustomize",                                                                            \
-         .letter = 'k',                                                                                  \
-         .type = OPT_STRING,                                                                             \
-         .value = &(selection)->kustomize,                                                               \
-         .argument = "",                                                                                 \
-         .help = "Folder with a kustomization.yaml."}, \
-    {                                                                                                    \
-        .name = "recursive", .letter = 'R', .type = OPT_BOOL, .value = &(selection)->recursive,          \
-        .help = "Go into the folders below the one given with -f."                                       \
+#define SELECTION_FILE_OPTIONS(selection)                                                       \
+    {.name = "filename",                                                                        \
+     .letter = 'f',                                                                             \
+     .type = OPT_LIST,                                                                          \
+     .value = &(selection)->filenames,                                                          \
+     .argument = "[]",                                                                          \
+     .help = "File, folder or URL that describes the resources; - is standard input."},         \
+        {.name = "kustomize",                                                                   \
+         .letter = 'k',                                                                         \
+         .type = OPT_STRING,                                                                    \
+         .value = &(selection)->kustomize,                                                      \
+         .argument = "",                                                                        \
+         .help = "Folder with a kustomization.yaml."},                                          \
+    {                                                                                           \
+        .name = "recursive", .letter = 'R', .type = OPT_BOOL, .value = &(selection)->recursive, \
+        .help = "Go into the folders below the one given with -f."                              \
     }
 #define SELECTION_LABEL_OPTION(selection)                                                                             \
     {                                                                                                                 \
@@ -115,6 +115,8 @@ char *item_collection_path(const struct item *item) MUST_CHECK;
 /* GET of one object. accept may be NULL. A missing namespace is told as such. */
 int item_get(struct cli *cli, const struct item *item, const char *accept, struct json **ret,
              struct err *err) MUST_CHECK;
+/* The item's object becomes what the server has under a subresource of it. */
+int item_fetch(struct cli *cli, struct item *item, const char *subresource, struct err *err) MUST_CHECK;
 /* GET of a collection, piece by piece; page is called with each answer and returns false to stop. */
 typedef bool item_page(const struct json *answer, void *data);
 int item_list(struct cli *cli, const struct item *item, const struct selection *selection, const char *accept,

@@ -19,7 +19,7 @@ static int run_kustomize(struct cli *cli, const char *folder, const char *output
     fputs(buf_text(&warnings), stderr);
     if (code < 0)
         return cli_fail(cli, &err);
-    json_each (object, objects) {
+    json_each(object, objects) {
         if (text.len > 0)
             buf_add_str(&text, "---\n");
         yaml_print(object, &text);

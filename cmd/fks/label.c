@@ -31,14 +31,51 @@ static const char *noun(const struct label *label)
     return label->annotate ? "annotation" : "label";
 }
 
+/* A label's value by the server's rule, told here as kubectl does. */
+static int check_label_value(const char *pair, const char *value, struct err *err)
+{
+    static const char *const alphanumeric = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    static const char *const inside = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+    size_t len = strlen(value);
+    if (strchr(value, '=') != NULL)
+        return err_set(err, ERR_USAGE, "invalid label spec: %s", pair);
+    if (len > 63)
+        return err_set(err, ERR_USAGE, "invalid label value: \"%s\": must be no more than 63 bytes", pair);
+    if (len > 0 && (value[strspn(value, inside)] != '\0' || strchr(alphanumeric, value[0]) == NULL ||
+                    strchr(alphanumeric, value[len - 1]) == NULL))
+        return err_set(err, ERR_USAGE,
+                       "invalid label value: \"%s\": a valid label must be an empty string or consist of alphanumeric "
+                       "characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. "
+                       "'MyValue',  or 'my_value',  or '12345', regex used for validation is "
+                       "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')",
+                       pair);
+    return 0;
+}
+
+static int check_both_ways(const struct label *label, struct err *err)
+{
+    CLEANUP(strv_done) struct strv both = {0};
+    for (size_t i = 0; i < label->removals.n; i++) {
+        if (json_member(label->changes, label->removals.items[i]) != NULL)
+            strv_add(&both, label->removals.items[i]);
+    }
+    if (both.n == 0)
+        return 0;
+    if (!label->annotate)
+        return err_set(err, ERR_USAGE, "can not both modify and remove a label in the same command");
+    CLEANUP(xfree) char *names = strv_join(&both, ", ");
+    return err_set(err, ERR_USAGE, "can not both modify and remove the following annotation(s) in the same command: %s",
+                   names);
+}
+
 /* Resources come first, then KEY=VALUE and KEY-. */
 static int split_arguments(struct label *label, const struct strv *args, struct err *err)
 {
     bool in_pairs = false;
     for (size_t i = 0; i < args->n; i++) {
         const char *arg = args->items[i], *equals = strchr(arg, '=');
-        bool removes = equals == NULL && ends_with(arg, "-");
-        if (equals == NULL && !removes) {
+        bool sets = equals != NULL && equals != arg, removes = !sets && ends_with(arg, "-") && arg[1] != '\0';
+        if (!sets && !removes) {
             if (in_pairs)
                 return err_set(err, ERR_USAGE, "all resources must be specified before %s changes: %s", noun(label),
                                arg);
@@ -46,21 +83,15 @@ static int split_arguments(struct label *label, const struct strv *args, struct 
             continue;
         }
         in_pairs = true;
-        size_t len = equals != NULL ? (size_t)(equals - arg) : strlen(arg) - 1;
-        CLEANUP(xfree) char *key = xstrndup(arg, len);
-        if (len == 0)
-            return err_set(err, ERR_USAGE, "invalid %s: %s", noun(label), arg);
+        CLEANUP(xfree) char *key = xstrndup(arg, sets ? (size_t)(equals - arg) : strlen(arg) - 1);
+        if (sets && !label->annotate && check_label_value(arg, equals + 1, err) < 0)
+            return err->code;
         if (removes)
             strv_add(&label->removals, key);
         else
             json_set_str(label->changes, key, equals + 1);
     }
-    for (size_t i = 0; i < label->removals.n; i++) {
-        if (json_member(label->changes, label->removals.items[i]) != NULL)
-            return err_set(err, ERR_USAGE, "can not both modify and remove %s %s in the same command",
-                           label->annotate ? "an" : "a", noun(label));
-    }
-    return 0;
+    return check_both_ways(label, err);
 }
 
 static int check_overwrite(const struct label *label, const struct json *current, struct err *err)
@@ -177,6 +208,12 @@ static int run_label(struct label *label, const struct strv *args)
         return cli_fail(label->cli, &err);
     if (label->list && strempty(label->output_options.format)[0] != '\0')
         return cli_error("--list and --output may not be specified together");
+    if (selection->local && streq(label->write.dry_run, "server"))
+        return cli_error("cannot specify --local and --dry-run=server - did you mean --dry-run=client?");
+    if (selection->local && label->resources.n > 0)
+        return cli_error("can only use local files by -f pod.yaml or --filename=pod.json when --local=true is set");
+    if (selection->local && !selection_has_files(selection))
+        return cli_error("one or more files must be specified as -f pod.yaml or --filename=pod.json");
     if (label->resources.n == 0 && !selection_has_files(selection))
         return cli_error("one or more resources must be specified as <resource> <name> or <resource>/<name>");
     if (json_len(label->changes) == 0 && label->removals.n == 0 && !label->list)
@@ -184,9 +221,6 @@ static int run_label(struct label *label, const struct strv *args)
     if (selection->all && (selection->label_selector != NULL || selection->field_selector != NULL))
         return cli_error("cannot set --all and --%s at the same time",
                          selection->label_selector != NULL ? "selector" : "field-selector");
-    if (selection->local && !selection_has_files(selection))
-        return cli_error("error: you must specify resources by --filename when --local is set.\n"
-                         "Example resource specifications include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'");
     int code = selection->local
                    ? items_from_files(label->cli, selection, &items, &failures, &err)
                    : items_resolve(label->cli, selection, &label->resources, true, &items, &failures, &err);

@@ -21,7 +21,7 @@ void managed_fields_owners(const struct json *object, const char *operation, con
                            struct strv *ret_managers)
 {
     const struct json *entry;
-    json_each (entry, json_get(object, "metadata", "managedFields", NULL)) {
+    json_each(entry, json_get(object, "metadata", "managedFields", NULL)) {
         const char *manager = json_str_or("", entry, "manager", NULL);
         if (streq(json_str(entry, "operation", NULL), operation) && holds(json_get(entry, "fieldsV1", NULL), path) &&
             !strv_has(ret_managers, manager))

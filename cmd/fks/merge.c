@@ -25,7 +25,7 @@ static int diff_objects(const struct diff *diff, const struct json *from, const 
 const struct json *merge_find_element(const struct json *list, const char *key, const struct json *value)
 {
     const struct json *element;
-    json_each (element, list) {
+    json_each(element, list) {
         const struct json *own = key != NULL ? json_member(element, key) : element;
         if (own != NULL && json_same(own, value))
             return element;
@@ -52,7 +52,7 @@ static struct json *key_order(const struct json *list, const char *key)
 {
     struct json *order = json_new_array();
     const struct json *element;
-    json_each (element, list) {
+    json_each(element, list) {
         if (key == NULL) {
             json_push(order, json_keep(element));
             continue;
@@ -89,7 +89,7 @@ static int diff_keyed_list(const struct diff *diff, const struct merge_rule *rul
         return diff->err->code;
     CLEANUP(json_free) struct json *changes = json_new_array();
     const struct json *element;
-    json_each (element, to) {
+    json_each(element, to) {
         const struct json *key = json_member(element, rule->key), *old = merge_find_element(from, rule->key, key);
         if (old == NULL && !diff->deletions)
             json_push(changes, json_keep(element));
@@ -103,7 +103,7 @@ static int diff_keyed_list(const struct diff *diff, const struct merge_rule *rul
         json_set(change, rule->key, json_keep(key));
         json_push(changes, take(&change));
     }
-    json_each (element, from) {
+    json_each(element, from) {
         const struct json *key = json_member(element, rule->key);
         if (!diff->deletions || merge_find_element(to, rule->key, key) != NULL)
             continue;
@@ -125,11 +125,11 @@ static void diff_value_list(const struct diff *diff, const struct merge_rule *ru
 {
     CLEANUP(json_free) struct json *added = json_new_array(), *removed = json_new_array();
     const struct json *value;
-    json_each (value, to) {
+    json_each(value, to) {
         if (!diff->deletions && merge_find_element(from, NULL, value) == NULL)
             json_push(added, json_keep(value));
     }
-    json_each (value, from) {
+    json_each(value, from) {
         if (diff->deletions && merge_find_element(to, NULL, value) == NULL &&
             merge_find_element(removed, NULL, value) == NULL)
             json_push(removed, json_keep(value));
@@ -259,7 +259,7 @@ static void join_lists(const struct diff *diff, struct json *into, const struct 
                        const struct merge_rule *rule)
 {
     const struct json *element;
-    json_each (element, from) {
+    json_each(element, from) {
         const struct json *key = json_member(element, rule->key);
         bool found = false;
         for (size_t i = 0; i < json_len(into) && !found; i++) {
@@ -340,7 +340,7 @@ static bool values_clash(const struct json *ours, const struct json *theirs, con
     if (!json_is_array(ours) || !json_is_array(theirs) || rule == NULL)
         return !json_same(ours, theirs);
     const struct json *element;
-    json_each (element, ours) {
+    json_each(element, ours) {
         const struct json *other =
             rule->key != NULL ? merge_find_element(theirs, rule->key, json_member(element, rule->key)) : NULL;
         if (other != NULL && objects_clash(element, other, kind, field))

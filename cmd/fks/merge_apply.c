@@ -33,7 +33,7 @@ static struct json *plain_value(const struct json *value)
     if (json_is_array(value)) {
         struct json *list = json_new_array();
         const struct json *element;
-        json_each (element, value) {
+        json_each(element, value) {
             struct json *plain = json_type(element) == JSON_NULL ? json_new_null() : plain_value(element);
             if (plain != NULL)
                 json_push(list, plain);
@@ -75,12 +75,12 @@ static struct json *reorder(const struct json *list, const struct json *order, c
 {
     CLEANUP(json_free) struct json *named = json_new_array(), *others = json_new_array();
     const struct json *element;
-    json_each (element, order) {
+    json_each(element, order) {
         size_t i = index_of(list, key, element);
         if (i != SIZE_MAX)
             json_push(named, json_keep(json_at(list, i)));
     }
-    json_each (element, list) {
+    json_each(element, list) {
         if (index_of(order, key, element) == SIZE_MAX)
             json_push(others, json_keep(element));
     }
@@ -122,28 +122,28 @@ static void apply_list(const struct merging *merging, struct json *object, const
     struct json *list = json_edit_member(object, field);
     const struct json *element;
     bool replaces = false;
-    json_each (element, patch)
+    json_each(element, patch)
         replaces = replaces || (rule->key != NULL && json_len(element) == 1 &&
                                 streq(json_str(element, MERGE_DIRECTIVE, NULL), "replace"));
     if (replaces) {
         struct json *plain = json_new_array();
-        json_each (element, patch) {
+        json_each(element, patch) {
             if (json_member(element, MERGE_DIRECTIVE) == NULL)
                 json_push(plain, plain_value(element));
         }
         json_set(object, field, plain);
         return;
     }
-    json_each (element, patch) {
+    CLEANUP(json_free) struct json *before = json_clone(list), *nothing = json_new_array();
+    json_each(element, patch) {
         if (rule->key != NULL)
             apply_keyed_element(merging, list, element, rule);
         else if (index_of(list, NULL, element) == SIZE_MAX)
             json_push(list, json_clone(element));
     }
-    if (merging->patch_is_first && rule->key != NULL) {
-        CLEANUP(json_free) struct json *nothing = json_new_array();
-        json_set(object, field, reorder(list, patch, nothing, rule->key));
-    }
+    /* what the patch names comes in its order; new elements come before the old ones, as the server has it */
+    if (rule->key != NULL)
+        json_set(object, field, reorder(list, patch, merging->patch_is_first ? nothing : before, rule->key));
 }
 
 /* "$deleteFromPrimitiveList/finalizers": takes the values out. */

@@ -26,8 +26,12 @@ static int read_patch(struct patch_command *command, struct err *err)
 {
     CLEANUP(buf_done) struct buf bytes = {0};
     if (command->patch_file != NULL) {
-        if (file_read(command->patch_file, LIMIT_FILE, &bytes, err) < 0)
-            return err_wrap(err, "unable to read patch file");
+        CLEANUP(err_clear) struct err cause = {0};
+        if (file_read(command->patch_file, LIMIT_FILE, &bytes, &cause) < 0)
+            return cause.code == ERR_NOT_FOUND
+                       ? err_set(err, ERR_NOT_FOUND, "unable to read patch file: open %s: no such file or directory",
+                                 command->patch_file)
+                       : err_set(err, cause.code, "unable to read patch file: %s", err_text(&cause));
     } else {
         buf_add_str(&bytes, command->patch);
     }
@@ -60,6 +64,12 @@ static int apply_here(const struct patch_command *command, const struct json *ob
         return err_wrap(err, "unable to parse \"%s\"", command->text);
     if (streq(command->type, "json"))
         return patch_apply(object, patch, ret, err);
+    const char *version = json_str_or("", object, "apiVersion", NULL);
+    CLEANUP(xfree) char *group = xstrndup(version, strchr(version, '/') != NULL ? strcspn(version, "/") : 0);
+    if (!streq(command->type, "merge") && merge_style_of(group) != MERGE_STRATEGIC)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "strategic merge patch is not supported for %s, Kind=%s locally, try --type merge", version,
+                       json_str_or("", object, "kind", NULL));
     *ret = streq(command->type, "merge") ? patch_merge(object, patch) : merge_apply(object, patch);
     return 0;
 }
@@ -71,8 +81,8 @@ static void record_cause(const struct patch_command *command, const struct item 
     write_record(command->cli, &command->write, recorded);
     CLEANUP(json_free) struct json *patch = patch_merge_diff(*patched, recorded);
     CLEANUP(err_clear) struct err ignored = {0};
-    if (json_len(patch) == 0 || write_patch(command->cli, &command->write, item, command->subresource,
-                                            KUBE_MERGE_PATCH, patch, NULL, &answer, &ignored) < 0)
+    if (json_len(patch) == 0 || write_patch(command->cli, &command->write, item, command->subresource, KUBE_MERGE_PATCH,
+                                            patch, NULL, &answer, &ignored) < 0)
         return;
     json_free(*patched);
     *patched = take(&answer);
@@ -119,15 +129,23 @@ static int run_patch(struct patch_command *command, const struct strv *args)
     if (write_options_check(&command->write, &err) < 0 ||
         output_parse(&command->output_options, &command->output, &err) < 0 || read_patch(command, &err) < 0)
         return cli_fail(command->cli, &err);
-    int code = command->selection.local
-                   ? items_from_files(command->cli, &command->selection, &items, &failures, &err)
-                   : items_resolve(command->cli, &command->selection, args, !selection_has_files(&command->selection),
-                                   &items, &failures, &err); /* a file's object stands for itself, as in kubectl */
+    bool local = command->selection.local;
+    if (local && args->n > 0)
+        return cli_error("cannot specify --local and server resources");
+    if (local && streq(command->write.dry_run, "server"))
+        return cli_error("cannot specify --local and --dry-run=server - did you mean --dry-run=client?");
+    bool fetch = !selection_has_files(&command->selection); /* a file's object stands for itself, as in kubectl */
+    int code = local ? items_from_files(command->cli, &command->selection, &items, &failures, &err)
+                     : items_resolve(command->cli, &command->selection, args, fetch && command->subresource == NULL,
+                                     &items, &failures, &err);
     if (code < 0)
         return cli_fail(command->cli, &err);
     for (size_t i = 0; i < items.n; i++) {
         struct err failure = {0};
-        if (patch_one(command, &items.list[i], &failure) < 0)
+        if (fetch && command->subresource != NULL &&
+            item_fetch(command->cli, &items.list[i], command->subresource, &failure) < 0)
+            failures_add(&failures, &failure);
+        else if (patch_one(command, &items.list[i], &failure) < 0)
             failures_add(&failures, &failure);
     }
     if (items.n == 0 && failures.n == 0)

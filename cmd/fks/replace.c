@@ -76,7 +76,7 @@ static void delete_all(struct replace *replace, const struct deletion *deletion,
     for (size_t i = 0; i < items->n; i++) {
         struct err failure = {0};
         if (deletion_send(replace->cli, deletion, &items->list[i], NULL, &failure) == 0)
-            deletion_print(deletion, &items->list[i]);
+            deletion_print(deletion, &items->list[i], replace->output.kind == OUTPUT_NAME);
         else if (failure.code == ERR_NOT_FOUND)
             err_clear(&failure);
         else
@@ -149,13 +149,16 @@ static int run_replace(struct replace *replace, const struct strv *args)
     if (check_options(replace, &err) < 0)
         return cli_fail(replace->cli, &err);
     if (replace->raw != NULL) {
-        if (write_raw(replace->cli, "PUT", replace->raw, &replace->selection, &replace->output_options, &err) < 0)
+        if (write_raw(replace->cli, "PUT", replace->raw, &replace->selection, replace->output_options.format, &err) < 0)
             return cli_fail(replace->cli, &err);
         return 0;
     }
-    if (items_select(replace->cli, &replace->selection, args, &items, &failures, &err) < 0)
+    /* arguments count only with --force, as in kubectl */
+    int code = replace->force ? items_select(replace->cli, &replace->selection, args, &items, &failures, &err)
+                              : items_from_files(replace->cli, &replace->selection, &items, &failures, &err);
+    if (code < 0)
         return cli_fail(replace->cli, &err);
-    if (items.n == 0 && failures.n == 0)
+    if (items.n == 0 && failures.n == 0 && replace->force)
         return cli_error("no objects passed to replace");
     if (replace->force)
         replace_by_force(replace, &items, &failures);

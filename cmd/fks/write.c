@@ -112,28 +112,41 @@ int write_replace(struct cli *cli, const struct write_options *options, const st
     return cli_do(cli, &request, ret, err);
 }
 
+static int read_body(const char *name, struct buf *ret, struct err *err)
+{
+    buf_init(ret, LIMIT_FILE);
+    if (name == NULL)
+        return 0;
+    if (streq(name, "-"))
+        return fd_read_all(STDIN_FILENO, ret, err);
+    CLEANUP(err_clear) struct err cause = {0};
+    if (file_read(name, LIMIT_FILE, ret, &cause) == 0)
+        return 0;
+    return cause.code == ERR_NOT_FOUND ? err_set(err, ERR_NOT_FOUND, "open %s: no such file or directory", name)
+                                       : err_set(err, cause.code, "%s", err_text(&cause));
+}
+
 int write_raw(struct cli *cli, const char *method, const char *path, const struct selection *selection,
-              const struct output_options *output, struct err *err)
+              const char *output, struct err *err)
 {
     const char *name = selection->filenames.n == 1 ? selection->filenames.items[0] : NULL;
-    if (name == NULL)
+    if (selection->filenames.n > 1 || (name == NULL && !streq(method, "DELETE")))
         return err_set(err, ERR_USAGE, "--raw can only use a single local file or stdin");
-    if (starts_with(name, "http://") || starts_with(name, "https://"))
+    if (name != NULL && (starts_with(name, "http://") || starts_with(name, "https://")))
         return err_set(err, ERR_USAGE, "--raw cannot read from a url");
     if (selection->recursive)
         return err_set(err, ERR_USAGE, "--raw and --recursive are mutually exclusive");
     if (selection->label_selector != NULL)
         return err_set(err, ERR_USAGE, "--raw and --selector (-l) are mutually exclusive");
-    if (strempty(output->format)[0] != '\0')
+    if (strempty(output)[0] != '\0')
         return err_set(err, ERR_USAGE, "--raw and --output are mutually exclusive");
     if (path[0] != '/')
         return err_set(err, ERR_USAGE, "--raw must be a valid URL path: parse \"%s\": invalid URI for request", path);
     CLEANUP(buf_done) struct buf body = {0}, answer = {0};
-    buf_init(&body, LIMIT_FILE);
-    int code = streq(name, "-") ? fd_read_all(STDIN_FILENO, &body, err) : file_read(name, LIMIT_FILE, &body, err);
-    if (code < 0 || cli_connect(cli, err) < 0)
+    if (read_body(name, &body, err) < 0 || cli_connect(cli, err) < 0)
         return err->code;
-    const struct kube_request request = {.method = method, .path = path, .body_text = buf_text(&body)};
+    const struct kube_request request = {
+        .method = method, .path = path, .body_text = name != NULL ? buf_text(&body) : NULL};
     if (kube_do_raw(cli->client, &request, NULL, NULL, &answer, err) < 0)
         return err->code;
     fwrite(buf_text(&answer), 1, answer.len, stdout);

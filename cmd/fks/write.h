@@ -52,11 +52,11 @@ int write_patch(struct cli *cli, const struct write_options *options, const stru
 int write_replace(struct cli *cli, const struct write_options *options, const struct item *item,
                   const char *subresource, const struct json *object, struct json **ret, struct err *err) MUST_CHECK;
 /*
- * --raw: sends the one file of the selection to a path as it is and the answer to stdout. ERR_USAGE when other options
- * do not go with that.
+ * --raw: sends the one file of the selection (DELETE: or none) to a path as it is and the answer to stdout. output: -o
+ * as given. ERR_USAGE when other options do not go with that.
  */
 int write_raw(struct cli *cli, const char *method, const char *path, const struct selection *selection,
-              const struct output_options *output, struct err *err) MUST_CHECK;
+              const char *output, struct err *err) MUST_CHECK;
 /* With --record: sets the change-cause annotation on the object. After cli_parse. */
 void write_record(const struct cli *cli, const struct write_options *options, struct json *object);
 /* "Warning: Detected changes to resource x which is currently being deleted." if that is so. */

@@ -199,7 +199,7 @@ static int add_document(struct kustomize_set *set, const struct json *document, 
         return err_set(err, ERR_INVALID, "%s: missing Resource metadata: an object without kind", path);
     const struct json *items = json_get(document, "items", NULL), *item;
     if (ends_with(kind, "List") && json_is_array(items)) {
-        json_each (item, items) {
+        json_each(item, items) {
             if (kustomize_set_add(set, json_clone(item), err) < 0)
                 return err->code;
         }
@@ -219,7 +219,7 @@ static int add_file(const struct kustomize_layer *layer, const char *path, struc
     if (yaml_parse_all(buf_text(&text), text.len, &documents, err) < 0)
         return err_wrap(err, "accumulating resources from '%s'", path);
     const struct json *document;
-    json_each (document, documents) {
+    json_each(document, documents) {
         if (add_document(set, document, path, err) < 0)
             return err->code;
     }
@@ -231,7 +231,7 @@ static int add_resources(struct build *build, const struct kustomize_layer *laye
 {
     const struct json *entry;
     bool components = streq(field, "components");
-    json_each (entry, kustomize_field(layer->file, field)) {
+    json_each(entry, kustomize_field(layer->file, field)) {
         const char *path = json_string_value(entry);
         if (strempty(path)[0] == '\0')
             return err_set(err, ERR_INVALID, "%s of %s holds something that is no path", field, layer->folder);

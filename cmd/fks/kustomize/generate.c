@@ -41,7 +41,7 @@ static int add_value(struct generator *generator, const char *key, const char *v
 static int add_literals(struct generator *generator, struct err *err)
 {
     const struct json *literal;
-    json_each (literal, kustomize_field(generator->entry, "literals")) {
+    json_each(literal, kustomize_field(generator->entry, "literals")) {
         struct str key, value;
         const char *text = strempty(json_string_value(literal));
         if (!str_cut(str_of(text), '=', &key, &value) || key.len == 0)
@@ -58,7 +58,7 @@ static int add_literals(struct generator *generator, struct err *err)
 static int add_files(struct generator *generator, struct err *err)
 {
     const struct json *file;
-    json_each (file, kustomize_field(generator->entry, "files")) {
+    json_each(file, kustomize_field(generator->entry, "files")) {
         const char *text = strempty(json_string_value(file)), *equals = strchr(text, '='), *slash = strrchr(text, '/');
         if (equals == text || (equals != NULL && (equals[1] == '\0' || strchr(equals + 1, '=') != NULL)))
             return err_set(err, ERR_INVALID, "source \"%s\": want FILE or KEY=FILE", text);
@@ -102,7 +102,7 @@ static int add_env_files(struct generator *generator, struct err *err)
     const char *one = kustomize_text(generator->entry, "env");
     if (one != NULL && add_env_file(generator, one, err) < 0)
         return err->code;
-    json_each (path, kustomize_field(generator->entry, "envs")) {
+    json_each(path, kustomize_field(generator->entry, "envs")) {
         if (add_env_file(generator, strempty(json_string_value(path)), err) < 0)
             return err->code;
     }
@@ -230,11 +230,11 @@ static int generate_one(const struct kustomize_layer *layer, const struct json *
 int kustomize_generate(const struct kustomize_layer *layer, struct kustomize_set *set, struct err *err)
 {
     const struct json *entry;
-    json_each (entry, kustomize_field(layer->file, "configMapGenerator")) {
+    json_each(entry, kustomize_field(layer->file, "configMapGenerator")) {
         if (generate_one(layer, entry, false, set, err) < 0)
             return err->code;
     }
-    json_each (entry, kustomize_field(layer->file, "secretGenerator")) {
+    json_each(entry, kustomize_field(layer->file, "secretGenerator")) {
         if (generate_one(layer, entry, true, set, err) < 0)
             return err->code;
     }

@@ -164,7 +164,7 @@ static int apply_text(struct patching *patching, const char *text, size_t len, s
                        "several strategic merge patches in one entry of \"patches\" cannot have a target: %s",
                        patching->source);
     const struct json *patch;
-    json_each (patch, documents) {
+    json_each(patch, documents) {
         if (json_is_array(patch) && patching->target == NULL)
             return err_set(err, ERR_INVALID, "must specify a target for JSON patch %s", patching->source);
         if (!json_is_array(patch) && !json_is_object(patch))
@@ -209,7 +209,7 @@ static int apply_entry(const struct kustomize_layer *layer, struct kustomize_set
 int kustomize_patch_json6902(const struct kustomize_layer *layer, struct kustomize_set *set, struct err *err)
 {
     const struct json *entry;
-    json_each (entry, kustomize_field(layer->file, "patchesJson6902")) {
+    json_each(entry, kustomize_field(layer->file, "patchesJson6902")) {
         if (apply_entry(layer, set, entry, err) < 0)
             return err->code;
     }
@@ -219,7 +219,7 @@ int kustomize_patch_json6902(const struct kustomize_layer *layer, struct kustomi
 int kustomize_patch(const struct kustomize_layer *layer, struct kustomize_set *set, struct err *err)
 {
     const struct json *entry;
-    json_each (entry, kustomize_field(layer->file, "patchesStrategicMerge")) {
+    json_each(entry, kustomize_field(layer->file, "patchesStrategicMerge")) {
         struct patching patching = {.layer = layer, .set = set, .source = "an inline patch"};
         const char *text = strempty(json_string_value(entry));
         int code = strchr(text, '\n') != NULL ? apply_text(&patching, text, strlen(text), err)
@@ -227,7 +227,7 @@ int kustomize_patch(const struct kustomize_layer *layer, struct kustomize_set *s
         if (code < 0)
             return code;
     }
-    json_each (entry, kustomize_field(layer->file, "patches")) {
+    json_each(entry, kustomize_field(layer->file, "patches")) {
         if (apply_entry(layer, set, entry, err) < 0)
             return err->code;
     }

@@ -141,7 +141,7 @@ static void set_labels(struct kustomize_set *set, const struct json *pairs, bool
 static int transform_labels(const struct kustomize_layer *layer, struct kustomize_set *set, struct err *err)
 {
     const struct json *entry, *common = kustomize_field(layer->file, "commonLabels");
-    json_each (entry, kustomize_field(layer->file, "labels")) {
+    json_each(entry, kustomize_field(layer->file, "labels")) {
         if (json_len(kustomize_field(entry, "fields")) > 0)
             return err_set(err, ERR_UNSUPPORTED, "%s: \"fields\" of \"labels\" is not available here", layer->folder);
         set_labels(set, kustomize_field(entry, "pairs"), json_is_true(kustomize_field(entry, "includeSelectors"), NULL),
@@ -257,7 +257,7 @@ static int transform_replicas(const struct kustomize_layer *layer, struct kustom
 {
     static const char *const kinds[] = {"Deployment", "ReplicationController", "ReplicaSet", "StatefulSet"};
     const struct json *entry;
-    json_each (entry, kustomize_field(layer->file, "replicas")) {
+    json_each(entry, kustomize_field(layer->file, "replicas")) {
         const char *name = strempty(kustomize_text(entry, "name"));
         bool found = false;
         for (size_t i = 0; i < set->n; i++) {
@@ -351,7 +351,7 @@ static void set_container_images(struct json *node, const struct json *entry)
 static void transform_images(const struct kustomize_layer *layer, struct kustomize_set *set, const char *field)
 {
     const struct json *entry;
-    json_each (entry, kustomize_field(layer->file, field)) {
+    json_each(entry, kustomize_field(layer->file, field)) {
         for (size_t i = 0; i < set->n; i++) {
             struct json *object = set->list[i].object;
             if (streq(kustomize_object_kind(&set->list[i]), "CustomResourceDefinition"))

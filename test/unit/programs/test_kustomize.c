@@ -26,7 +26,7 @@ static void check_folder(const char *folder, const char *expected)
     assert_int_equal(file_read(expected, LIMIT_FILE, &want, &err), 0);
     if (kustomize_build(&kustomize_files, folder, &objects, NULL, &err) < 0)
         fail_msg("%s: %s", folder, err_text(&err));
-    json_each (object, objects) {
+    json_each(object, objects) {
         if (got.len > 0)
             buf_add_str(&got, "---\n");
         yaml_print(object, &got);

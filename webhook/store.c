@@ -41,7 +41,9 @@ static struct store *new_store(struct loop *loop, struct metrics *metrics)
     store->size_gauge = metrics_get(metrics, METRIC_GAUGE, "fks_webhook_profiles",
                                     "Valid profiles that admission decides by", NULL);
     store->age_gauge = metrics_get(metrics, METRIC_GAUGE, "fks_webhook_profiles_age_seconds",
-                                   "Seconds since the profiles were last known to be current", NULL);
+                                   "Seconds since the profiles were last known to be current; an API server says so "
+                                   "every minute or two",
+                                   NULL);
     store->invalid_gauge = metrics_get(metrics, METRIC_GAUGE, "fks_webhook_profiles_invalid",
                                        "Profiles that are left out as invalid", NULL);
     store->invalid_seen = metrics_get(metrics, METRIC_COUNTER, "fks_webhook_profile_warnings_total",

@@ -3,8 +3,10 @@
  * watching, or waiting to try again. Whatever goes wrong, the store stays as it was and the next list or watch repairs it;
  * the owner only sees changes.
  *
- * How a dead connection is found: the server sends a bookmark about every minute, so nothing for IDLE_MS means that the
- * peer is gone, whatever TCP says.
+ * How a dead connection is found: TCP's keepalives tell when the peer is gone. Behind a proxy that holds the connection open
+ * only silence tells: the server sends a bookmark about every minute, but the first of a watch may take two (seen with
+ * v1.36, where nothing changed). After longer silence the watch is quietly taken up again where it was; only when that
+ * brings nothing, either, it is a failure.
  *
  * How soon to try again: after a refused connection (the server is being restarted) quickly and at most a second apart, for
  * five minutes; after anything else 0.5 s doubling to 30 s. Delays are spread by half, so that many watchers do not come at
@@ -18,7 +20,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 
-#define IDLE_MS 95000
+#define IDLE_MS 180000
 #define LIST_TIMEOUT_MS 60000
 #define WATCH_SECONDS 300 /* plus up to as much again at random: watches of many clients should not end together */
 #define REFUSED_FIRST_MS 100
@@ -41,6 +43,8 @@ struct kube_watch {
     bool synced;
     int64_t current_ms; /* when the store was last known to be current; 0: never */
     int64_t began_ms;   /* of the watch under way */
+    bool heard;         /* something came over it */
+    bool was_silent;    /* the one before ended because nothing came */
     int64_t failing_since_ms;
     int64_t delay_ms;   /* last back-off; 0 when all is well */
     struct err broken;  /* why the stream was stopped by us or by an ERROR event */
@@ -249,6 +253,7 @@ static bool on_chunk(const struct http_response *response, const char *bytes, si
     struct kube_watch *watch = data;
     bool go_on = true;
     (void)response;
+    watch->heard = true;
     enter(watch);
     while (go_on && len > 0) {
         const char *end = memchr(bytes, '\n', len);
@@ -288,8 +293,12 @@ static void on_watch_done(struct json **answer, struct err *err, void *data)
     if (err->code == ERR_GONE || err->code == ERR_INVALID || err->code == ERR_NOT_FOUND || err->code == ERR_TOO_BIG) {
         free(take(&watch->version)); /* too old, or not understood: start over from a list */
     }
+    bool silent = err->code == ERR_TIMEOUT && (watch->heard || !watch->was_silent);
+    watch->was_silent = err->code == ERR_TIMEOUT;
     if (err->code == ERR_GONE && watch->delay_ms == 0) {
         watch->delay_ms = 1; /* a second one in a row waits */
+        loop_timer_set(watch->timer, 0);
+    } else if (silent) {
         loop_timer_set(watch->timer, 0);
     } else if (err->code != 0) {
         try_again(watch, err);
@@ -321,8 +330,10 @@ static void begin_watch(struct kube_watch *watch)
     kube_path_query(&path, "allowWatchBookmarks", "true");
     kube_path_query(&path, "resourceVersion", watch->version);
     kube_path_query(&path, "timeoutSeconds", seconds);
-    struct kube_request request = {.path = buf_text(&path), .idle_timeout_ms = IDLE_MS};
+    int64_t idle_ms = watch->options.idle_timeout_ms;
+    struct kube_request request = {.path = buf_text(&path), .idle_timeout_ms = idle_ms > 0 ? idle_ms : IDLE_MS};
     watch->began_ms = clock_monotonic_ms();
+    watch->heard = false;
     watch->call = kube_stream(watch->client, &request, on_chunk, on_watch_done, watch);
 }
 

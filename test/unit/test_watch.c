@@ -208,6 +208,26 @@ static void test_free__inside_event(void **state)
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* Where nothing changes, the API server may be silent for minutes: no failure, unless the next watch is silent, too. */
+static void test_watch__silence(void **state)
+{
+    struct fake_api *api = *state;
+    struct script *script = api->data;
+    script->lists[0] = LIST("5", OBJECT("a", "1", "3"));
+    script->streams[0] = EVENT("ADDED", OBJECT("b", "2", "6"));
+    struct kube_watch_options options = {
+        .path = "/api/v1/pods", .on_change = on_change, .on_error = on_error, .data = script, .idle_timeout_ms = 100};
+    script->watch = kube_watch_new(api->client, &options);
+    for (int i = 0; i < 100 && (script->last_query == NULL || strstr(script->last_query, "resourceVersion=6") == NULL); i++)
+        fake_api_turn(api, 1, 10);
+    assert_non_null(strstr(script->last_query, "resourceVersion=6")); /* taken up where it was */
+    assert_int_equal(script->errors, 0);
+    for (int i = 0; i < 100 && script->errors == 0; i++)
+        fake_api_turn(api, 1, 10);
+    assert_int_equal(script->errors, 1);
+    expect_changes(script, "+a +b");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +236,7 @@ int main(void)
         CASE(test_watch__resumes_after_restart),
         CASE(test_watch__broken_stream),
         CASE(test_watch__no_list),
+        CASE(test_watch__silence),
         CASE(test_free__inside_change),
         CASE(test_free__inside_event),
     };

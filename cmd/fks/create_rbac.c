@@ -149,7 +149,7 @@ static int check_resource(struct cli *cli, struct rule *rule, const char *text, 
     char *name = resource.subresource[0] != '\0' ? xasprintf("%s/%s", resource.plural, resource.subresource)
                                                  : xstrdup(resource.plural);
     const struct json *there;
-    json_each (there, list) {
+    json_each(there, list) {
         if (streq(json_string_value(there), name))
             return 0;
     }

@@ -32,7 +32,7 @@ static void relate_list(struct describing *describing, struct json *related, con
         const struct kube_request request = {.path = buf_text(&piece)};
         if (cli_do(describing->cli, &request, &list, &err) < 0)
             return;
-        json_each (item, json_get(list, "items", NULL))
+        json_each(item, json_get(list, "items", NULL))
             json_push(all, json_keep(item));
         free(token);
         token = xstrdup(json_str_or("", list, "metadata", "continue", NULL));
@@ -99,8 +99,8 @@ static void relate_ingress(struct describing *describing, struct json *related, 
     const char *namespace = json_str(ingress, "metadata", "namespace", NULL);
     const struct json *rule, *path;
     relate_backend(describing, related, namespace, json_get(ingress, "spec", "defaultBackend", NULL));
-    json_each (rule, json_get(ingress, "spec", "rules", NULL)) {
-        json_each (path, json_get(rule, "http", "paths", NULL))
+    json_each(rule, json_get(ingress, "spec", "rules", NULL)) {
+        json_each(path, json_get(rule, "http", "paths", NULL))
             relate_backend(describing, related, namespace, json_get(path, "backend", NULL));
     }
 }
@@ -155,7 +155,7 @@ static void add_events(struct describing *describing, const struct json *object,
     buf_printf(&fields, "involvedObject.uid=%s", uid);
     relate(describing, found, "events", "", namespace, "events", NULL, buf_text(&fields));
     const struct json *event;
-    json_each (event, json_get(found, "events", NULL))
+    json_each(event, json_get(found, "events", NULL))
         json_push(events, json_keep(event));
 }
 

@@ -71,12 +71,12 @@ static struct json *exposed_ports(const struct json *object)
     const struct json *container, *port;
     struct json *ports = json_new_object();
     if (streq(kind, "Service")) {
-        json_each (port, json_get(object, "spec", "ports", NULL))
+        json_each(port, json_get(object, "spec", "ports", NULL))
             add_port(ports, port, "port");
         return ports;
     }
-    json_each (container, json_get(spec, "containers", NULL)) {
-        json_each (port, json_get(container, "ports", NULL))
+    json_each(container, json_get(spec, "containers", NULL)) {
+        json_each(port, json_get(container, "ports", NULL))
             add_port(ports, port, "containerPort");
     }
     return ports;
@@ -125,7 +125,7 @@ static int build_ports(const struct expose *expose, const struct json *own, stru
                       numbers.items[i]);
             continue;
         }
-        json_each (protocol, protocols) {
+        json_each(protocol, protocols) {
             CLEANUP(xfree) char *own_name = xasprintf("port-%zu-%s", i + 1, json_string_value(protocol));
             for (char *c = own_name; *c != '\0'; c++)
                 *c = (char)tolower((unsigned char)*c);

@@ -38,7 +38,7 @@ DEFINE_CLEANUP_IN_PLACE(struct history, history_done)
 static bool is_controlled_by(const struct json *object, const struct json *owner)
 {
     const struct json *reference;
-    json_each (reference, json_get(object, "metadata", "ownerReferences", NULL)) {
+    json_each(reference, json_get(object, "metadata", "ownerReferences", NULL)) {
         if (json_is_true(reference, "controller", NULL))
             return streq(json_str(reference, "uid", NULL), json_str(owner, "metadata", "uid", NULL));
     }
@@ -55,7 +55,7 @@ static int by_number(const void *left, const void *right)
 static void collect(struct history *history, const struct json *items)
 {
     const struct json *source;
-    json_each (source, items) {
+    json_each(source, items) {
         int64_t number = json_int_or(-1, source, "revision", NULL);
         CLEANUP(err_clear) struct err no_number = {0};
         const char *text = json_str_or("", source, "metadata", "annotations", REVISION_ANNOTATION, NULL);

@@ -31,7 +31,7 @@ static int deployment_status(const struct json *object, const char *name, struct
         return 0;
     }
     const struct json *condition;
-    json_each (condition, json_get(object, "status", "conditions", NULL)) {
+    json_each(condition, json_get(object, "status", "conditions", NULL)) {
         if (streq(json_str(condition, "type", NULL), "Progressing") &&
             streq(json_str(condition, "reason", NULL), "ProgressDeadlineExceeded"))
             return err_set(err, ERR_TIMEOUT, "deployment \"%s\" exceeded its progress deadline", name);

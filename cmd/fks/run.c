@@ -139,7 +139,7 @@ struct joining {
 static bool is_ready(const struct json *pod)
 {
     const struct json *condition;
-    json_each (condition, json_get(pod, "status", "conditions", NULL)) {
+    json_each(condition, json_get(pod, "status", "conditions", NULL)) {
         if (streq(json_str(condition, "type", NULL), "Ready"))
             return streq(json_str(condition, "status", NULL), "True");
     }

@@ -394,10 +394,10 @@ static int refuse_expressions(const struct json *expressions, struct err *err)
 {
     CLEANUP(buf_done) struct buf text = {0};
     const struct json *expression, *value;
-    json_each (expression, expressions) {
+    json_each(expression, expressions) {
         buf_printf(&text, "%s{%s %s [", expression_index > 0 ? " " : "", json_str_or("", expression, "key", NULL),
                    json_str_or("", expression, "operator", NULL));
-        json_each (value, json_get(expression, "values", NULL))
+        json_each(value, json_get(expression, "values", NULL))
             buf_printf(&text, "%s%s", value_index > 0 ? " " : "", strempty(json_string_value(value)));
         buf_add_str(&text, "]}");
     }

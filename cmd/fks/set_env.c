@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "print/gotext.h"
+#include "print/resource_ref.h"
 
 struct env {
     struct set *set;
@@ -113,7 +114,7 @@ static int parse_spec(struct env *env, const char *spec, struct err *err)
 static const struct json *find_variable(const struct json *variables, const char *name)
 {
     const struct json *variable;
-    json_each (variable, variables) {
+    json_each(variable, variables) {
         if (streq(json_str(variable, "name", NULL), name))
             return variable;
     }
@@ -199,7 +200,7 @@ static struct json *updated(const struct env *env, const struct json *existing)
     CLEANUP(strv_done) struct strv covered = {0};
     for (size_t i = 0; i < env->removals.n; i++)
         strv_add(&covered, env->removals.items[i]);
-    json_each (variable, existing) {
+    json_each(variable, existing) {
         const char *name = json_str_or("", variable, "name", NULL);
         const struct json *newer = find_variable(env->variables, name);
         if (strv_has(&covered, name))
@@ -208,7 +209,7 @@ static struct json *updated(const struct env *env, const struct json *existing)
             strv_add(&covered, name);
         json_push(out, json_keep(newer != NULL ? newer : variable));
     }
-    json_each (variable, env->variables) {
+    json_each(variable, env->variables) {
         const char *name = json_str_or("", variable, "name", NULL);
         if (strv_has(&covered, name))
             continue;
@@ -221,7 +222,7 @@ static struct json *updated(const struct env *env, const struct json *existing)
 static int refuse_overwrites(const struct env *env, const struct json *existing, struct err *err)
 {
     const struct json *variable;
-    json_each (variable, env->variables) {
+    json_each(variable, env->variables) {
         const char *name = json_str_or("", variable, "name", NULL);
         const struct json *current = find_variable(existing, name);
         const char *value = json_str_or("", current, "value", NULL);
@@ -294,8 +295,8 @@ static int read_field(const struct json *object, const char *path, struct buf *o
     return err_set(err, ERR_UNSUPPORTED, "unsupported fieldPath: %s", path);
 }
 
-static int read_value(const struct env *env, const struct json *variable, const struct item *item, struct buf *out,
-                      struct err *err)
+static int read_value(const struct env *env, const struct json *variable, const struct item *item,
+                      const struct json *container, struct buf *out, struct err *err)
 {
     const struct json *from = json_get(variable, "valueFrom", NULL);
     const struct json *map = json_get(from, "configMapKeyRef", NULL), *secret = json_get(from, "secretKeyRef", NULL);
@@ -303,8 +304,11 @@ static int read_value(const struct env *env, const struct json *variable, const 
         return read_key(env, map != NULL ? map : secret, secret != NULL, item->namespace, out, err);
     if (json_get(from, "fieldRef", NULL) != NULL)
         return read_field(item->object, json_str_or("", from, "fieldRef", "fieldPath", NULL), out, err);
-    return err_set(err, ERR_UNSUPPORTED, "unsupported container resource : %s",
-                   json_str_or("", from, "resourceFieldRef", "resource", NULL));
+    int64_t value = 0;
+    if (resource_ref_value(json_get(from, "resourceFieldRef", NULL), container, &value, err) < 0)
+        return err->code;
+    buf_printf(out, "%lld", (long long)value);
+    return 0;
 }
 
 /* References that cannot be followed are told on stderr; listing does not fail for them. */
@@ -314,13 +318,13 @@ static void list_container(const struct env *env, const struct item *item, const
     const struct json *variable;
     printf("# %s %s, container %s\n", json_str_or("", item->object, "kind", NULL),
            json_str_or("", item->object, "metadata", "name", NULL), json_str_or("", container, "name", NULL));
-    json_each (variable, json_get(container, "env", NULL)) {
+    json_each(variable, json_get(container, "env", NULL)) {
         const char *name = json_str_or("", variable, "name", NULL);
         CLEANUP(buf_done) struct buf value = {0};
         CLEANUP(err_clear) struct err err = {0};
         if (json_get(variable, "valueFrom", NULL) == NULL) {
             printf("%s=%s\n", name, json_str_or("", variable, "value", NULL));
-        } else if (env->resolve && read_value(env, variable, item, &value, &err) == 0) {
+        } else if (env->resolve && read_value(env, variable, item, container, &value, &err) == 0) {
             printf("%s=%s\n", name, buf_text(&value));
         } else {
             print_reference(variable);

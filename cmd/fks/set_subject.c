@@ -18,7 +18,7 @@ static bool split_account(const char *text, struct str *namespace, struct str *n
 static void add_subject(struct json *list, struct json *subject, bool *changed)
 {
     const struct json *there;
-    json_each (there, list) {
+    json_each(there, list) {
         if (json_same(there, subject)) {
             json_free(subject);
             return;

@@ -51,6 +51,10 @@ void set_fill_types(struct json *object)
         if (json_get(object, "spec", "template", NULL) != NULL)
             fill(json_edit(object, "spec", "template", NULL), "metadata", "{}");
     }
+    if (streq(kind, "CronJob")) {
+        fill(json_edit(object, "spec", "jobTemplate", NULL), "metadata", "{}");
+        fill(json_edit(object, "spec", "jobTemplate", "spec", "template", NULL), "metadata", "{}");
+    }
     for (size_t i = 0; i < countof(members); i++) {
         if (streq(kind, members[i].kind))
             fill(members[i].parent[0] != '\0' ? json_edit(object, members[i].parent, NULL) : object, members[i].name,

@@ -141,7 +141,7 @@ void describe_head(struct describe *describe)
 void describe_controller(struct describe *describe)
 {
     const struct json *owner;
-    json_each (owner, json_get(describe->object, "metadata", "ownerReferences", NULL)) {
+    json_each(owner, json_get(describe->object, "metadata", "ownerReferences", NULL)) {
         if (json_is_true(owner, "controller", NULL)) {
             describe_write(describe, 0, "Controlled By:\t%s/%s\n", json_str_or("", owner, "kind", NULL),
                            json_str_or("", owner, "name", NULL));
@@ -193,7 +193,7 @@ static void print_form(const struct json *value, enum describe_form form, struct
         break;
     case AS_COMMAS:
     case AS_TIGHT:
-        json_each (item, value)
+        json_each(item, value)
             buf_printf(out, "%s%s",
                        item_index == 0     ? ""
                        : form == AS_COMMAS ? ", "
@@ -236,11 +236,13 @@ void describe_table(struct describe *describe, int level, const struct describe_
         for (size_t i = 0; columns[i].title != NULL; i++) {
             int len = (int)strlen(columns[i].title);
             static const char ruler[] = "------------------------------";
+            if (line == 1 && columns[i].ruler != 0)
+                len = columns[i].ruler;
             describe_write(describe, 0, "%s%.*s", i > 0 ? "\t" : "", len, line == 0 ? columns[i].title : ruler);
         }
         describe_write(describe, 0, "\n");
     }
-    json_each (item, list) {
+    json_each(item, list) {
         describe_write(describe, level, "%s", "");
         for (size_t i = 0; columns[i].title != NULL; i++) {
             const struct json *value = describe_path(item, columns[i].member);
@@ -265,7 +267,7 @@ static void print_requirement(const struct json *expression, struct buf *out)
                *relation = json_str_or("", expression, "operator", NULL);
     const struct json *value;
     CLEANUP(strv_done) struct strv values = {0};
-    json_each (value, json_get(expression, "values", NULL))
+    json_each(value, json_get(expression, "values", NULL))
         strv_add(&values, strempty(json_string_value(value)));
     strv_sort(&values);
     CLEANUP(xfree) char *joined = strv_join(&values, ",");
@@ -288,7 +290,7 @@ void describe_selector(const struct json *selector, struct buf *out)
     const char *key;
     while (json_next(map, &position, &key, &value))
         strv_addf(&parts, "%s%c%s=%s", key, separator, key, strempty(json_string_value(value)));
-    json_each (expression, expressions) {
+    json_each(expression, expressions) {
         CLEANUP(buf_done) struct buf text = {0};
         print_requirement(expression, &text);
         strv_addf(&parts, "%s%c%s", json_str_or("", expression, "key", NULL), separator, buf_text(&text));

@@ -74,6 +74,7 @@ struct describe_column {
     const char *title, *member;
     const char *missing; /* what stands for no value; NULL: nothing */
     enum describe_form form;
+    int ruler; /* dashes below the title; 0: as many as it has letters */
 };
 void describe_table(struct describe *describe, int level, const struct describe_column *columns, const char *gap,
                     const struct json *list);

@@ -60,20 +60,20 @@ static void add_access(struct accesses *accesses, const char *group, const char 
 static void take_apart(struct accesses *accesses, const struct json *rule)
 {
     const struct json *group, *resource, *verb, *name, *url, *names = json_get(rule, "resourceNames", NULL);
-    json_each (group, json_get(rule, "apiGroups", NULL)) {
-        json_each (resource, json_get(rule, "resources", NULL)) {
-            json_each (verb, json_get(rule, "verbs", NULL)) {
+    json_each(group, json_get(rule, "apiGroups", NULL)) {
+        json_each(resource, json_get(rule, "resources", NULL)) {
+            json_each(verb, json_get(rule, "verbs", NULL)) {
                 const char *g = strempty(json_string_value(group)), *r = strempty(json_string_value(resource));
                 const char *v = strempty(json_string_value(verb));
-                json_each (name, names)
+                json_each(name, names)
                     add_access(accesses, g, r, strempty(json_string_value(name)), NULL, v);
                 if (json_len(names) == 0)
                     add_access(accesses, g, r, NULL, NULL, v);
             }
         }
     }
-    json_each (url, json_get(rule, "nonResourceURLs", NULL)) {
-        json_each (verb, json_get(rule, "verbs", NULL))
+    json_each(url, json_get(rule, "nonResourceURLs", NULL)) {
+        json_each(verb, json_get(rule, "verbs", NULL))
             add_access(accesses, "", "", NULL, strempty(json_string_value(url)), strempty(json_string_value(verb)));
     }
 }
@@ -97,7 +97,7 @@ void describe_role(struct describe *describe)
 {
     CLEANUP(accesses_done) struct accesses accesses = {0};
     const struct json *rule;
-    json_each (rule, json_get(describe->object, "rules", NULL))
+    json_each(rule, json_get(describe->object, "rules", NULL))
         take_apart(&accesses, rule);
     for (size_t i = 0; i < accesses.n; i++) {
         struct access *access = &accesses.list[i];
@@ -144,7 +144,7 @@ static void print_status(const struct json *request, struct buf *out)
 {
     bool approved = false, denied = false, failed = false;
     const struct json *condition;
-    json_each (condition, json_get(request, "status", "conditions", NULL)) {
+    json_each(condition, json_get(request, "status", "conditions", NULL)) {
         const char *type = json_str_or("", condition, "type", NULL);
         approved = approved || streq(type, "Approved");
         denied = denied || streq(type, "Denied");

@@ -11,7 +11,7 @@
 static void join_strings(const struct json *list, struct buf *out)
 {
     const struct json *item;
-    json_each (item, list)
+    json_each(item, list)
         buf_printf(out, "%s%s", item_index > 0 ? "," : "", strempty(json_string_value(item)));
 }
 
@@ -46,17 +46,17 @@ void describe_endpoints(const struct json *slices, const char *port_name, struct
 {
     struct endpoints endpoints = {0};
     const struct json *slice, *port, *endpoint;
-    json_each (slice, slices) {
+    json_each(slice, slices) {
         const struct json *ports = json_get(slice, "ports", NULL), *list = json_get(slice, "endpoints", NULL);
         if (json_len(ports) == 0) {
-            json_each (endpoint, list)
+            json_each(endpoint, list)
                 add_endpoint(&endpoints, endpoint, -1);
             continue;
         }
-        json_each (port, ports) {
+        json_each(port, ports) {
             if (!streq(json_str_or("", port, "name", NULL), port_name))
                 continue;
-            json_each (endpoint, list)
+            json_each(endpoint, list)
                 add_endpoint(&endpoints, endpoint, json_int_or(0, port, "port", NULL));
         }
     }
@@ -107,7 +107,7 @@ static void describe_ingress_points(struct describe *describe)
 {
     const struct json *ingress;
     CLEANUP(buf_done) struct buf text = {0};
-    json_each (ingress, json_get(describe->object, "status", "loadBalancer", "ingress", NULL)) {
+    json_each(ingress, json_get(describe->object, "status", "loadBalancer", "ingress", NULL)) {
         const char *ip = json_str_or("", ingress, "ip", NULL), *mode = json_str(ingress, "ipMode", NULL);
         buf_printf(&text, "%s%s", ingress_index > 0 ? ", " : "",
                    ip[0] != '\0' ? ip : json_str_or("", ingress, "hostname", NULL));
@@ -134,7 +134,7 @@ void describe_service(struct describe *describe)
     describe_text(describe, "Desired LoadBalancer IP", json_str(spec, "loadBalancerIP", NULL));
     describe_text(describe, "External Name", json_str(spec, "externalName", NULL));
     describe_ingress_points(describe);
-    json_each (port, json_get(spec, "ports", NULL))
+    json_each(port, json_get(spec, "ports", NULL))
         describe_service_port(describe, port);
     describe_write(describe, 0, "Session Affinity:\t%s\n", json_str_or("", spec, "sessionAffinity", NULL));
     describe_text(describe, "External Traffic Policy", json_str(spec, "externalTrafficPolicy", NULL));
@@ -183,7 +183,7 @@ static void describe_namespace_limits(struct describe *describe)
     describe_write(describe, 0, json_len(ranges) == 0 ? "\nNo LimitRange resource.\n" : "\nResource Limits\n");
     if (json_len(ranges) > 0)
         describe_limits_head(describe, " ");
-    json_each (range, ranges)
+    json_each(range, ranges)
         describe_limits_part(describe, " ", range);
 }
 
@@ -198,7 +198,7 @@ void describe_namespace(struct describe *describe)
         describe_write(describe, 1, "Type\tStatus\tLastTransitionTime\tReason\tMessage\n");
         describe_write(describe, 1, "----\t------\t------------------\t------\t-------\n");
     }
-    json_each (condition, conditions) {
+    json_each(condition, conditions) {
         CLEANUP(buf_done) struct buf time = {0};
         describe_time(json_str(condition, "lastTransitionTime", NULL), &time);
         describe_write(describe, 1, "%s\t%s\t%s\t%s\t%s\n", json_str_or("", condition, "type", NULL),
@@ -271,7 +271,7 @@ void describe_service_account(struct describe *describe)
     describe_labels(describe);
     if (json_len(secrets) == 0)
         describe_write(describe, 0, "Image pull secrets:\t<none>\n");
-    json_each (secret, secrets)
+    json_each(secret, secrets)
         describe_write(describe, 0, "%s\t%s\n", secret_index == 0 ? "Image pull secrets:" : "                   ",
                        json_str_or("", secret, "name", NULL));
     describe_events(describe);

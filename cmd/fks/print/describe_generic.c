@@ -115,7 +115,7 @@ static void describe_tree(struct describe *describe, int level, const struct jso
             describe_tree(describe, level + 1, value, level == 0 && streq(keys.items[i], "metadata"));
         } else if (json_is_array(value)) {
             describe_write(describe, level, "%s:\n", buf_text(&name));
-            json_each (item, value) {
+            json_each(item, value) {
                 CLEANUP(buf_done) struct buf item_text = {0};
                 if (json_is_object(item)) {
                     describe_tree(describe, level + 1, item, false);

@@ -35,7 +35,7 @@ static void print_backend(const struct describe *describe, const struct json *ba
         buf_printf(out, " (<error: %s>)", failure);
         return;
     }
-    json_each (port, json_get(found, "service", "spec", "ports", NULL)) {
+    json_each(port, json_get(found, "service", "spec", "ports", NULL)) {
         const char *own = json_str_or("", port, "name", NULL);
         if (number != 0 ? number == json_int_or(0, port, "port", NULL) : wanted[0] != '\0' && streq(wanted, own))
             port_name = own;
@@ -49,7 +49,7 @@ static void describe_ingress_address(struct describe *describe)
 {
     CLEANUP(strv_done) struct strv all = {0}, addresses = {0};
     const struct json *point;
-    json_each (point, json_get(describe->object, "status", "loadBalancer", "ingress", NULL)) {
+    json_each(point, json_get(describe->object, "status", "loadBalancer", "ingress", NULL)) {
         const char *text = describe_or(json_str(point, "ip", NULL), json_str_or("", point, "hostname", NULL));
         if (text[0] != '\0')
             strv_add(&all, text);
@@ -68,10 +68,10 @@ static void describe_ingress_tls(struct describe *describe, const struct json *l
     const struct json *tls, *host;
     if (json_len(list) > 0)
         describe_write(describe, 0, "TLS:\n");
-    json_each (tls, list) {
+    json_each(tls, list) {
         CLEANUP(buf_done) struct buf hosts = {0};
         const char *secret = json_str_or("", tls, "secretName", NULL);
-        json_each (host, json_get(tls, "hosts", NULL))
+        json_each(host, json_get(tls, "hosts", NULL))
             buf_printf(&hosts, "%s%s", host_index > 0 ? "," : "", strempty(json_string_value(host)));
         if (secret[0] == '\0')
             describe_write(describe, 1, "SNI routes %s\n", buf_text(&hosts));
@@ -86,12 +86,12 @@ static void describe_ingress_rules(struct describe *describe, const char *defaul
     bool any = false;
     describe_write(describe, 0, "Rules:\n  Host\tPath\tBackends\n");
     describe_write(describe, 1, "----\t----\t--------\n");
-    json_each (rule, json_get(describe->object, "spec", "rules", NULL)) {
+    json_each(rule, json_get(describe->object, "spec", "rules", NULL)) {
         if (json_get(rule, "http", NULL) == NULL)
             continue;
         any = true;
         describe_write(describe, 1, "%s\t\n", describe_or(json_str(rule, "host", NULL), "*"));
-        json_each (path, json_get(rule, "http", "paths", NULL)) {
+        json_each(path, json_get(rule, "http", "paths", NULL)) {
             CLEANUP(buf_done) struct buf backend = {0};
             print_backend(describe, json_get(path, "backend", NULL), &backend);
             describe_write(describe, 2, "\t%s \t%s\n", json_str_or("", path, "path", NULL), buf_text(&backend));
@@ -186,7 +186,7 @@ static void describe_addresses(struct describe *describe, const char *title, con
 {
     CLEANUP(buf_done) struct buf text = {0};
     const struct json *address;
-    json_each (address, addresses)
+    json_each(address, addresses)
         buf_printf(&text, "%s%s", address_index > 0 ? "," : "", json_str_or("", address, "ip", NULL));
     describe_write(describe, 1, "%s:\t%s\n", title, describe_or(buf_text(&text), "<none>"));
 }
@@ -197,7 +197,7 @@ void describe_endpoints_object(struct describe *describe)
     describe_head(describe);
     describe_labels(describe);
     describe_write(describe, 0, "Subsets:\n");
-    json_each (subset, json_get(describe->object, "subsets", NULL)) {
+    json_each(subset, json_get(describe->object, "subsets", NULL)) {
         const struct json *ports = json_get(subset, "ports", NULL);
         describe_addresses(describe, "Addresses", json_get(subset, "addresses", NULL));
         describe_addresses(describe, "NotReadyAddresses", json_get(subset, "notReadyAddresses", NULL));
@@ -238,7 +238,7 @@ void describe_endpoint_slice(struct describe *describe)
     if (json_len(ports) > 0)
         describe_table(describe, 1, port_columns, "", ports);
     describe_write(describe, 0, "Endpoints:%s\n", json_len(endpoints) == 0 ? " <none>" : "");
-    json_each (endpoint, endpoints)
+    json_each(endpoint, endpoints)
         describe_slice_endpoint(describe, endpoint);
     describe_events(describe);
 }
@@ -278,7 +278,7 @@ static void describe_policy_peer(struct describe *describe, const struct json *p
     if (pods != NULL || namespaces != NULL || block == NULL)
         return;
     CLEANUP(buf_done) struct buf text = {0};
-    json_each (except, json_get(block, "except", NULL))
+    json_each(except, json_get(block, "except", NULL))
         buf_printf(&text, "%s%s", except_index > 0 ? ", " : "", strempty(json_string_value(except)));
     describe_write(describe, 3, "IPBlock:\n");
     describe_write(describe, 4, "CIDR: %s\n", json_str_or("", block, "cidr", NULL));
@@ -290,7 +290,7 @@ static void describe_policy_ports(struct describe *describe, const struct json *
     const struct json *port;
     if (json_len(ports) == 0)
         describe_write(describe, 2, "To Port: <any> (traffic allowed to all ports)\n");
-    json_each (port, ports) {
+    json_each(port, ports) {
         const struct json *number = json_get(port, "port", NULL), *end = json_get(port, "endPort", NULL);
         CLEANUP(buf_done) struct buf text = {0};
         if (number != NULL)
@@ -312,12 +312,12 @@ static void describe_policy_rules(struct describe *describe, const struct json *
     const char *title = streq(peers, "from") ? "From" : "To";
     if (json_len(rules) == 0)
         describe_write(describe, 2, "<none> (Selected pods are isolated for %s connectivity)\n", direction);
-    json_each (rule, rules) {
+    json_each(rule, rules) {
         const struct json *list = json_get(rule, peers, NULL);
         describe_policy_ports(describe, json_get(rule, "ports", NULL));
         if (json_len(list) == 0)
             describe_write(describe, 2, "%s: <any> (traffic not restricted by %s)\n", title, other);
-        json_each (peer, list) {
+        json_each(peer, list) {
             describe_write(describe, 2, "%s:\n", title);
             describe_policy_peer(describe, peer);
         }
@@ -332,7 +332,7 @@ void describe_network_policy(struct describe *describe)
                       *type;
     CLEANUP(buf_done) struct buf created = {0}, pods = {0}, types = {0};
     bool ingress = false, egress = false;
-    json_each (type, json_get(spec, "policyTypes", NULL)) {
+    json_each(type, json_get(spec, "policyTypes", NULL)) {
         ingress = ingress || streq(json_string_value(type), "Ingress");
         egress = egress || streq(json_string_value(type), "Egress");
         buf_printf(&types, "%s%s", type_index > 0 ? ", " : "", strempty(json_string_value(type)));

@@ -35,9 +35,9 @@ static int64_t of_pod(const struct json *pod, const char *which, const char *res
     const struct json *spec = json_get(pod, "spec", NULL), *container;
     const struct json *own = json_get(spec, "resources", which, resource, NULL);
     int64_t sum = 0, sidecars = 0, init = 0;
-    json_each (container, json_get(spec, "containers", NULL))
+    json_each(container, json_get(spec, "containers", NULL))
         sum += of_container(container, which, resource);
-    json_each (container, json_get(spec, "initContainers", NULL)) {
+    json_each(container, json_get(spec, "initContainers", NULL)) {
         int64_t needs = of_container(container, which, resource);
         bool sidecar = streq(json_str(container, "restartPolicy", NULL), "Always");
         sidecars += sidecar ? needs : 0;
@@ -107,7 +107,7 @@ static void describe_total(struct describe *describe, const char *resource, bool
 {
     int64_t requests = 0, limits = 0, whole = amount(resource, json_get(allocatable(describe), resource, NULL));
     const struct json *pod;
-    json_each (pod, json_get(describe->related, "pods", NULL)) {
+    json_each(pod, json_get(describe->related, "pods", NULL)) {
         requests += of_pod(pod, "requests", resource);
         limits += of_pod(pod, "limits", resource);
     }
@@ -128,7 +128,7 @@ static void describe_allocated(struct describe *describe)
     describe_write(describe, 0, "Non-terminated Pods:\t(%zu in total)\n", json_len(pods));
     describe_write(describe, 1, "Namespace\tName\t\tCPU Requests\tCPU Limits\tMemory Requests\tMemory Limits\tAge\n");
     describe_write(describe, 1, "---------\t----\t\t------------\t----------\t---------------\t-------------\t---\n");
-    json_each (pod, pods)
+    json_each(pod, pods)
         describe_pod_row(describe, pod);
     describe_write(describe, 0,
                    "Allocated resources:\n  (Total limits may be over 100 percent, i.e., overcommitted.)\n");
@@ -223,7 +223,7 @@ static void describe_conditions(struct describe *describe)
     describe_write(describe, 0,
                    "Conditions:\n  Type\tStatus\tLastHeartbeatTime\tLastTransitionTime\tReason\tMessage\n");
     describe_write(describe, 1, "----\t------\t-----------------\t------------------\t------\t-------\n");
-    json_each (condition, conditions) {
+    json_each(condition, conditions) {
         CLEANUP(buf_done) struct buf heartbeat = {0}, transition = {0};
         describe_time(json_str(condition, "lastHeartbeatTime", NULL), &heartbeat);
         describe_time(json_str(condition, "lastTransitionTime", NULL), &transition);
@@ -271,7 +271,7 @@ static void describe_networks(struct describe *describe)
                       *ranges = json_get(spec, "podCIDRs", NULL);
     const char *one = json_str_or("", spec, "podCIDR", NULL), *provider = json_str_or("", spec, "providerID", NULL);
     CLEANUP(buf_done) struct buf all = {0};
-    json_each (range, ranges)
+    json_each(range, ranges)
         buf_printf(&all, "%s%s", range_index > 0 ? "," : "", strempty(json_string_value(range)));
     if (one[0] != '\0')
         describe_write(describe, 0, "PodCIDR:\t%s\n", one);
@@ -288,7 +288,7 @@ static void describe_slices(struct describe *describe)
     CLEANUP(json_free) struct json *pools = json_new_object();
     CLEANUP(strv_done) struct strv keys = {0};
     const struct json *slice;
-    json_each (slice, json_get(describe->related, "resourceSlices", NULL)) {
+    json_each(slice, json_get(describe->related, "resourceSlices", NULL)) {
         CLEANUP(xfree)
         char *key = xasprintf("%s/%s", json_str_or("", slice, "spec", "driver", NULL),
                               json_str_or("", slice, "spec", "pool", "name", NULL));
@@ -332,7 +332,7 @@ void describe_node(struct describe *describe)
     describe_lease(describe);
     describe_conditions(describe);
     describe_write(describe, 0, "Addresses:\n");
-    json_each (address, json_get(status, "addresses", NULL))
+    json_each(address, json_get(status, "addresses", NULL))
         describe_write(describe, 1, "%s:\t%s\n", json_str_or("", address, "type", NULL),
                        json_str_or("", address, "address", NULL));
     describe_resource_list(describe, "Capacity", json_get(status, "capacity", NULL));

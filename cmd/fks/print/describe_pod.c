@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "print/gotext.h"
+#include "print/resource_ref.h"
 
 /* --- containers */
 
@@ -16,7 +17,7 @@ static void describe_lines(struct describe *describe, const char *title, const s
     if (json_len(words) == 0)
         return;
     describe_write(describe, 2, "%s:\n", title);
-    json_each (word, words) {
+    json_each(word, words) {
         CLEANUP(strv_done) struct strv lines = {0};
         strv_split(&lines, strempty(json_string_value(word)), '\n');
         if (lines.n == 0)
@@ -31,7 +32,7 @@ static void describe_ports(struct describe *describe, const struct json *ports, 
 {
     CLEANUP(buf_done) struct buf text = {0};
     const struct json *port;
-    json_each (port, ports) {
+    json_each(port, ports) {
         const char *name = json_str_or("", port, "name", NULL);
         buf_printf(&text, "%s%lld/%s", port_index > 0 ? ", " : "", (long long)json_int_or(0, port, field, NULL),
                    json_str_or("", port, "protocol", NULL));
@@ -138,26 +139,29 @@ static void describe_probe(struct describe *describe, const char *title, const s
                    (long long)json_int_or(0, probe, "failureThreshold", NULL));
 }
 
-/* What a fieldRef under metadata comes to; other fields are not shown. */
-static void field_value(const struct json *pod, const char *path, struct buf *out)
+/* What a fieldRef comes to: kubectl's client knows the fields that every object has, and shows no others. */
+static const char *field_value(const struct json *pod, const char *path)
 {
-    const struct json *metadata = json_get(pod, "metadata", NULL);
-    static const char *const plain[] = {"name", "namespace", "uid"};
-    for (size_t i = 0; i < countof(plain); i++) {
-        if (starts_with(path, "metadata.") && streq(path + strlen("metadata."), plain[i]))
-            buf_add_str(out, json_str_or("", metadata, plain[i], NULL));
-    }
-    bool labels = starts_with(path, "metadata.labels"), annotations = starts_with(path, "metadata.annotations");
-    const char *open = strchr(path, '[');
-    size_t len = strlen(path);
-    if ((labels || annotations) && open != NULL && len > 4) {
-        CLEANUP(xfree) char *key = xstrndup(open + 2, len - (size_t)(open - path) - 4);
-        const struct json *map = json_get(metadata, labels ? "labels" : "annotations", NULL);
-        buf_add_str(out, strempty(json_string_value(json_member(map, key))));
-    }
+    const char *member = streq(path, "metadata.name") ? "name" : streq(path, "metadata.namespace") ? "namespace" : NULL;
+    return member != NULL ? json_str_or("", pod, "metadata", member, NULL) : "";
 }
 
-static void describe_variable(struct describe *describe, const struct json *variable, const struct json *pod)
+static void describe_resource_variable(struct describe *describe, const char *name, const struct json *reference,
+                                       const struct json *container)
+{
+    CLEANUP(err_clear) struct err unsupported = {0};
+    const char *resource = json_str_or("", reference, "resource", NULL);
+    int64_t value = 0;
+    if (resource_ref_value(reference, container, &value, &unsupported) < 0)
+        describe_write(describe, 3, "%s:\t (%s)\n", name, resource);
+    else if (value == 0 && (streq(resource, "limits.cpu") || streq(resource, "limits.memory")))
+        describe_write(describe, 3, "%s:\tnode allocatable (%s)\n", name, resource);
+    else
+        describe_write(describe, 3, "%s:\t%lld (%s)\n", name, (long long)value, resource);
+}
+
+static void describe_variable(struct describe *describe, const struct json *variable, const struct json *container,
+                              const struct json *pod)
 {
     const char *name = json_str_or("", variable, "name", NULL);
     const struct json *from = json_get(variable, "valueFrom", NULL);
@@ -172,14 +176,11 @@ static void describe_variable(struct describe *describe, const struct json *vari
             value = value[n] == '\n' ? value + n + 1 : NULL;
         }
     } else if (field != NULL) {
-        CLEANUP(buf_done) struct buf value = {0};
         const char *path = json_str_or("", field, "fieldPath", NULL);
-        if (pod != NULL)
-            field_value(pod, path, &value);
-        describe_write(describe, 3, "%s:\t%s (%s:%s)\n", name, buf_text(&value),
+        describe_write(describe, 3, "%s:\t%s (%s:%s)\n", name, field_value(pod, path),
                        json_str_or("", field, "apiVersion", NULL), path);
     } else if (resource != NULL) {
-        describe_write(describe, 3, "%s:\t%s (%s)\n", name, "", json_str_or("", resource, "resource", NULL));
+        describe_resource_variable(describe, name, resource, container);
     } else if (secret != NULL || config_map != NULL) {
         const struct json *reference = secret != NULL ? secret : config_map;
         describe_write(describe, 3, "%s:\t<set to the key '%s' %s '%s'>\tOptional: %s\n", name,
@@ -195,7 +196,7 @@ static void describe_environment(struct describe *describe, const struct json *c
     const struct json *variables = json_get(container, "env", NULL);
     if (json_len(sources) > 0)
         describe_write(describe, 2, "Environment Variables from:\n");
-    json_each (source, sources) {
+    json_each(source, sources) {
         const struct json *config_map = json_get(source, "configMapRef", NULL),
                           *secret = json_get(source, "secretRef", NULL);
         const struct json *reference = config_map != NULL ? config_map : secret;
@@ -208,8 +209,8 @@ static void describe_environment(struct describe *describe, const struct json *c
                        json_is_true(reference, "optional", NULL) ? "true" : "false");
     }
     describe_write(describe, 2, "Environment:%s\n", json_len(variables) == 0 ? "\t<none>" : "");
-    json_each (variable, variables)
-        describe_variable(describe, variable, pod);
+    json_each(variable, variables)
+        describe_variable(describe, variable, container, pod);
 }
 
 static int by_path(const void *left, const void *right)
@@ -259,7 +260,7 @@ static void describe_mounts(struct describe *describe, const struct json *contai
 static const struct json *find_status(const struct json *statuses, const char *name)
 {
     const struct json *status;
-    json_each (status, statuses) {
+    json_each(status, statuses) {
         if (streq(json_str(status, "name", NULL), name))
             return status;
     }
@@ -301,7 +302,7 @@ void describe_containers(struct describe *describe, const char *title, const str
 {
     const struct json *container;
     describe_write(describe, 0, "%s%s:%s\n", indent, title, json_len(containers) == 0 ? " <none>" : "");
-    json_each (container, containers)
+    json_each(container, containers)
         describe_container(describe, container, find_status(statuses, json_str_or("", container, "name", NULL)), pod,
                            indent);
 }
@@ -451,7 +452,7 @@ static void describe_pod_status(struct describe *describe)
     describe_write(describe, 0, "IP:\t%s\n", json_str_or("", status, "podIP", NULL));
     const struct json *address, *addresses = json_get(status, "podIPs", NULL);
     describe_write(describe, 0, "IPs:%s\n", json_len(addresses) == 0 ? "\t<none>" : "");
-    json_each (address, addresses)
+    json_each(address, addresses)
         describe_write(describe, 1, "IP:\t%s\n", json_str_or("", address, "ip", NULL));
     describe_controller(describe);
     const char *nominated = json_str_or("", status, "nominatedNodeName", NULL);
@@ -462,7 +463,7 @@ static void describe_pod_status(struct describe *describe)
 static const char *condition_status(const struct json *status, const char *type)
 {
     const struct json *condition;
-    json_each (condition, json_get(status, "conditions", NULL)) {
+    json_each(condition, json_get(status, "conditions", NULL)) {
         if (streq(json_str(condition, "type", NULL), type))
             return json_str_or("", condition, "status", NULL);
     }
@@ -476,13 +477,13 @@ static void describe_pod_conditions(struct describe *describe)
     const struct json *gate, *condition, *gates = json_get(spec, "readinessGates", NULL);
     if (json_len(gates) > 0)
         describe_write(describe, 0, "Readiness Gates:\n  Type\tStatus\n");
-    json_each (gate, gates) {
+    json_each(gate, gates) {
         const char *type = json_str_or("", gate, "conditionType", NULL);
         describe_write(describe, 1, "%s \t%s \n", type, condition_status(status, type));
     }
     if (json_len(json_get(status, "conditions", NULL)) > 0)
         describe_write(describe, 0, "Conditions:\n  Type\tStatus\n");
-    json_each (condition, json_get(status, "conditions", NULL))
+    json_each(condition, json_get(status, "conditions", NULL))
         describe_write(describe, 1, "%s \t%s \n", json_str_or("", condition, "type", NULL),
                        json_str_or("", condition, "status", NULL));
 }

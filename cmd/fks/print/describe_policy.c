@@ -35,7 +35,7 @@ static void describe_scopes(struct describe *describe, int level, const char *bu
 {
     CLEANUP(strv_done) struct strv names = {0};
     const struct json *scope;
-    json_each (scope, scopes)
+    json_each(scope, scopes)
         strv_add(&names, strempty(json_string_value(scope)));
     if (names.n == 0)
         return;
@@ -125,7 +125,7 @@ void describe_limits_head(struct describe *describe, const char *indent)
 void describe_limits_part(struct describe *describe, const char *indent, const struct json *range)
 {
     const struct json *limit;
-    json_each (limit, json_get(range, "spec", "limits", NULL))
+    json_each(limit, json_get(range, "spec", "limits", NULL))
         describe_limit(describe, indent, limit);
 }
 
@@ -262,7 +262,7 @@ static void describe_metrics(struct describe *describe)
                                            {"Object", "object"}};
     const struct json *metric, *current = json_get(describe->object, "status", "currentMetrics", NULL);
     describe_write(describe, 0, "Metrics:\t( current / target )\n");
-    json_each (metric, json_get(describe->object, "spec", "metrics", NULL)) {
+    json_each(metric, json_get(describe->object, "spec", "metrics", NULL)) {
         const char *type = json_str_or("", metric, "type", NULL), *member = NULL;
         for (size_t i = 0; i < countof(kinds); i++)
             member = streq(kinds[i][0], type) ? kinds[i][1] : member;
@@ -290,7 +290,7 @@ static void describe_direction(struct describe *describe, const char *title, con
         return;
     describe_write(describe, 2, "Select Policy: %s\n", json_str_or("Max", rules, "selectPolicy", NULL));
     describe_write(describe, 2, "Policies:\n");
-    json_each (policy, json_get(rules, "policies", NULL))
+    json_each(policy, json_get(rules, "policies", NULL))
         describe_write(describe, 3, "- Type: %s\tValue: %lld\tPeriod: %lld seconds\n",
                        json_str_or("", policy, "type", NULL), (long long)json_int_or(0, policy, "value", NULL),
                        (long long)json_int_or(0, policy, "periodSeconds", NULL));

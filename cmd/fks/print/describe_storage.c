@@ -15,7 +15,7 @@ void describe_access_modes(const struct json *modes, struct buf *out)
     const struct json *mode;
     for (size_t i = 0; i < countof(names); i++) {
         bool found = false;
-        json_each (mode, modes)
+        json_each(mode, modes)
             found = found || streq(json_string_value(mode), names[i][0]);
         if (found)
             buf_printf(out, "%s%s", out->len > 0 ? "," : "", names[i][1]);
@@ -46,14 +46,14 @@ static void describe_term(struct describe *describe, int level, size_t number, c
 {
     const struct json *expression, *value;
     describe_write(describe, level, "Term %zu:\t%s", number, json_len(expressions) == 0 ? "<none>\n" : "");
-    json_each (expression, expressions) {
+    json_each(expression, expressions) {
         CLEANUP(xfree) char *relation = xstrdup(json_str_or("in", expression, "operator", NULL));
         for (char *c = relation; *c != '\0'; c++)
             *c = (char)tolower((unsigned char)*c);
         if (expression_index > 0)
             describe_write(describe, level, "\t");
         describe_write(describe, 0, "%s %s", json_str_or("", expression, "key", NULL), relation);
-        json_each (value, json_get(expression, "values", NULL))
+        json_each(value, json_get(expression, "values", NULL))
             describe_write(describe, 0, "%s%s", value_index == 0 ? " [" : ", ", strempty(json_string_value(value)));
         describe_write(describe, 0, "%s\n", json_len(json_get(expression, "values", NULL)) > 0 ? "]" : "");
     }
@@ -67,7 +67,7 @@ static void describe_node_affinity(struct describe *describe, const struct json 
     if (required == NULL)
         return;
     describe_write(describe, 1, "Required Terms:\t%s\n", json_len(terms) == 0 ? "<none>" : "");
-    json_each (term, terms)
+    json_each(term, terms)
         describe_term(describe, 2, term_index, json_get(term, "matchExpressions", NULL));
 }
 
@@ -143,12 +143,12 @@ void describe_claim_template(struct describe *describe, const struct json *templ
 static bool uses_claim(const struct json *pod, const struct json *claim)
 {
     const struct json *volume, *owner;
-    json_each (volume, json_get(pod, "spec", "volumes", NULL)) {
+    json_each(volume, json_get(pod, "spec", "volumes", NULL)) {
         if (streq(json_str(volume, "persistentVolumeClaim", "claimName", NULL),
                   json_str(claim, "metadata", "name", NULL)))
             return true;
     }
-    json_each (owner, json_get(claim, "metadata", "ownerReferences", NULL)) {
+    json_each(owner, json_get(claim, "metadata", "ownerReferences", NULL)) {
         if (streq(json_str(owner, "kind", NULL), "Pod") &&
             streq(json_str(owner, "uid", NULL), json_str(pod, "metadata", "uid", NULL)))
             return true;
@@ -160,7 +160,7 @@ static void describe_users(struct describe *describe)
 {
     CLEANUP(strv_done) struct strv names = {0};
     const struct json *pod;
-    json_each (pod, json_get(describe->related, "pods", NULL)) {
+    json_each(pod, json_get(describe->related, "pods", NULL)) {
         if (uses_claim(pod, describe->object))
             strv_add(&names, json_str_or("", pod, "metadata", "name", NULL));
     }
@@ -186,7 +186,7 @@ void describe_persistent_volume_claim(struct describe *describe)
     if (json_len(conditions) > 0) {
         static const struct describe_column columns[] = {{"Type", "type", NULL, AS_TEXT},
                                                          {"Status", "status", NULL, AS_TEXT},
-                                                         {"LastProbeTime", "lastProbeTime", NULL, AS_TIME},
+                                                         {"LastProbeTime", "lastProbeTime", NULL, AS_TIME, 17},
                                                          {"LastTransitionTime", "lastTransitionTime", NULL, AS_TIME},
                                                          {"Reason", "reason", NULL, AS_TEXT},
                                                          {"Message", "message", NULL, AS_TEXT},
@@ -218,12 +218,12 @@ void describe_storage_class(struct describe *describe)
     describe_write(describe, 0, "IsDefaultClass:\t%s\n", is_default ? "Yes" : "No");
     describe_fields(describe, fields, class);
     describe_write(describe, 0, "MountOptions:%s\n", json_len(options) == 0 ? "\t<none>" : "");
-    json_each (option, options)
+    json_each(option, options)
         describe_write(describe, 1, "%s\n", strempty(json_string_value(option)));
     describe_fields(describe, policies, class);
     if (topologies != NULL)
         describe_write(describe, 0, "AllowedTopologies:\t%s\n", json_len(topologies) == 0 ? "<none>" : "");
-    json_each (term, topologies)
+    json_each(term, topologies)
         describe_term(describe, 1, term_index, json_get(term, "matchLabelExpressions", NULL));
     describe_events(describe);
 }
@@ -249,7 +249,7 @@ void describe_csi_node(struct describe *describe)
     describe_write(describe, 0, "Spec:\n");
     if (drivers != NULL && json_type(drivers) != JSON_NULL)
         describe_write(describe, 1, "Drivers:\n");
-    json_each (driver, drivers) {
+    json_each(driver, drivers) {
         static const struct describe_field id[] = {{3, "Node ID", "nodeID", SHOW_EMPTY, AS_TEXT}, {0}};
         static const struct describe_field keys[] = {{3, "Topology Keys", "topologyKeys", SKIP_LINE, AS_GO}, {0}};
         const struct json *count = json_get(driver, "allocatable", "count", NULL);

@@ -282,7 +282,7 @@ static void describe_field(struct describe *describe, const struct volume_field 
     } else if (field->shown == SHOW_REFERENCE) {
         print_reference(value, persistent, &text);
     } else if (field->shown == SHOW_JOINED) {
-        json_each (item, value)
+        json_each(item, value)
             buf_printf(&text, "%s%s", item_index > 0 ? ", " : "", strempty(json_string_value(item)));
     } else {
         describe_scalar(value, &text);
@@ -296,7 +296,7 @@ static void describe_projected(struct describe *describe, const struct json *pro
 {
     const struct json *source;
     describe_write(describe, 2, "Type:\tProjected (a volume that contains injected data from multiple sources)\n");
-    json_each (source, json_get(projected, "sources", NULL)) {
+    json_each(source, json_get(projected, "sources", NULL)) {
         const struct json *secret = json_get(source, "secret", NULL), *config_map = json_get(source, "configMap", NULL);
         const struct json *token = json_get(source, "serviceAccountToken", NULL),
                           *named = secret != NULL ? secret : config_map;
@@ -317,7 +317,7 @@ static void describe_downward(struct describe *describe, const struct json *down
 {
     const struct json *item;
     describe_write(describe, 2, "Type:\tDownwardAPI (a volume populated by information about the pod)\n    Items:\n");
-    json_each (item, json_get(downward, "items", NULL)) {
+    json_each(item, json_get(downward, "items", NULL)) {
         const char *field = json_str(item, "fieldRef", "fieldPath", NULL);
         const char *resource = json_str(item, "resourceFieldRef", "resource", NULL),
                    *path = json_str_or("", item, "path", NULL);
@@ -376,7 +376,7 @@ void describe_volumes(struct describe *describe, const struct json *volumes, con
 {
     const struct json *volume;
     describe_write(describe, 0, "%sVolumes:%s\n", indent, json_len(volumes) == 0 ? "\t<none>" : "");
-    json_each (volume, volumes) {
+    json_each(volume, volumes) {
         describe_write(describe, 1, "%s%s:\n", indent[0] != '\0' ? " " : "", json_str_or("", volume, "name", NULL));
         describe_volume_source(describe, volume, false);
     }

@@ -24,7 +24,7 @@ static void describe_conditions(struct describe *describe)
         return;
     describe_write(describe, 0, "Conditions:\n  Type\tStatus\tReason\n");
     describe_write(describe, 1, "----\t------\t------\n");
-    json_each (condition, conditions)
+    json_each(condition, conditions)
         describe_write(describe, 1, "%s \t%s\t%s\n", json_str_or("", condition, "type", NULL),
                        json_str_or("", condition, "status", NULL), json_str_or("", condition, "reason", NULL));
 }
@@ -32,7 +32,7 @@ static void describe_conditions(struct describe *describe)
 static bool is_owned(const struct json *object, const struct json *owner)
 {
     const struct json *reference;
-    json_each (reference, json_get(object, "metadata", "ownerReferences", NULL)) {
+    json_each(reference, json_get(object, "metadata", "ownerReferences", NULL)) {
         if (json_is_true(reference, "controller", NULL) &&
             streq(json_str(reference, "uid", NULL), json_str(owner, "metadata", "uid", NULL)))
             return true;
@@ -45,7 +45,7 @@ static void describe_pods_status(struct describe *describe)
     static const char *const phases[] = {"Running", "Pending", "Succeeded", "Failed"};
     size_t counts[countof(phases)] = {0};
     const struct json *pod;
-    json_each (pod, json_get(describe->related, "pods", NULL)) {
+    json_each(pod, json_get(describe->related, "pods", NULL)) {
         for (size_t i = 0; i < countof(phases) && is_owned(pod, describe->object); i++)
             counts[i] += streq(json_str(pod, "status", "phase", NULL), phases[i]);
     }
@@ -76,7 +76,7 @@ static void describe_replica_sets(struct describe *describe)
 {
     CLEANUP(buf_done) struct buf old = {0}, new = {0};
     const struct json *replica_set;
-    json_each (replica_set, json_get(describe->related, "replicaSets", NULL)) {
+    json_each(replica_set, json_get(describe->related, "replicaSets", NULL)) {
         if (!is_owned(replica_set, describe->object))
             continue;
         if (new.len == 0 && same_template(describe->object, replica_set))
@@ -175,9 +175,9 @@ static void describe_claim_templates(struct describe *describe, const struct jso
 {
     const struct json *claim, *mode;
     describe_write(describe, 0, "Volume Claims:%s\n", json_len(templates) == 0 ? "\t<none>" : "");
-    json_each (claim, templates) {
+    json_each(claim, templates) {
         CLEANUP(buf_done) struct buf modes = {0};
-        json_each (mode, json_get(claim, "spec", "accessModes", NULL))
+        json_each(mode, json_get(claim, "spec", "accessModes", NULL))
             buf_printf(&modes, "%s%s", mode_index > 0 ? " " : "", strempty(json_string_value(mode)));
         describe_write(describe, 1, "Name:\t%s\n", json_str_or("", claim, "metadata", "name", NULL));
         describe_write(describe, 1, "StorageClass:\t%s\n", json_str_or("", claim, "spec", "storageClassName", NULL));
@@ -230,7 +230,7 @@ void describe_cron_job(struct describe *describe)
         {0, "Last Schedule Time", "status.lastScheduleTime", SHOW_UNSET, AS_TIME}, {0}};
     const struct json *spec = json_get(describe->object, "spec", NULL), *job;
     CLEANUP(buf_done) struct buf active = {0};
-    json_each (job, json_get(describe->object, "status", "active", NULL))
+    json_each(job, json_get(describe->object, "status", "active", NULL))
         buf_printf(&active, "%s%s", job_index > 0 ? ", " : "", json_str_or("", job, "name", NULL));
     describe_head(describe);
     describe_labels(describe);

@@ -7,7 +7,7 @@ import shlex
 import pytest
 
 import cluster as control
-from test_oracle import HERE, NODE_STATUS, POD_STATUS, Pair
+from test_oracle import HERE, POD_STATUS, Pair
 
 CASES = [line.strip() for line in (control.ROOT / "test/cases/kubectl_generate.txt").read_text().splitlines()
          if line.strip() and not line.startswith("#")]
@@ -21,11 +21,12 @@ def pair(plane, binary, tmp_path_factory):
     text = control.Path(config).read_text()
     control.Path(config).write_text(re.sub(r'"namespace": "[^"]*"', f'"namespace": "{NAMESPACE}"', text))
     manifest, rollout = ((HERE / "files" / name).read_text() for name in ("kinds.yaml", "rollout.yaml"))
-    status = ["--subresource=status", "--type=merge", "-p"]
-    steps = [(["create", "namespace", NAMESPACE], ""), (["apply", "-f", "-"], manifest), (["apply", "-f", "-"], rollout),
-             (["apply", "-f", "-"], rollout.replace("nginx:1", "nginx:2")),
-             (["patch", "node", "n2", *status, json.dumps({"status": NODE_STATUS})], ""),
-             (["patch", "pod", "p1", *status, json.dumps({"status": POD_STATUS})], "")]
+    steps = [(["create", "namespace", NAMESPACE], ""), (["apply", "-f", "crd.yaml"], ""), (["apply", "-f", "-"], manifest),
+             (["apply", "-f", "thing.yaml"], ""), (["apply", "-f", "-"], rollout),
+             (["apply", "-f", "-"], rollout.replace("nginx:1", "nginx:2"))]
+    statuses = {"pod/p1": POD_STATUS, **json.loads((HERE / "files/statuses.json").read_text())}
+    steps += [(["patch", name, "--subresource=status", "--type=merge", "-p", json.dumps({"status": status})], "")
+              for name, status in statuses.items()]
     for words, stdin in steps:
         said = []
 
@@ -35,12 +36,14 @@ def pair(plane, binary, tmp_path_factory):
             return run.returncode == 0
 
         control.until(done, 30, f"{shlex.join(words)}: {said}", pause=0.5)
+    uid = pair.run("kubectl", ["get", "pod", "full", "-o", "jsonpath={.metadata.uid}"]).stdout
+    pair.run("kubectl", ["create", "-f", "-"], (HERE / "files/events.yaml").read_text().replace("uid: UID", f"uid: {uid}"))
     # what the controllers make: two revisions of each, pods of the deployments
     control.until(lambda: pair.run("kubectl", ["get", "controllerrevisions", "-o", "name"]).stdout.count("\n") == 4, 60, "revisions")
     control.until(lambda: pair.run("kubectl", ["get", "replicasets", "-o", "name"]).stdout.count("\n") == 3, 60, "replica sets")
     control.until(lambda: pair.run("kubectl", ["rollout", "status", "deploy/web", "--watch=false"]).stdout != "", 60, "web")
     yield pair
-    pair.run("kubectl", ["delete", "-f", "kinds.yaml", "--force", "--grace-period=0", "--wait=false"])
+    pair.run("kubectl", ["delete", "-f", "kinds.yaml", "-f", "crd.yaml", "--force", "--grace-period=0", "--wait=false"])
     pair.run("kubectl", ["delete", "namespace", NAMESPACE, "--wait=false"])
 
 

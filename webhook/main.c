@@ -30,6 +30,7 @@ struct program {
     struct loop_timer *timer;       /* runs off the shutdown delay */
     struct loop_timer *tidy_timer;
     size_t most_connections;        /* since memory was given back */
+    bool has_new_snapshot;          /* likewise */
     bool stopping;
 };
 
@@ -123,7 +124,7 @@ static int connect_store(struct program *program, struct err *err)
     if (r < 0 && options->kubeconfig == NULL)
         return err_wrap(err, "no source of profiles (give --kubeconfig or --profiles when not running in a pod)");
     if (r == 0)
-        r = kube_client_new(program->loop, &config, PROGRAM "/v" FKS_PROGRAM_VERSION, &program->client, err);
+        r = kube_client_new_light(program->loop, &config, PROGRAM "/v" FKS_PROGRAM_VERSION, &program->client, err);
     if (r < 0)
         return r;
     program->store = store_new_watch(program->loop, program->client, program->metrics);
@@ -159,6 +160,7 @@ static void on_snapshot(struct snapshot *snapshot, void *data)
     struct program *program = data;
 
     workers_publish(program->workers, snapshot);
+    program->has_new_snapshot = true;
 }
 
 static int start_workers(struct program *program, struct err *err)
@@ -200,8 +202,8 @@ static int start_front(struct program *program, struct server_listener **ret, st
 }
 
 /*
- * What a storm of connections took lies scattered over the heap when they are gone, and malloc would keep it. Giving it back
- * takes milliseconds, so only when it is much.
+ * What a storm of connections took, or reading the profiles, lies scattered over the heap afterwards, and malloc would keep
+ * it. Giving it back takes milliseconds, so only when it is much, and at most once a second.
  */
 static void tidy(void *data)
 {
@@ -211,9 +213,10 @@ static void tidy(void *data)
 
     if (n > program->most_connections)
         program->most_connections = n;
-    if (program->most_connections >= STORM && n < program->most_connections / 2) {
+    if (program->has_new_snapshot || (program->most_connections >= STORM && n < program->most_connections / 2)) {
         (void)malloc_trim(0);
         program->most_connections = n;
+        program->has_new_snapshot = false;
     }
     loop_timer_set(program->tidy_timer, TIDY_MS);
 }

@@ -122,6 +122,11 @@ static void on_watch_error(const struct err *err, void *data)
     log_warn("cannot watch profiles, trying again", "error", err_text(err));
 }
 
+/* What makes no difference for a decision, and would be most of the memory. */
+static const struct json_omit omit_in_metadata[] = {
+    {.name = "annotations"}, {.name = "creationTimestamp"}, {.name = "generation"}, {.name = "managedFields"}, {0}};
+static const struct json_omit omit_in_profile[] = {{.name = "metadata", .inside = omit_in_metadata}, {.name = "status"}, {0}};
+
 struct store *store_new_watch(struct loop *loop, struct kube_client *client, struct metrics *metrics)
 {
     struct store *store = new_store(loop, metrics);
@@ -129,6 +134,7 @@ struct store *store_new_watch(struct loop *loop, struct kube_client *client, str
     store->timer = loop_timer_new(loop, rebuild, store);
     store->watch = kube_watch_new(client, &(struct kube_watch_options){
                                               .path = FKS_PROFILES_PATH,
+                                              .omit = omit_in_profile,
                                               .on_change = on_change,
                                               .on_synced = on_synced,
                                               .on_error = on_watch_error,

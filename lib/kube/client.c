@@ -42,6 +42,7 @@ struct kube_call {
     struct buf body;
     bool has_body, raw;
     int64_t timeout_ms, idle_timeout_ms;
+    const struct json_omit *omit;
     http_chunk *chunk;
     struct buf refusal; /* of a streaming request */
     kube_done *done;
@@ -116,8 +117,8 @@ static const char *authorization(struct kube_client *client)
     return client->authorization;
 }
 
-int kube_client_new(struct loop *loop, const struct kube_config *config, const char *user_agent,
-                    struct kube_client **ret, struct err *err)
+static int new_client(struct loop *loop, const struct kube_config *config, const char *user_agent, bool light,
+                      struct kube_client **ret, struct err *err)
 {
     CLEANUP(kube_client_free) struct kube_client *client = NEW(struct kube_client);
     copy_config(&client->config, config);
@@ -135,10 +136,10 @@ int kube_client_new(struct loop *loop, const struct kube_config *config, const c
                 .insecure = config->insecure},
         .proxy = config->proxy_url,
         .user_agent = user_agent,
-        .light = loop == NULL,
+        .light = light,
     };
     bool has_folder = strempty(getenv("HOME"))[0] != '\0' || strempty(getenv("KUBECACHEDIR"))[0] != '\0';
-    CLEANUP(xfree) char *session_dir = options.light && has_folder ? kube_cache_dir(NULL) : NULL;
+    CLEANUP(xfree) char *session_dir = loop == NULL && has_folder ? kube_cache_dir(NULL) : NULL;
     options.session_dir = session_dir;
     if (http_client_new(client->loop, &options, &client->http, err) < 0)
         return (int)err->code;
@@ -152,6 +153,18 @@ int kube_client_new(struct loop *loop, const struct kube_config *config, const c
     }
     *ret = take(&client);
     return 0;
+}
+
+int kube_client_new(struct loop *loop, const struct kube_config *config, const char *user_agent,
+                    struct kube_client **ret, struct err *err)
+{
+    return new_client(loop, config, user_agent, loop == NULL, ret, err);
+}
+
+int kube_client_new_light(struct loop *loop, const struct kube_config *config, const char *user_agent,
+                          struct kube_client **ret, struct err *err)
+{
+    return new_client(loop, config, user_agent, true, ret, err);
 }
 
 static void call_unlink(struct kube_call *call)
@@ -296,7 +309,7 @@ static int parse_answer(const struct kube_call *call, const struct buf *body, st
 {
     if (call->accept != NULL && strstr(call->accept, "as=Table") != NULL)
         return parse_table(call->path, body, ret, err);
-    return json_parse(body->data, body->len, ret, err);
+    return json_parse_without(body->data, body->len, call->omit, ret, err);
 }
 
 static void on_http_done(struct http_response *response, struct err *err, void *data)
@@ -396,6 +409,7 @@ static struct kube_call *call_new(struct kube_client *client, const struct kube_
         buf_add_str(&call->body, request->body_text);
     call->timeout_ms = request->timeout_ms;
     call->idle_timeout_ms = request->idle_timeout_ms;
+    call->omit = request->omit;
     call->done = done;
     call->data = data;
     buf_init(&call->refusal, REFUSAL_MAX);

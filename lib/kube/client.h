@@ -14,6 +14,12 @@ struct kube_call;
 /* loop NULL: only the blocking kube_do. config is copied. user_agent: "fks-node/v0.1.0". */
 int kube_client_new(struct loop *loop, const struct kube_config *config, const char *user_agent,
                     struct kube_client **ret, struct err *err) MUST_CHECK;
+/*
+ * The same for a daemon with few calls, which keeps its memory small: HTTP/1.1 without libcurl (4 MB), a connection for each
+ * call under way; looks names up in a blocking way. Behind a proxy it loads libcurl all the same.
+ */
+int kube_client_new_light(struct loop *loop, const struct kube_config *config, const char *user_agent,
+                          struct kube_client **ret, struct err *err) MUST_CHECK;
 /* Our folder in kubectl's cache: of dir, or NULL for $KUBECACHEDIR or ~/.kube/cache. Heap string. */
 char *kube_cache_dir(const char *dir) MUST_CHECK;
 struct kube_client *kube_client_free(struct kube_client *client);
@@ -33,6 +39,7 @@ struct kube_request {
     const char *body_text;   /* instead of body: sent as it is */
     const char *content_type; /* of the body; NULL: KUBE_JSON */
     const char *accept;       /* NULL: application/json */
+    const struct json_omit *omit; /* what of the answer makes no tree; borrowed until done; or NULL */
     int64_t timeout_ms;       /* 0: 30 s, or the configuration's request timeout; kube_stream: none */
     int64_t idle_timeout_ms;  /* kube_stream, kube_do_raw: nothing received for so long is ERR_TIMEOUT; 0: none */
 };

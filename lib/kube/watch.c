@@ -35,6 +35,7 @@ struct kube_watch {
     struct kube_client *client;
     char *path, *label_selector, *field_selector;
     struct kube_watch_options options;
+    struct json_omit omit_in_list[2], omit_in_event[2]; /* options.omit of each item, of the object */
     struct map store; /* "namespace/name" → struct json * */
     char *version;    /* resourceVersion to watch from; NULL: list first */
     struct kube_call *call;
@@ -241,7 +242,7 @@ static bool handle_event(struct kube_watch *watch, struct json *event)
 static bool handle_line(struct kube_watch *watch, const char *line, size_t len)
 {
     CLEANUP(json_free) struct json *event = NULL;
-    if (json_parse(line, len, &event, &watch->broken) < 0) {
+    if (json_parse_without(line, len, watch->omit_in_event, &event, &watch->broken) < 0) {
         (void)err_wrap(&watch->broken, "watching '%s'", watch->path);
         return false;
     }
@@ -409,7 +410,7 @@ static void begin_list(struct kube_watch *watch)
     buf_add_str(&path, watch->path);
     add_selectors(watch, &path);
     /* no resourceVersion: the newest state, which API servers answer from their cache too */
-    struct kube_request request = {.path = buf_text(&path), .timeout_ms = LIST_TIMEOUT_MS};
+    struct kube_request request = {.path = buf_text(&path), .timeout_ms = LIST_TIMEOUT_MS, .omit = watch->omit_in_list};
     watch->call = kube_start(watch->client, &request, on_list_done, watch);
 }
 
@@ -430,6 +431,10 @@ struct kube_watch *kube_watch_new(struct kube_client *client, const struct kube_
     watch->path = xstrdup(options->path);
     watch->label_selector = xstrdup(options->label_selector);
     watch->field_selector = xstrdup(options->field_selector);
+    if (options->omit != NULL) {
+        watch->omit_in_list[0] = (struct json_omit){"items", options->omit};
+        watch->omit_in_event[0] = (struct json_omit){"object", options->omit};
+    }
     buf_init(&watch->line, LIMIT_WATCH_LINE);
     watch->timer = loop_timer_new(kube_client_loop(client), begin, watch);
     loop_timer_set(watch->timer, 0);

@@ -13,6 +13,7 @@ struct kube_watch_options {
     const char *path;           /* collection: "/api/v1/pods"; copied */
     const char *label_selector; /* or NULL */
     const char *field_selector; /* or NULL */
+    const struct json_omit *omit; /* members of each object that nobody reads: they are not kept; borrowed; or NULL */
     int64_t idle_timeout_ms;    /* silence after which a watch is taken up again; 0: 180 s */
     /* old NULL: new object; new NULL: gone (old is its last state known). Trees are borrowed and read-only. */
     void (*on_change)(const struct json *old, const struct json *new, void *data);

@@ -15,14 +15,25 @@
 
 /* --- the connection */
 
+void cli_warn(const char *format, ...)
+{
+    CLEANUP(buf_done) struct buf text = {0};
+    va_list args;
+    va_start(args, format);
+    buf_vprintf(&text, format, args);
+    va_end(args);
+    (void)fflush(stdout);
+    bool colour = isatty(STDERR_FILENO) && getenv("NO_COLOR") == NULL && !streq(getenv("TERM"), "dumb");
+    fprintf(stderr, colour ? "\x1b[33;1mWarning:\x1b[0m %s\n" : "Warning: %s\n", buf_text(&text));
+}
+
 static void print_warning(const char *text, void *data)
 {
     struct cli *cli = data;
     if (strv_has(&cli->warnings, text))
         return;
     strv_add(&cli->warnings, text);
-    bool colour = isatty(STDERR_FILENO) && getenv("NO_COLOR") == NULL && !streq(getenv("TERM"), "dumb");
-    fprintf(stderr, colour ? "\x1b[33;1mWarning:\x1b[0m %s\n" : "Warning: %s\n", text);
+    cli_warn("%s", text);
 }
 
 /* kubectl takes a bare number of seconds or a Go duration. */

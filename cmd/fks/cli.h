@@ -74,6 +74,8 @@ void failures_done(struct failures *failures);
 DEFINE_CLEANUP_IN_PLACE(struct failures, failures_done)
 /* One as cli_fail, several one line each; returns the exit code: 0 if there are none. */
 int cli_fail_all(const struct cli *cli, const struct failures *failures);
+/* "Warning: ..." on stderr, as kubectl's own warnings. */
+void cli_warn(const char *format, ...) PRINTF(1, 2);
 /* "error: ..." on stderr; returns 1. */
 int cli_error(const char *format, ...) PRINTF(1, 2);
 

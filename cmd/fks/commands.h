@@ -122,3 +122,15 @@ COMMAND("api-versions", command_api_versions, "Print the supported API versions 
 COMMAND("describe", command_describe, "Show details of a specific resource or group of resources")
 COMMAND("config set", command_config_set, "Set an individual value in a kubeconfig file")
 COMMAND("config unset", command_config_unset, "Unset an individual value in a kubeconfig file")
+
+/* Cluster administration */
+COMMAND("auth can-i", command_auth_can_i, "Check whether an action is allowed")
+COMMAND("auth reconcile", command_auth_reconcile,
+        "Reconciles rules for RBAC role, role binding, cluster role, and cluster role binding objects")
+COMMAND("auth whoami", command_auth_whoami, "Experimental: Check self subject attributes")
+COMMAND("certificate approve", command_certificate_approve, "Approve a certificate signing request")
+COMMAND("certificate deny", command_certificate_deny, "Deny a certificate signing request")
+COMMAND("cordon", command_cordon, "Mark node as unschedulable")
+COMMAND("uncordon", command_uncordon, "Mark node as schedulable")
+COMMAND("drain", command_drain, "Drain node in preparation for maintenance")
+COMMAND("taint", command_taint, "Update the taints on one or more nodes")

@@ -425,36 +425,10 @@ int opt_parse(const struct opt_tables *tables, int argc, char *const *argv, bool
 
 /* --- help --- */
 
-/* As Go prints a time.Duration: "0s", "1.5s", "300ms", "1h0m0s". */
-static void add_duration(struct buf *out, int64_t ms)
-{
-    int64_t seconds = ms / 1000;
-
-    if (ms > -1000 && ms < 1000 && ms != 0) {
-        buf_printf(out, "%lldms", (long long)ms);
-        return;
-    }
-    if (ms < 0) {
-        buf_add_char(out, '-');
-        seconds = -seconds;
-        ms = -ms;
-    }
-    if (seconds >= 3600)
-        buf_printf(out, "%lldh", (long long)(seconds / 3600));
-    if (seconds >= 60)
-        buf_printf(out, "%lldm", (long long)(seconds / 60 % 60));
-    buf_printf(out, "%lld", (long long)(seconds % 60));
-    if (ms % 1000 != 0) {
-        buf_printf(out, ".%03lld", (long long)(ms % 1000));
-        while (out->data[out->len - 1] == '0')
-            buf_truncate(out, out->len - 1);
-    }
-    buf_add_char(out, 's');
-}
-
 static void add_default(struct buf *out, const struct opt *opt)
 {
     CLEANUP(xfree) char *list = NULL;
+    CLEANUP(xfree) char *duration = NULL;
 
     switch (opt->type) {
     case OPT_BOOL:
@@ -467,7 +441,8 @@ static void add_default(struct buf *out, const struct opt *opt)
         buf_printf(out, "%lld", (long long)*(const int64_t *)opt->value);
         break;
     case OPT_DURATION:
-        add_duration(out, *(const int64_t *)opt->value);
+        duration = duration_text(*(const int64_t *)opt->value);
+        buf_add_str(out, duration);
         break;
     case OPT_LIST:
     case OPT_ARRAY:

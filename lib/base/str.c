@@ -243,6 +243,26 @@ int parse_duration(const char *text, int64_t *ret_ms, struct err *err)
     return 0;
 }
 
+char *duration_text(int64_t ms)
+{
+    const char *sign = ms < 0 ? "-" : "";
+    long long rest = ms < 0 ? -(long long)ms : ms, seconds = rest / 1000, thousandths = rest % 1000;
+    char fraction[8] = "";
+
+    if (ms != 0 && seconds == 0)
+        return xasprintf("%s%lldms", sign, rest);
+    if (thousandths != 0) {
+        (void)snprintf(fraction, sizeof(fraction), ".%03d", (int)thousandths);
+        for (size_t len = strlen(fraction); fraction[len - 1] == '0'; len--)
+            fraction[len - 1] = '\0';
+    }
+    if (seconds >= 3600)
+        return xasprintf("%s%lldh%lldm%lld%ss", sign, seconds / 3600, seconds / 60 % 60, seconds % 60, fraction);
+    if (seconds >= 60)
+        return xasprintf("%s%lldm%lld%ss", sign, seconds / 60, seconds % 60, fraction);
+    return xasprintf("%s%lld%ss", sign, seconds, fraction);
+}
+
 void strv_take(struct strv *list, char *text)
 {
     /* one more than the items, for the NULL at the end */

@@ -35,6 +35,8 @@ int parse_int(const char *text, int64_t min, int64_t max, int64_t *ret, struct e
  * Go's words.
  */
 int parse_duration(const char *text, int64_t *ret_ms, struct err *err) MUST_CHECK;
+/* As Go prints a time.Duration: "0s", "1.5s", "300ms", "1h0m0s". Heap string. */
+char *duration_text(int64_t ms) MUST_CHECK;
 
 /* A growing list of heap strings; items is NULL-ended once anything was added. {0} is valid and empty. */
 struct strv {

@@ -187,7 +187,13 @@ int cli_do(struct cli *cli, const struct kube_request *request, struct json **re
 static bool standard_text(const struct cli *cli, const struct err *err, struct buf *out)
 {
     const char *text = err_text(err);
-    if (streq(err->reason, "Unauthorized") || err->http_status == 401)
+    if (streq(err->reason, "InvalidConfiguration") && err->http_status == 0 && text[0] == '*')
+        buf_printf(out, "Error in configuration: \n%s", text);
+    else if (streq(err->reason, "InvalidConfiguration") && err->http_status == 0)
+        return false;
+    else if (streq(err->reason, "ExecCredential") && err->http_status == 0)
+        buf_printf(out, TRANSPORT_FAILED "%s", text);
+    else if (streq(err->reason, "Unauthorized") || err->http_status == 401)
         buf_printf(out, "error: You must be logged in to the server (%s)", text);
     else if (err->reason != NULL && err->reason[0] != '\0')
         buf_printf(out, "Error from server (%s): %s", err->reason, text);

@@ -141,18 +141,19 @@ int item_list(struct cli *cli, const struct item *item, const struct selection *
         CLEANUP(buf_done) struct buf path = {0};
         CLEANUP(xfree) char *collection = item_collection_path(item);
         buf_add_str(&path, collection);
-        if (extra_query != NULL)
-            buf_printf(&path, "?%s", extra_query);
-        if (selection->label_selector != NULL && selection->label_selector[0] != '\0')
-            kube_path_query(&path, "labelSelector", selection->label_selector);
+        /* in the alphabet's order, as kubectl writes it and its users' scripts find it in -v output */
+        if (continue_token != NULL)
+            kube_path_query(&path, "continue", continue_token);
         if (selection->field_selector != NULL && selection->field_selector[0] != '\0')
             kube_path_query(&path, "fieldSelector", selection->field_selector);
+        if (extra_query != NULL)
+            buf_printf(&path, "%c%s", strchr(buf_text(&path), '?') != NULL ? '&' : '?', extra_query);
+        if (selection->label_selector != NULL && selection->label_selector[0] != '\0')
+            kube_path_query(&path, "labelSelector", selection->label_selector);
         if (selection->chunk_size > 0) {
             CLEANUP(xfree) char *limit = xasprintf("%lld", (long long)selection->chunk_size);
             kube_path_query(&path, "limit", limit);
         }
-        if (continue_token != NULL)
-            kube_path_query(&path, "continue", continue_token);
 
         const struct kube_request request = {.path = buf_text(&path), .accept = accept};
         CLEANUP(json_free) struct json *answer = NULL;

@@ -277,6 +277,8 @@ int main(int argc, char **argv)
     const struct opt options[] = {
         {"as", 0, OPT_STRING, &o->as, "", "Username to impersonate for the operation."},
         {"as-group", 0, OPT_ARRAY, &o->as_groups, "[]", "Group to impersonate; may be repeated."},
+        {"as-user-extra", 0, OPT_ARRAY, &o->as_user_extra, "[]",
+         "Further attribute to impersonate, key=value; may be repeated."},
         {"as-uid", 0, OPT_STRING, &o->as_uid, "", "UID to impersonate for the operation."},
         {"cache-dir", 0, OPT_STRING, &cli.cache_dir, "", "Folder of the discovery cache."},
         {"certificate-authority", 0, OPT_STRING, &o->certificate_authority, "", "File with the certificates to trust."},
@@ -291,12 +293,14 @@ int main(int argc, char **argv)
         {"match-server-version", 0, OPT_BOOL, &cli.match_server_version, NULL,
          "Require the server's version to be this client's."},
         {"namespace", 'n', OPT_STRING, &cli.namespace, "", "The namespace to work in."},
+        {"password", 0, OPT_STRING, &o->password, "", "Password for basic authentication to the API server."},
         {"request-timeout", 0, OPT_STRING, &cli.request_timeout, "0",
          "How long one request may take (1s, 2m, 3h); 0: no limit."},
         {"server", 's', OPT_STRING, &o->server, "", "Address and port of the API server."},
         {"tls-server-name", 0, OPT_STRING, &o->tls_server_name, "", "The name to expect in the server's certificate."},
         {"token", 0, OPT_STRING, &o->token, "", "Bearer token for the API server."},
         {"user", 0, OPT_STRING, &o->user, "", "The kubeconfig user to use."},
+        {"username", 0, OPT_STRING, &o->username, "", "Username for basic authentication to the API server."},
         {"v", 'v', OPT_INT, &cli.verbosity, "0", "How much to tell about what is going on."},
         {"warnings-as-errors", 0, OPT_BOOL, &cli.warnings_as_errors, NULL,
          "Exit with 1 when the server sent a warning."},
@@ -314,6 +318,7 @@ int main(int argc, char **argv)
     kube_client_free(cli.client);
     kube_config_done(&cli.config);
     strv_done(&o->as_groups);
+    strv_done(&o->as_user_extra);
     strv_done(&cli.warnings);
     free(cli.invalid_text);
     free(cli.command_line);

@@ -366,6 +366,8 @@ int items_from_text(struct cli *cli, const char *source, const struct buf *text,
 int items_from_files(struct cli *cli, const struct selection *selection, struct items *ret, struct failures *failures,
                      struct err *err)
 {
+    if (strv_has(&selection->filenames, "-"))
+        cli->overrides.stdin_user = CLI_STDIN_MANIFESTS;
     if (!selection->local && cli_connect(cli, err) < 0)
         return err->code;
     if (selection->kustomize != NULL)

@@ -78,6 +78,8 @@ static int identity_headers(const struct kube_config *config, struct headers *he
         add_header(headers, "Impersonate-Uid", xstrdup(config->as_uid));
     for (size_t i = 0; i < config->as_groups.n; i++)
         add_header(headers, "Impersonate-Group", xstrdup(config->as_groups.items[i]));
+    for (size_t i = 0; i < config->as_extra_headers.n; i++)
+        add_header(headers, config->as_extra_headers.items[i], xstrdup(config->as_extra_values.items[i]));
     return 0;
 }
 

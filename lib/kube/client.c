@@ -80,6 +80,10 @@ static void copy_config(struct kube_config *to, const struct kube_config *from)
     to->as_uid = xstrdup(from->as_uid);
     for (size_t i = 0; i < from->as_groups.n; i++)
         strv_add(&to->as_groups, from->as_groups.items[i]);
+    for (size_t i = 0; i < from->as_extra_headers.n; i++) {
+        strv_add(&to->as_extra_headers, from->as_extra_headers.items[i]);
+        strv_add(&to->as_extra_values, from->as_extra_values.items[i]);
+    }
     to->namespace = xstrdup(from->namespace);
     to->context = xstrdup(from->context);
     to->cluster_name = xstrdup(from->cluster_name);
@@ -377,6 +381,8 @@ static void call_send(struct kube_call *call)
     add_header(headers, &n, "Impersonate-Uid", client->config.as_uid);
     for (size_t i = 0; i < client->config.as_groups.n; i++)
         add_header(headers, &n, "Impersonate-Group", client->config.as_groups.items[i]);
+    for (size_t i = 0; i < client->config.as_extra_headers.n; i++)
+        add_header(headers, &n, client->config.as_extra_headers.items[i], client->config.as_extra_values.items[i]);
     struct http_request request = {
         .method = call->method,
         .url = call->url,

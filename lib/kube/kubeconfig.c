@@ -40,6 +40,8 @@ void kube_config_done(struct kube_config *config)
     free(config->as);
     free(config->as_uid);
     strv_done(&config->as_groups);
+    strv_done(&config->as_extra_headers);
+    strv_done(&config->as_extra_values);
     free(config->namespace);
     free(config->context);
     free(config->cluster_name);
@@ -102,6 +104,22 @@ static void override_cluster(struct json *cluster, const struct kube_overrides *
     }
 }
 
+/* "key=value" items, equal keys collected, instead of the entry's. */
+static void override_extra(struct json *user, const struct strv *items)
+{
+    if (items->n > 0)
+        json_set(user, "as-user-extra", json_new_object());
+    for (size_t i = 0; i < items->n; i++) {
+        struct str key, value;
+        (void)str_cut(str_of(items->items[i]), '=', &key, &value);
+        CLEANUP(xfree) char *name = xstrndup(key.p, key.len);
+        struct json *all = json_edit(user, "as-user-extra", NULL);
+        if (json_member(all, name) == NULL)
+            json_set(all, name, json_new_array());
+        json_push(json_edit_member(all, name), json_new_string_n(value.p, value.len));
+    }
+}
+
 static void override_user(struct json *user, const struct kube_overrides *overrides)
 {
     override_file(user, "client-certificate", "client-certificate-data", overrides->client_certificate);
@@ -110,8 +128,11 @@ static void override_user(struct json *user, const struct kube_overrides *overri
         json_set_str(user, "token", overrides->token);
         json_del(user, "tokenFile");
     }
+    override_member(user, "username", overrides->username);
+    override_member(user, "password", overrides->password);
     override_member(user, "as", overrides->as);
     override_member(user, "as-uid", overrides->as_uid);
+    override_extra(user, &overrides->as_user_extra);
     if (overrides->as_groups.n > 0) {
         struct json *groups = json_new_array();
         for (size_t i = 0; i < overrides->as_groups.n; i++)
@@ -236,9 +257,8 @@ static int check(const struct chosen *chosen, struct err *err)
     check_cluster(&problems, chosen->cluster, chosen->cluster_name);
     if (problems.n == 0)
         return 0;
-    CLEANUP(xfree) char *all = strv_join(&problems, ", ");
-    (void)(problems.n == 1 ? err_set(err, ERR_INVALID, "invalid configuration: %s", all)
-                           : err_set(err, ERR_INVALID, "invalid configuration: [%s]", all));
+    CLEANUP(xfree) char *all = strv_join(&problems, "\n* ");
+    (void)err_set(err, ERR_INVALID, "%s%s", problems.n > 1 ? "* " : "", all);
     err->reason = xstrdup("InvalidConfiguration");
     return (int)err->code;
 }
@@ -277,7 +297,8 @@ static int take_tls(const struct json *cluster, struct kube_config *config, stru
     return 0;
 }
 
-static int take_user(const struct chosen *chosen, struct kube_config *config, struct err *err)
+static int take_user(const struct chosen *chosen, const struct kube_overrides *overrides, struct kube_config *config,
+                     struct err *err)
 {
     const struct json *user = chosen->user, *exec = json_get(user, "exec", NULL);
     const char *token_file = json_str(user, "tokenFile", NULL);
@@ -307,9 +328,32 @@ static int take_user(const struct chosen *chosen, struct kube_config *config, st
         return err_set(err, ERR_UNSUPPORTED, "no Auth Provider found for name \"%s\"",
                        json_str_or("", user, "auth-provider", "name", NULL));
     bool known = config->token != NULL || config->username != NULL || config->cert_pem != NULL;
-    if (json_is_object(exec) && !known && kubeconfig_exec(exec, chosen->cluster, config, err) < 0)
+    if (json_is_object(exec) && !known && kubeconfig_exec(exec, chosen->cluster, overrides, config, err) < 0)
         return (int)err->code;
     return 0;
+}
+
+/* Header names take the key percent-encoded where a header cannot carry it, as client-go does it. */
+static void take_extra(const struct json *extra, struct kube_config *config)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$&'*+-.^_`|~";
+    const struct json *values, *value;
+    void *position = NULL;
+    const char *key;
+    while (json_next(extra, &position, &key, &values)) {
+        CLEANUP(buf_done) struct buf name = {0};
+        buf_add_str(&name, "Impersonate-Extra-");
+        for (const char *c = key; *c != '\0'; c++) {
+            if (strchr(plain, *c) != NULL)
+                buf_add_char(&name, *c);
+            else
+                buf_printf(&name, "%%%02X", (unsigned char)*c);
+        }
+        json_each(value, values) {
+            strv_add(&config->as_extra_headers, buf_text(&name));
+            strv_add(&config->as_extra_values, strempty(json_string_value(value)));
+        }
+    }
 }
 
 /* client-go takes a server without scheme for http, and reads credentials only for https. */
@@ -340,12 +384,13 @@ static int resolve(const struct chosen *chosen, const struct kube_overrides *ove
     config->as_uid = has(chosen->user, "as-uid") ? xstrdup(json_str(chosen->user, "as-uid", NULL)) : NULL;
     json_each(group, json_get(chosen->user, "as-groups", NULL))
         strv_add(&config->as_groups, strempty(json_string_value(group)));
+    take_extra(json_get(chosen->user, "as-user-extra", NULL), config);
     config->request_timeout_ms = overrides->request_timeout_ms;
     if (!starts_with(config->server, "https://"))
         return 0;
     if (take_tls(chosen->cluster, config, err) < 0)
         return (int)err->code;
-    return take_user(chosen, config, err);
+    return take_user(chosen, overrides, config, err);
 }
 
 /* --- in a pod */
@@ -404,6 +449,9 @@ static int load_in_cluster(const struct kube_overrides *overrides, struct kube_c
     config.as_uid = given(overrides->as_uid) ? xstrdup(overrides->as_uid) : NULL;
     for (size_t i = 0; i < overrides->as_groups.n; i++)
         strv_add(&config.as_groups, overrides->as_groups.items[i]);
+    CLEANUP(json_free) struct json *user = json_new_object();
+    override_extra(user, &overrides->as_user_extra);
+    take_extra(json_get(user, "as-user-extra", NULL), &config);
     config.request_timeout_ms = overrides->request_timeout_ms;
     *ret = config;
     config = (struct kube_config){0};

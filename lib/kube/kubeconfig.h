@@ -13,11 +13,21 @@ struct kube_overrides {
     const char *context, *cluster, *user, *namespace, *server, *token;
     const char *certificate_authority, *client_certificate, *client_key; /* file names */
     const char *tls_server_name;
+    const char *username, *password;
     const char *as, *as_uid;
     struct strv as_groups;
+    struct strv as_user_extra; /* "key=value" each */
     bool insecure_skip_tls_verify;
     int64_t request_timeout_ms; /* 0: none */
+    const char *stdin_user;     /* who reads standard input, so that a credential plugin cannot; for the message */
+    struct kube_plugin_policy {
+        const char *type;               /* "", "AllowAll", "DenyAll", "Allowlist" */
+        const struct json *allowlist;   /* array of names and paths; NULL: not given */
+    } plugin_policy;                    /* which credential plugins may be run */
 };
+
+/* ERR_INVALID in client-go's words when type and list do not go together. */
+int kube_plugin_policy_check(const struct kube_plugin_policy *policy, struct err *err) MUST_CHECK;
 
 /* The way to one API server, resolved; all strings owned. */
 struct kube_config {
@@ -31,6 +41,7 @@ struct kube_config {
     char *proxy_url;
     char *as, *as_uid;
     struct strv as_groups;
+    struct strv as_extra_headers, as_extra_values; /* "Impersonate-Extra-KEY" and its value, in pairs */
     char *namespace; /* of the context; "default" if it names none */
     char *context, *cluster_name, *user_name;
     int64_t request_timeout_ms;
@@ -40,9 +51,10 @@ void kube_config_done(struct kube_config *config);
 /*
  * Files in client-go's order (--kubeconfig, else $KUBECONFIG as a list merged first-wins, else ~/.kube/config, else
  * in-cluster), overrides applied, relative paths resolved, exec credential plugins run. Error texts are client-go's:
- * "context \"x\" does not exist", "error loading config file \"F\": ...", "invalid configuration: ...". Without any
+ * "context \"x\" does not exist", "error loading config file \"F\": ...". Without any
  * configuration the server is http://localhost:8080 (or $KUBERNETES_MASTER), as kubectl.
- * err->reason is "InvalidConfiguration" where kubectl begins with "Error in configuration: " instead of "error: ", and
+ * err->reason is "InvalidConfiguration" for entries that break rules: one problem, or several, each a line that
+ * begins with "* "; and
  * "ExecCredential" for a failed plugin ("Unable to connect to the server: getting credentials: ...").
  */
 int kube_config_load(const struct kube_overrides *overrides, struct kube_config *ret, struct err *err) MUST_CHECK;

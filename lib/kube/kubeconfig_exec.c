@@ -19,10 +19,13 @@
 #define OUTPUT_MAX MIB(1)
 
 /* The plugin may read the terminal: by its mode, and by whether there is one. */
-static int may_interact(const struct json *exec, bool *ret, struct err *err)
+static int may_interact(const struct json *exec, const char *stdin_user, bool *ret, struct err *err)
 {
     const char *mode = json_str_or("IfAvailable", exec, "interactiveMode", NULL);
-    bool terminal = isatty(STDIN_FILENO) == 1;
+    bool terminal = stdin_user == NULL && isatty(STDIN_FILENO) == 1;
+    if (streq(mode, "Always") && stdin_user != NULL)
+        return err_set(err, ERR_INVALID,
+                       "exec plugin cannot support interactive mode: standard input is unavailable: %s", stdin_user);
     if (streq(mode, "Always") && !terminal)
         return err_set(err, ERR_INVALID, "exec plugin cannot support interactive mode: standard input is not a terminal");
     *ret = terminal && !streq(mode, "Never");
@@ -118,11 +121,12 @@ static int take_status(const char *version, const struct buf *output, struct kub
 {
     CLEANUP(json_free) struct json *answer = NULL;
     if (json_parse(buf_text(output), output->len, &answer, err) < 0)
-        return err_wrap(err, "decoding stdout: couldn't get version/kind");
+        return err_wrap(err, "decoding stdout: couldn't get version/kind; json parse error");
     const char *got = json_str_or("", answer, "apiVersion", NULL);
-    if (!streq(json_str(answer, "kind", NULL), "ExecCredential"))
+    const char *kind = json_str_or("ExecCredential", answer, "kind", NULL); /* the configured one unless it says other */
+    if (!streq(kind, "ExecCredential"))
         return err_set(err, ERR_PARSE, "decoding stdout: no kind \"%s\" is registered for version \"%s\"",
-                       json_str_or("", answer, "kind", NULL), got);
+                       kind, got);
     if (!streq(got, version))
         return err_set(err, ERR_UNSUPPORTED,
                        "exec plugin is configured to use API version %s, plugin returned version %s", version, got);
@@ -145,8 +149,64 @@ static int take_status(const char *version, const struct buf *output, struct kub
     return 0;
 }
 
-static int get_credentials(const struct json *exec, const struct json *cluster, struct kube_config *config,
-                           struct err *err)
+/* --- which plugins may be run */
+
+int kube_plugin_policy_check(const struct kube_plugin_policy *policy, struct err *err)
+{
+    const char *type = strempty(policy->type);
+    const struct json *name;
+    if (type[0] == '\0' || streq(type, "AllowAll") || streq(type, "DenyAll")) {
+        if (policy->allowlist != NULL)
+            return err_set(err, ERR_INVALID,
+                           "misconfigured credential plugin allowlist: plugin policy is \"%s\" but allowlist is non-nil",
+                           type);
+        return 0;
+    }
+    if (!streq(type, "Allowlist"))
+        return err_set(err, ERR_INVALID, "unknown plugin policy: \"%s\"", type);
+    if (policy->allowlist == NULL)
+        return err_set(err, ERR_INVALID, "credential plugin policy set to \"Allowlist\", but allowlist is unspecified");
+    if (json_len(policy->allowlist) == 0)
+        return err_set(err, ERR_INVALID,
+                       "credential plugin policy set to \"Allowlist\", but allowlist is empty; use \"DenyAll\" policy "
+                       "instead");
+    json_each(name, policy->allowlist) {
+        if (strempty(json_string_value(name))[0] == '\0')
+            return err_set(err, ERR_INVALID, "misconfigured credential plugin allowlist: empty allowlist entry #%zu",
+                           name_index + 1);
+    }
+    return 0;
+}
+
+static char *full_path(const char *command)
+{
+    CLEANUP(err_clear) struct err ignored = {0};
+    char *path = NULL;
+    if (strchr(command, '/') != NULL || proc_find(command, &path, &ignored) < 0)
+        return xstrdup(command);
+    return path;
+}
+
+/* A name of the list means the program that PATH finds under it. */
+static int check_policy(const struct kube_plugin_policy *policy, const char *command, struct err *err)
+{
+    const char *type = strempty(policy->type);
+    const struct json *name;
+    if (streq(type, "DenyAll"))
+        return err_set(err, ERR_FORBIDDEN, "plugin \"%s\" not allowed: policy set to \"DenyAll\"", command);
+    if (!streq(type, "Allowlist"))
+        return 0;
+    CLEANUP(xfree) char *path = full_path(command);
+    json_each(name, policy->allowlist) {
+        CLEANUP(xfree) char *allowed = full_path(strempty(json_string_value(name)));
+        if (streq(json_string_value(name), command) || streq(allowed, path))
+            return 0;
+    }
+    return err_set(err, ERR_FORBIDDEN, "plugin path \"%s\" is not permitted by the credential plugin allowlist", path);
+}
+
+static int get_credentials(const struct json *exec, const struct json *cluster, const struct kube_overrides *overrides,
+                           struct kube_config *config, struct err *err)
 {
     const char *version = json_str_or("", exec, "apiVersion", NULL);
     CLEANUP(json_free) struct json *info = NULL;
@@ -155,21 +215,24 @@ static int get_credentials(const struct json *exec, const struct json *cluster, 
     bool interactive = false;
     if (!streq(version, GROUP "/v1") && !streq(version, GROUP "/v1beta1"))
         return err_set(err, ERR_UNSUPPORTED, "exec plugin: invalid apiVersion \"%s\"", version);
-    if (may_interact(exec, &interactive, err) < 0)
+    if (may_interact(exec, overrides->stdin_user, &interactive, err) < 0)
         return (int)err->code;
     info = json_build("{s:s, s:s, s:{s:b}}", "kind", "ExecCredential", "apiVersion", version, "spec", "interactive",
                       (int)interactive);
     if (json_is_true(exec, "provideClusterInfo", NULL))
         json_set(json_edit_member(info, "spec"), "cluster", cluster_info(cluster, config));
     json_print(info, &text);
+    if (check_policy(&overrides->plugin_policy, json_str_or("", exec, "command", NULL), err) < 0)
+        return (int)err->code;
     if (run(exec, buf_text(&text), interactive, &output, err) < 0)
         return (int)err->code;
     return take_status(version, &output, config, err);
 }
 
-int kubeconfig_exec(const struct json *exec, const struct json *cluster, struct kube_config *config, struct err *err)
+int kubeconfig_exec(const struct json *exec, const struct json *cluster, const struct kube_overrides *overrides,
+                    struct kube_config *config, struct err *err)
 {
-    if (get_credentials(exec, cluster, config, err) == 0)
+    if (get_credentials(exec, cluster, overrides, config, err) == 0)
         return 0;
     if (!starts_with(err_text(err), "exec plugin: invalid apiVersion"))
         (void)err_wrap(err, "getting credentials");

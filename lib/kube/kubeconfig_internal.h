@@ -16,5 +16,5 @@ int kubeconfig_merged(const char *kubeconfig_flag, bool resolve, struct json **r
 const struct json *kubeconfig_entry(const struct json *config, const char *list, const char *name,
                                     const char *member);
 /* Runs the plugin of users[].user.exec and puts token or certificate into config. */
-int kubeconfig_exec(const struct json *exec, const struct json *cluster, struct kube_config *config,
-                    struct err *err) MUST_CHECK;
+int kubeconfig_exec(const struct json *exec, const struct json *cluster, const struct kube_overrides *overrides,
+                    struct kube_config *config, struct err *err) MUST_CHECK;

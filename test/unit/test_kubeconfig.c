@@ -180,7 +180,7 @@ static void test_load__invalid_configuration(void **state)
     static const struct {
         const char *text, *error;
     } cases[] = {
-        {"current-context: gone\n", "invalid configuration: context was not found for specified context: gone"},
+        {"current-context: gone\n", "context was not found for specified context: gone"},
         {"current-context: a\ncontexts: [{name: a, context: {user: u}}]\n"
          "users: [{name: u, user: {client-certificate-data: YQ==}}]\n",
          "client-key-data or client-key must be specified for u to use the clientCert authentication method."},

@@ -169,6 +169,7 @@ static int start_workers(struct program *program, struct err *err)
     const struct workers_options workers_options = {
         .n = (size_t)options->workers,
         .client_ca = options->client_ca != NULL,
+        .enforce = options->enforce,
         .max_connections = (size_t)options->max_connections,
         .max_per_peer = (size_t)options->max_per_peer,
         .update_metrics = update_metrics,

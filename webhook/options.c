@@ -57,13 +57,15 @@ static int check(const struct options *options, const struct strv *args, struct 
     if (options->profiles != NULL && options->kubeconfig != NULL)
         return err_set(err, ERR_USAGE,
                        "--profiles and --kubeconfig exclude each other: where should profiles come from?");
+    if (!streq(options->pod_validation, "Warn") && !streq(options->pod_validation, "Enforce"))
+        return err_set(err, ERR_USAGE, "--pod-validation must be Warn or Enforce");
     return check_numbers(options, err);
 }
 
 int options_parse(int argc, char **argv, struct options *ret, struct err *err)
 {
     struct options o = {
-        .listen = "0.0.0.0:8443", .log_level = "info", .max_connections = LIMIT_CONNECTIONS, .max_per_peer = 1024};
+        .listen = "0.0.0.0:8443", .log_level = "info", .pod_validation = "Warn", .max_connections = LIMIT_CONNECTIONS, .max_per_peer = 1024};
     bool version = false, help = false;
     const struct opt table[] = {
         {"listen", 0, OPT_STRING, &o.listen, "ADDRESS:PORT", "Where to serve; an IPv6 address in brackets."},
@@ -75,6 +77,9 @@ int options_parse(int argc, char **argv, struct options *ret, struct err *err)
          "Connection file for watching profiles; without it, the pod's service account."},
         {"profiles", 0, OPT_STRING, &o.profiles, "FILE",
          "YAML file of FargateProfiles to use instead of the API server's; read again when it changes."},
+        {"pod-validation", 0, OPT_STRING, &o.pod_validation, "MODE",
+         "What becomes of pods that Fargate does not support, where their profile says nothing (spec.podValidation): Warn "
+         "creates them with a warning, Enforce refuses them."},
         {"workers", 0, OPT_INT, &o.workers, "NUMBER",
          "Threads that answer reviews; 0: one for each CPU that the program may use."},
         {"max-connections", 0, OPT_INT, &o.max_connections, "NUMBER",
@@ -111,6 +116,7 @@ int options_parse(int argc, char **argv, struct options *ret, struct err *err)
     if (r < 0)
         return r;
     log_init(PROGRAM, level);
+    o.enforce = streq(o.pod_validation, "Enforce");
     *ret = o;
     return 0;
 }

@@ -13,6 +13,8 @@ struct options { /* texts are borrowed from argv */
     const char *client_ca;            /* or NULL */
     const char *kubeconfig, *profiles; /* at most one; both NULL: the pod's service account */
     const char *log_level;
+    const char *pod_validation; /* "Warn" or "Enforce" */
+    bool enforce;               /* the same */
     int64_t workers;                  /* 0: one for each CPU */
     int64_t max_connections, max_per_peer;
     int64_t shutdown_delay_ms;

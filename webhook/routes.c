@@ -54,7 +54,7 @@ struct routes *routes_new(const struct routes_options *options)
     struct routes *routes = NEW(struct routes);
 
     routes->options = *options;
-    endpoint_init(&routes->mutate, options->metrics, "mutate", "/mutate", ADMISSION_PATCHED, ADMISSION_UNTOUCHED);
+    endpoint_init(&routes->mutate, options->metrics, "mutate", "/mutate", ADMISSION_PATCHED, ADMISSION_DENIED);
     endpoint_init(&routes->validate, options->metrics, "validate", "/validate", ADMISSION_ALLOWED, ADMISSION_DENIED);
     return routes;
 }
@@ -142,10 +142,10 @@ static void answer_review(struct routes *routes, struct endpoint *endpoint, stru
     int r;
 
     (void)buf_reserve(&out, ANSWER_ROOM);
-    if (endpoint == &routes->mutate)
-        r = admission_mutate(routes->snapshot->profiles, body.p, body.len, &out, &decision, &err);
-    else
-        r = admission_validate(body.p, body.len, &out, &decision, &err);
+    const struct admission_rules rules = {
+        .profiles = routes->snapshot != NULL ? routes->snapshot->profiles : NULL, .enforce = routes->options.enforce};
+    r = endpoint == &routes->mutate ? admission_mutate(&rules, body.p, body.len, &out, &decision, &err)
+                                    : admission_validate(&rules, body.p, body.len, &out, &decision, &err);
     if (r == 0)
         r = buf_check(&out, "the answer", &err);
     if (r < 0) {

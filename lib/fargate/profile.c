@@ -228,6 +228,7 @@ void fargate_profile_check(const struct json *object, struct strv *reasons)
 {
     const struct json *spec = json_get(object, "spec", NULL);
     const struct json *priority = json_get(spec, "priority", NULL), *sizing = json_get(spec, "sizing", NULL);
+    const struct json *validation = json_get(spec, "podValidation", NULL);
     const struct json *zones = json_get(spec, "zones", NULL), *node_selector = json_get(spec, "nodeSelector", NULL);
 
     check_name(object, reasons);
@@ -246,6 +247,9 @@ void fargate_profile_check(const struct json *object, struct strv *reasons)
     if (json_type(sizing) != JSON_NULL && !streq(json_string_value(sizing), "Fargate") &&
         !streq(json_string_value(sizing), "Exact"))
         strv_add(reasons, "spec.sizing must be Fargate or Exact");
+    if (json_type(validation) != JSON_NULL && !streq(json_string_value(validation), "Warn") &&
+        !streq(json_string_value(validation), "Enforce"))
+        strv_add(reasons, "spec.podValidation must be Warn or Enforce");
     check_quota(spec, reasons);
 }
 
@@ -276,6 +280,13 @@ static char *copy_unless_empty(const char *text)
     return text != NULL && *text != '\0' ? xstrdup(text) : NULL;
 }
 
+static enum fargate_pod_validation read_pod_validation(const char *text)
+{
+    return streq(text, "Enforce") ? FARGATE_VALIDATION_ENFORCE
+           : streq(text, "Warn")  ? FARGATE_VALIDATION_WARN
+                                  : FARGATE_VALIDATION_DEFAULT;
+}
+
 int fargate_profile_read(const struct json *object, struct fargate_profile *ret, struct err *err)
 {
     CLEANUP(strv_done) struct strv reasons = {0};
@@ -299,6 +310,7 @@ int fargate_profile_read(const struct json *object, struct fargate_profile *ret,
     json_each(item, json_get(spec, "zones", NULL))
         strv_add(&profile.zones, json_string_value(item));
     profile.exact_sizing = streq(json_str(spec, "sizing", NULL), "Exact");
+    profile.pod_validation = read_pod_validation(json_str(spec, "podValidation", NULL));
     (void)read_quota(spec, "cpu", &profile.quota.cpu_m);
     (void)read_quota(spec, "memory", &profile.quota.mem_b);
     (void)read_quota(spec, "pods", &profile.quota.pods);

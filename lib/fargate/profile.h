@@ -17,6 +17,12 @@ struct fargate_selector {
     size_t n_labels;
 };
 
+enum fargate_pod_validation { /* spec.podValidation: what becomes of a pod that Fargate would refuse */
+    FARGATE_VALIDATION_DEFAULT, /* as the admission server is set */
+    FARGATE_VALIDATION_WARN,    /* it is created, with a warning, and waits with the reason */
+    FARGATE_VALIDATION_ENFORCE, /* it is refused at once */
+};
+
 #define FARGATE_NO_QUOTA (-1) /* of a member of struct fargate_quota */
 
 struct fargate_quota { /* the most that pods of one profile may hold at a time */
@@ -34,6 +40,7 @@ struct fargate_profile {
     struct json *tolerations;   /* spec.tolerations, or NULL */
     struct strv zones;        /* spec.zones */
     bool exact_sizing;        /* spec.sizing: Exact */
+    enum fargate_pod_validation pod_validation;
     struct fargate_quota quota; /* spec.quota */
     bool reconcile_pending;   /* spec.reconcilePendingPods: pods that came too early are replaced */
 };

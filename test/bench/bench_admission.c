@@ -132,7 +132,7 @@ static void run_admission(const struct bench *bench)
     CLEANUP(buf_done) struct buf out = {0};
     struct admission_decision decision;
 
-    if (admission_mutate(bench->profiles, bench->review.data, bench->review.len, &out, &decision, &err) < 0 ||
+    if (admission_mutate(&(struct admission_rules){.profiles = bench->profiles}, bench->review.data, bench->review.len, &out, &decision, &err) < 0 ||
         decision.outcome != ADMISSION_PATCHED)
         abort();
 }

@@ -70,7 +70,7 @@ static void check_mutate(const struct fargate_profiles *profiles, struct json *r
     CLEANUP(json_free) struct json *answer = NULL;
     struct admission_decision decision;
 
-    if (admission_mutate(profiles, text, len, &out, &decision, &err) < 0) {
+    if (admission_mutate(&(struct admission_rules){.profiles = profiles}, text, len, &out, &decision, &err) < 0) {
         if (out.len > 0 || pass > 0)
             abort();
         return;
@@ -96,7 +96,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (json_parse((const char *)data, size, &review, &ignored) < 0)
         review = json_new_null();
     check_mutate(profiles, review, (const char *)data, size, 0);
-    if (admission_validate((const char *)data, size, &out, &decision, &err) == 0)
+    if (admission_validate(&(struct admission_rules){.profiles = profiles}, (const char *)data, size, &out, &decision, &err) == 0)
         json_free(answer_of(&out, review));
     return 0;
 }

@@ -1,5 +1,6 @@
 /* test_match.c: the table test/cases/match.txt, and the verdicts that the pod itself gives. */
 #include "fargate/match.h"
+#include "fargate/overlap.h"
 
 #include "trees.h"
 
@@ -20,6 +21,14 @@ static void check_glob(char *rest)
 
     if (fargate_glob(pattern, text) != streq(expected, "yes"))
         fail_msg("glob '%s' on '%s' is not %s", pattern, text, expected);
+}
+
+static void check_meet(char *rest)
+{
+    char *a = unquoted(next_word(&rest)), *b = unquoted(next_word(&rest)), *expected = next_word(&rest);
+
+    if (fargate_globs_meet(a, b) != streq(expected, "yes") || fargate_globs_meet(b, a) != streq(expected, "yes"))
+        fail_msg("that '%s' and '%s' meet is not %s", a, b, expected);
 }
 
 /* "k=v" separated by c into a map. */
@@ -107,10 +116,12 @@ static void check_line(char *line)
 
     if (streq(kind, "glob"))
         check_glob(line);
+    else if (streq(kind, "meet"))
+        check_meet(line);
     else if (streq(kind, "pod"))
         check_pod(copy, line);
     else
-        fail_msg("neither glob nor pod: %s", copy);
+        fail_msg("neither glob, meet nor pod: %s", copy);
 }
 
 static void test_match__cases(UNUSED void **state)

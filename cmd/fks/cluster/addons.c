@@ -96,9 +96,12 @@ static int edit_webhook(const struct cluster *cluster, struct json *object, stru
     CLEANUP(xfree) char *url =
         xasprintf("https://127.0.0.1:%d/%s", cluster->webhook_port, mutating ? "mutate" : "validate");
     struct json *webhooks = json_edit_member(object, "webhooks");
-    for (size_t i = 0; i < json_len(webhooks); i++)
-        json_set(json_edit_at(webhooks, i), "clientConfig",
-                 json_build("{s:s, s:s}", "url", url, "caBundle", buf_text(&bundle)));
+    for (size_t i = 0; i < json_len(webhooks); i++) {
+        struct json *webhook = json_edit_at(webhooks, i);
+        json_set(webhook, "clientConfig", json_build("{s:s, s:s}", "url", url, "caBundle", buf_text(&bundle)));
+        if (i == 0 && mutating && cluster->webhook_failure_policy != NULL)
+            json_set_str(webhook, "failurePolicy", cluster->webhook_failure_policy); /* the others have reasons of their own */
+    }
     return 0;
 }
 

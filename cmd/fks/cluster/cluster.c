@@ -98,7 +98,8 @@ void cluster_done(struct cluster *cluster)
 {
     char **strings[] = {&cluster->name,   &cluster->region,     &cluster->version, &cluster->home,
                         &cluster->assets, &cluster->kubeconfig, &cluster->created, &cluster->host_cpu,
-                        &cluster->host_memory, &cluster->runtime_handlers};
+                        &cluster->host_memory, &cluster->runtime_handlers, &cluster->pod_validation,
+                        &cluster->webhook_failure_policy};
     for (size_t i = 0; i < countof(strings); i++)
         *strings[i] = xfree(*strings[i]);
     for (size_t i = 0; i < cluster->n_hosts; i++)
@@ -128,7 +129,9 @@ void cluster_done(struct cluster *cluster)
     X(created)                                                                                     \
     X(host_cpu)                                                                                    \
     X(host_memory)                                                                                 \
-    X(runtime_handlers)
+    X(runtime_handlers)                                                                            \
+    X(pod_validation)                                                                              \
+    X(webhook_failure_policy)
 
 int cluster_save(const struct cluster *cluster, struct err *err)
 {

@@ -42,6 +42,8 @@ struct cluster {
     char *assets;                  /* folder of the control plane programs */
     char *kubeconfig;              /* file that got the context, or NULL */
     char *created;                 /* RFC 3339 */
+    char *pod_validation;          /* of fks-webhook: "Warn", "Enforce"; NULL: its default */
+    char *webhook_failure_policy;  /* "Fail" or "Ignore"; NULL: as the manifest says */
     char *host_cpu, *host_memory;  /* what each host offers to pods; NULL: what the machine has */
     char *runtime_handlers;        /* beside runc: "NAME=TYPE,..." for containerd; NULL: none */
     int number;                    /* I */

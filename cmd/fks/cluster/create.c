@@ -27,6 +27,7 @@ struct create_options {
     bool auto_kubeconfig, set_context, write_kubeconfig, nodes_seen;
     int64_t nodes, hosts, api_port, timeout_ms;
     const char *host_cpu, *host_memory;
+    const char *pod_validation, *webhook_failure_policy;
     struct strv zones, tags, runtime_handlers;
     bool aws_seen;
     const char *aws_text;
@@ -93,6 +94,11 @@ static int parse(struct create_options *options, int argc, char **argv, struct e
          "memory that each of these hosts offers (default: the machine's)", NULL, NULL},
         {"runtime-handlers", 0, OPT_LIST, &options->runtime_handlers, "NAME=TYPE,...",
          "runtimes for RuntimeClasses beside runc: handler and containerd runtime type (kata=io.containerd.kata.v2)", NULL, NULL},
+        {"pod-validation", 0, OPT_STRING, &options->pod_validation, "MODE",
+         "what becomes of pods that Fargate does not support: Warn creates them with a warning, Enforce refuses them", NULL, NULL},
+        {"webhook-failure-policy", 0, OPT_STRING, &options->webhook_failure_policy, "POLICY",
+         "pods created while fks-webhook is away: Fail refuses them, Ignore lets them miss Fargate (kube-system: always Ignore)",
+         NULL, NULL},
         {"nodegroup-name", 0, OPT_STRING, &options->nodegroup_name, "NAME", "name of the node group", NULL, NULL},
         {"without-nodegroup", 0, OPT_BOOL, &options->without_nodegroup, NULL, "create no node group", NULL, NULL},
         {"nodes", 'N', OPT_INT, &options->nodes, "N", "ordinary nodes", NULL, &options->nodes_seen},
@@ -168,6 +174,14 @@ static int check_quantity(const char *flag, const char *text, struct err *err)
     return value > 0 ? 0 : err_set(err, ERR_USAGE, "--%s must be positive", flag);
 }
 
+/* text: NULL, or one of the two. */
+static int check_choice(const char *flag, const char *text, const char *a, const char *b, struct err *err)
+{
+    if (text == NULL || streq(text, a) || streq(text, b))
+        return 0;
+    return err_set(err, ERR_USAGE, "--%s must be %s or %s, not '%s'", flag, a, b, text);
+}
+
 static int check_hosts(const struct create_options *options, struct err *err)
 {
     int r = check_quantity("host-cpu", options->host_cpu, err);
@@ -203,7 +217,8 @@ static int check(struct create_options *options, struct err *err)
         return err_set(err, ERR_USAGE, "--region '%s' is not valid: lower-case letters, digits and hyphens, at most 40",
                        options->region);
     int r = check_hosts(options, err);
-    if (r < 0)
+    if (r < 0 || (r = check_choice("pod-validation", options->pod_validation, "Warn", "Enforce", err)) < 0 ||
+        (r = check_choice("webhook-failure-policy", options->webhook_failure_policy, "Fail", "Ignore", err)) < 0)
         return r;
     if (options->fargate && options->nodes_seen && !options->managed)
         progress(PROGRESS_WARNING, "--nodes is ignored with --fargate unless --managed is given too");
@@ -376,6 +391,8 @@ int command_create_cluster(struct cli *cli, int argc, char **argv)
     cluster.version = xstrdup(ASSETS_VERSION);
     cluster.created = xstrdup(created);
     cluster.host_cpu = xstrdup(options.host_cpu);
+    cluster.pod_validation = xstrdup(options.pod_validation);
+    cluster.webhook_failure_policy = xstrdup(options.webhook_failure_policy);
     cluster.host_memory = xstrdup(options.host_memory);
     if (options.runtime_handlers.n > 0)
         cluster.runtime_handlers = strv_join(&options.runtime_handlers, ",");

@@ -131,6 +131,8 @@ static void add_fks(const struct cluster *cluster, const char *programs, struct 
     flag_path(webhook, cluster, "tls-cert", "pki/webhook.crt");
     flag_path(webhook, cluster, "tls-key", "pki/webhook.key");
     strv_addf(&webhook->argv, "--listen=127.0.0.1:%d", cluster->webhook_port);
+    if (cluster->pod_validation != NULL)
+        strv_addf(&webhook->argv, "--pod-validation=%s", cluster->pod_validation);
 
     struct process *scheduler =
         process_add(list, xstrdup("fks-scheduler"), programs, "fks-scheduler", PROCESS_AFTER_BASE, STOP_CONTROLLERS);

@@ -81,6 +81,23 @@ static void set_prefixed(struct json *patch, const char *prefix, const char *fie
     json_set(patch, name, value);
 }
 
+/*
+ * The element of the other list that the one at index means. A key may be there more than once (a port for TCP and
+ * for UDP); then the first means the first, and so on.
+ */
+static const struct json *counterpart(const struct json *list, size_t index, const struct json *other, const char *key)
+{
+    const struct json *value = json_member(json_at(list, index), key), *element;
+    size_t rank = 0;
+    for (size_t i = 0; i < index; i++)
+        rank += json_same(json_member(json_at(list, i), key), value);
+    json_each(element, other) {
+        if (json_same(json_member(element, key), value) && rank-- == 0)
+            return element;
+    }
+    return NULL;
+}
+
 /* Lists of objects that merge by a key. */
 static int diff_keyed_list(const struct diff *diff, const struct merge_rule *rule, const struct json *from,
                            const struct json *to, struct json *patch)
@@ -90,7 +107,8 @@ static int diff_keyed_list(const struct diff *diff, const struct merge_rule *rul
     CLEANUP(json_free) struct json *changes = json_new_array();
     const struct json *element;
     json_each(element, to) {
-        const struct json *key = json_member(element, rule->key), *old = merge_find_element(from, rule->key, key);
+        const struct json *key = json_member(element, rule->key);
+        const struct json *old = counterpart(to, element_index, from, rule->key);
         if (old == NULL && !diff->deletions)
             json_push(changes, json_keep(element));
         if (old == NULL)
@@ -105,7 +123,7 @@ static int diff_keyed_list(const struct diff *diff, const struct merge_rule *rul
     }
     json_each(element, from) {
         const struct json *key = json_member(element, rule->key);
-        if (!diff->deletions || merge_find_element(to, rule->key, key) != NULL)
+        if (!diff->deletions || counterpart(from, element_index, to, rule->key) != NULL)
             continue;
         struct json *removal = json_build("{s:s}", MERGE_DIRECTIVE, "delete");
         json_set(removal, rule->key, json_keep(key));

@@ -187,10 +187,35 @@ static int print_objects(struct rollout *rollout, const struct history *history,
     return 0;
 }
 
+static bool has_revisions(const struct kube_resource *resource)
+{
+    return streq(resource->kind, "Deployment") || streq(resource->kind, "DaemonSet") ||
+           streq(resource->kind, "StatefulSet");
+}
+
+/*
+ * Right after a change its revision is not there yet: the controller makes it, and kubectl is slow enough not to
+ * notice. Waits a little until the controller has seen the latest change; without one the history is taken as it is.
+ */
+static void wait_for_controller(const struct rollout *rollout, const struct item *item)
+{
+    enum { TRIES = 40, PAUSE_US = 50 * 1000 };
+    for (int i = 0; i < TRIES && has_revisions(item->resource); i++) {
+        CLEANUP(json_free) struct json *object = NULL;
+        CLEANUP(err_clear) struct err err = {0};
+        if (item_get(rollout->cli, item, NULL, &object, &err) < 0 ||
+            json_int_or(0, object, "metadata", "generation", NULL) <=
+                json_int_or(0, object, "status", "observedGeneration", NULL))
+            return;
+        (void)usleep(PAUSE_US);
+    }
+}
+
 int rollout_history(struct rollout *rollout, const struct item *item, struct err *err)
 {
     CLEANUP(history_done) struct history history = {0};
     CLEANUP(buf_done) struct buf text = {0};
+    wait_for_controller(rollout, item);
     if (read_history(rollout, item, "history viewer", "history", &history, err) < 0)
         return err->code;
     const struct revision *revision = find_revision(&history, rollout->revision);
@@ -297,24 +322,6 @@ static void warn_about_apply(const struct rollout *rollout, const struct item *i
             "apply' with your previous configuration file instead.\n",
             item->resource->plural, item->name, rollout->cli->program, LAST_APPLIED_ANNOTATION, rollout->cli->program,
             rollout->cli->program);
-}
-
-/*
- * Right after a change its revision is not there yet: the controller makes it, and kubectl is slow enough not to
- * notice. Waits a little until the controller has seen the latest change; without one the history is taken as it is.
- */
-static void wait_for_controller(const struct rollout *rollout, const struct item *item)
-{
-    enum { TRIES = 40, PAUSE_US = 50 * 1000 };
-    for (int i = 0; i < TRIES; i++) {
-        CLEANUP(json_free) struct json *object = NULL;
-        CLEANUP(err_clear) struct err err = {0};
-        if (item_get(rollout->cli, item, NULL, &object, &err) < 0 ||
-            json_int_or(0, object, "metadata", "generation", NULL) <=
-                json_int_or(0, object, "status", "observedGeneration", NULL))
-            return;
-        (void)usleep(PAUSE_US);
-    }
 }
 
 int rollout_undo(struct rollout *rollout, const struct item *item, struct err *err)

@@ -7,12 +7,20 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
+/* How --rm deletes the pod. */
+struct removal {
+    const char *cascade;
+    bool force, wait;
+    int64_t grace_period, timeout_ms; /* grace_period -1: the pod's own */
+};
+
 struct run_options {
     struct generate generate;
     const char *image, *labels, *restart, *pull_policy, *privileged_text;
     struct strv env, annotations;
     int64_t port;
     struct override override;
+    struct removal removal;
     int64_t timeout_ms; /* until the pod runs */
     bool image_seen, attach_seen, quiet, leave_stdin_open, command, expose, attach, use_stdin, tty, remove, privileged;
 };
@@ -241,17 +249,28 @@ static int join_streams(const struct run_options *run, const char *name)
     return code;
 }
 
+/* --rm, with the options that delete has for it. */
+static int delete_pod(const struct run_options *run, const char *name)
+{
+    CLEANUP(strv_done) struct strv words = {0};
+    strv_add(&words, "delete");
+    strv_add(&words, "pod");
+    strv_add(&words, name);
+    strv_add(&words, "--ignore-not-found");
+    strv_addf(&words, "--wait=%s", run->removal.wait ? "true" : "false");
+    strv_addf(&words, "--cascade=%s", run->removal.cascade);
+    strv_addf(&words, "--grace-period=%lld", (long long)run->removal.grace_period);
+    strv_addf(&words, "--timeout=%lldms", (long long)run->removal.timeout_ms);
+    if (run->removal.force)
+        strv_add(&words, "--force");
+    return command_delete(run->generate.cli, (int)words.n, words.items);
+}
+
 static int join_pod(struct run_options *run, const char *name)
 {
     int code = join_streams(run, name);
     if (run->remove) {
-        char *delete_args[] = {(char *)(uintptr_t) "delete",
-                               (char *)(uintptr_t) "pod",
-                               (char *)(uintptr_t)name,
-                               (char *)(uintptr_t) "--wait=false",
-                               (char *)(uintptr_t) "--ignore-not-found",
-                               NULL};
-        int deleted = command_delete(run->generate.cli, 5, delete_args);
+        int deleted = delete_pod(run, name);
         code = code != 0 ? code : deleted;
     }
     return code;
@@ -335,11 +354,18 @@ int command_run_pod(struct cli *cli, int argc, char **argv)
         .restart = "Always",
         .image = "",
         .override = {.type = "merge"},
+        .removal = {.cascade = "background", .grace_period = -1},
         .timeout_ms = 60000};
     const struct opt options[] = {
         GENERATE_OPTIONS(&run.generate),
         {"annotations", 0, OPT_ARRAY, &run.annotations, "[]", "Annotations of the pod."},
         {"attach", 0, OPT_BOOL, &run.attach, NULL, "Wait for the pod and attach to it.", NULL, &run.attach_seen},
+        {"cascade", 0, OPT_STRING, &run.removal.cascade, "background", "With --rm: what happens to dependents.",
+         "background"},
+        {"force", 0, OPT_BOOL, &run.removal.force, NULL, "With --rm: remove the pod from the API at once."},
+        {"grace-period", 0, OPT_INT, &run.removal.grace_period, "-1", "With --rm: seconds for a graceful end."},
+        {"timeout", 0, OPT_DURATION, &run.removal.timeout_ms, "0s", "With --rm: how long to wait for the deletion."},
+        {"wait", 0, OPT_BOOL, &run.removal.wait, NULL, "With --rm: wait until the pod is gone."},
         {"command", 0, OPT_BOOL, &run.command, NULL, "The words after -- are the command, not its arguments."},
         {"env", 0, OPT_ARRAY, &run.env, "[]", "Environment variables NAME=VALUE."},
         {"expose", 0, OPT_BOOL, &run.expose, NULL, "Make a ClusterIP service for the pod; needs --port."},

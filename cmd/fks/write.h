@@ -31,10 +31,10 @@ struct write_options {
         .help = "Name under which the server records who owns the fields."                               \
     }
 
-#define WRITE_RECORD_OPTION(options)                                                                      \
-    {                                                                                                     \
-        .name = "record", .type = OPT_BOOL, .value = &(options)->record, .seen = &(options)->record_seen, \
-        .help = "Keep this command line in the object's annotation " CHANGE_CAUSE_ANNOTATION "."          \
+/* Deprecated, so help does not show it: what is given goes into CHANGE_CAUSE_ANNOTATION. */
+#define WRITE_RECORD_OPTION(options)                                                                     \
+    {                                                                                                    \
+        .name = "record", .type = OPT_BOOL, .value = &(options)->record, .seen = &(options)->record_seen \
     }
 
 int write_options_check(struct write_options *options, struct err *err) MUST_CHECK;

@@ -81,6 +81,17 @@ static int setup(void **state)
     return 0;
 }
 
+/* As a daemon that keeps its memory small. */
+static int setup_light(void **state)
+{
+    struct err err = {0};
+    (void)setup(state);
+    struct fake_api *api = *state;
+    kube_client_free(api->client);
+    assert_int_equal(kube_client_new_light(api->loop, &api->config, "test/1", &api->client, &err), 0);
+    return 0;
+}
+
 static int teardown(void **state)
 {
     struct fake_api *api = *state;
@@ -207,6 +218,7 @@ static void test_free__inside_event(void **state)
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define LIGHT(name) cmocka_unit_test_setup_teardown(name, setup_light, teardown)
 
 /* Where nothing changes, the API server may be silent for minutes: no failure, unless the next watch is silent, too. */
 static void test_watch__silence(void **state)
@@ -228,6 +240,24 @@ static void test_watch__silence(void **state)
     expect_changes(script, "+a +b");
 }
 
+static const struct json_omit omit_in_metadata[] = {{.name = "labels"}, {0}};
+static const struct json_omit omit_labels[] = {{.name = "metadata", .inside = omit_in_metadata}, {0}};
+
+static void test_watch__without_what_nobody_reads(void **state)
+{
+    struct fake_api *api = *state;
+    struct script *script = api->data;
+    script->lists[0] = LIST("5", "{\"metadata\":{\"name\":\"a\",\"namespace\":\"n\",\"labels\":{\"x\":\"y\"}}}");
+    script->streams[0] = EVENT("ADDED", "{\"metadata\":{\"name\":\"b\",\"namespace\":\"n\",\"labels\":{\"x\":\"y\"}},\"spec\":{\"labels\":1}}");
+    struct kube_watch_options options = {.path = "/api/v1/pods", .on_error = on_error, .data = script, .omit = omit_labels};
+    script->watch = kube_watch_new(api->client, &options);
+    fake_api_turn(api, 15, 10);
+    assert_non_null(kube_watch_get(script->watch, "n", "a"));
+    assert_null(json_get(kube_watch_get(script->watch, "n", "a"), "metadata", "labels", NULL));
+    assert_null(json_get(kube_watch_get(script->watch, "n", "b"), "metadata", "labels", NULL));
+    assert_int_equal(json_int_or(0, kube_watch_get(script->watch, "n", "b"), "spec", "labels", NULL), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -237,8 +267,18 @@ int main(void)
         CASE(test_watch__broken_stream),
         CASE(test_watch__no_list),
         CASE(test_watch__silence),
+        CASE(test_watch__without_what_nobody_reads),
         CASE(test_free__inside_change),
         CASE(test_free__inside_event),
+        LIGHT(test_watch__list_then_events),
+        LIGHT(test_watch__gone_lists_again),
+        LIGHT(test_watch__resumes_after_restart),
+        LIGHT(test_watch__broken_stream),
+        LIGHT(test_watch__no_list),
+        LIGHT(test_watch__silence),
+        LIGHT(test_watch__without_what_nobody_reads),
+        LIGHT(test_free__inside_change),
+        LIGHT(test_free__inside_event),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

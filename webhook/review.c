@@ -8,6 +8,7 @@
 #include "base/mem.h"
 
 #define REVIEW_API_VERSION "admission.k8s.io/v1"
+#define PATCH_ROOM 1000 /* of most */
 
 static void copy_cut(char *to, size_t size, const char *text)
 {
@@ -89,6 +90,7 @@ void review_add_patch(struct buf *out, const struct json *patch)
 
     if (json_len(patch) == 0)
         return;
+    (void)buf_reserve(&text, PATCH_ROOM);
     json_print(patch, &text);
     buf_add_str(out, ",\"patchType\":\"JSONPatch\",\"patch\":\"");
     base64_encode(text.data, text.len, out);

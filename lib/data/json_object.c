@@ -51,9 +51,9 @@ static uint64_t hash(const struct json_index *index, const char *key, size_t len
     return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
-static bool has_key(const struct json_member *member, const char *key, size_t len)
+static inline bool has_key(const struct json_member *member, const char *key, size_t len)
 {
-    return member->key_len == len && memcmp(member->key, key, len) == 0;
+    return member->key_len == len && *member->key == *key && memcmp(member->key, key, len) == 0;
 }
 
 /* The slot of the key, or the free one where it belongs. */

@@ -17,6 +17,8 @@
 #include "data/json_scan.h"
 #include "data/utf8.h"
 
+enum { FIRST_STACK = 64 };
+
 struct parser {
     const char *start, *p, *end; /* of a document: in its own copy of the text, where strings are ended and decoded in place */
     const char *original;        /* the text as it came, for telling where it is wrong */
@@ -25,6 +27,7 @@ struct parser {
     struct json_document *document; /* NULL: nodes on the heap */
     struct json_member *stack;      /* members and items (without a key) of the values that are still open */
     size_t n_stack, stack_cap;
+    struct json_member *first_stack; /* the caller's, big enough for most texts */
     struct err *err;
 };
 
@@ -201,21 +204,6 @@ static void skip_digits(struct parser *parser)
 static bool at_digit(const struct parser *parser)
 {
     return parser->p < parser->end && isdigit((unsigned char)*parser->p);
-}
-
-static bool to_integer(const char *p, const char *end, int64_t *ret)
-{
-    bool negative = *p == '-';
-    int64_t value = 0;
-
-    for (p += negative; p < end; p++) {
-        int digit = *p - '0';
-        if (__builtin_mul_overflow(value, 10, &value) ||
-            __builtin_add_overflow(value, negative ? -digit : digit, &value))
-            return false;
-    }
-    *ret = value;
-    return true;
 }
 
 /* Over the digits of a number. *ret_whole: it has neither fraction nor exponent. */
@@ -412,9 +400,21 @@ static struct json *new_string(struct parser *parser, struct str text)
     return node;
 }
 
-static void push(struct parser *parser, char *key, size_t key_len, struct json *value)
+static void grow_stack(struct parser *parser)
 {
-    GROW(parser->stack, parser->n_stack, parser->stack_cap);
+    struct json_member *bigger = xcalloc(parser->stack_cap * 2, sizeof(*bigger));
+
+    memcpy(bigger, parser->stack, parser->n_stack * sizeof(*bigger));
+    if (parser->stack != parser->first_stack)
+        free(parser->stack);
+    parser->stack = bigger;
+    parser->stack_cap *= 2;
+}
+
+static inline void push(struct parser *parser, char *key, size_t key_len, struct json *value)
+{
+    if (parser->n_stack == parser->stack_cap)
+        grow_stack(parser);
     parser->stack[parser->n_stack++] = (struct json_member){key, key_len, value};
 }
 
@@ -513,7 +513,7 @@ static int read_object(struct parser *parser, const struct json_omit *omit, stru
     }
     parser->depth--;
     *ret = json_node_new(parser->document, JSON_OBJECT);
-    if (parser->n_stack > bottom) /* else there may be no stack yet */
+    if (parser->n_stack > bottom)
         json_object_fill(parser->document, *ret, parser->stack + bottom, parser->n_stack - bottom);
     parser->n_stack = bottom;
     return 0;
@@ -548,7 +548,10 @@ static int read_value(struct parser *parser, const struct json_omit *omit, struc
 static int parse(struct parser *parser, const struct json_omit *omit, struct json **ret)
 {
     CLEANUP(json_free) struct json *tree = NULL;
+    struct json_member first_stack[FIRST_STACK];
 
+    parser->stack = parser->first_stack = first_stack;
+    parser->stack_cap = FIRST_STACK;
     int r = read_value(parser, omit, &tree);
     if (r == 0) {
         skip_space(parser);
@@ -559,7 +562,8 @@ static int parse(struct parser *parser, const struct json_omit *omit, struct jso
         free(parser->stack[i].key);
         json_free(parser->stack[i].value);
     }
-    free(parser->stack);
+    if (parser->stack != first_stack)
+        free(parser->stack);
     buf_done(&parser->text);
     if (r == 0)
         *ret = take(&tree);

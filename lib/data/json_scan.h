@@ -1,6 +1,6 @@
 /*
- * json_scan.h: runs of plain text inside a JSON string, which is most of any JSON text, looked through 16 bytes at a time
- * (8 where there is no SSE2). For json_parse.c alone.
+ * json_scan.h: the inner loops of json_parse.c: runs of plain text inside a string, which is most of any JSON text, looked
+ * through 16 bytes at a time (8 where there is no SSE2), and digits.
  */
 #pragma once
 
@@ -66,4 +66,20 @@ static inline const char *skip_plain(const char *p, const char *end, bool *not_a
     for (; p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20; p++)
         *not_ascii |= (unsigned char)*p >= 0x80;
     return p;
+}
+
+/* The digits of a whole number, with their sign; false when it does not fit. */
+static inline bool to_integer(const char *p, const char *end, int64_t *ret)
+{
+    bool negative = *p == '-';
+    int64_t value = 0;
+
+    for (p += negative; p < end; p++) {
+        int digit = *p - '0';
+        if (__builtin_mul_overflow(value, 10, &value) ||
+            __builtin_add_overflow(value, negative ? -digit : digit, &value))
+            return false;
+    }
+    *ret = value;
+    return true;
 }

@@ -133,11 +133,11 @@ static bool print_group(const struct get *get, const struct answers *answers, si
     return true;
 }
 
-static int print_tables(struct get *get, const struct items *items)
+/* failures: of reading the files; told after what there is. */
+static int print_tables(struct get *get, const struct items *items, struct failures *failures)
 {
     CLEANUP(answers_done) struct answers answers = {0};
-    CLEANUP(failures_done) struct failures failures = {0};
-    read_tables(get, items, &answers, &failures);
+    read_tables(get, items, &answers, failures);
     bool with_kind = get->show_kind, all_namespaced = !get->selection.all_namespaces, printed = false;
     for (size_t i = 0; i < answers.n; i++) {
         struct err failure = {0};
@@ -154,13 +154,13 @@ static int print_tables(struct get *get, const struct items *items)
             continue;
         printed = print_group(get, &answers, from, to, with_kind, printed) || printed;
     }
-    if (!printed && !get->ignore_not_found && failures.n == 0) {
+    if (!printed && !get->ignore_not_found && failures->n == 0) {
         if (all_namespaced)
             fprintf(stderr, "No resources found in %s namespace.\n", cli_namespace(get->cli));
         else
             fputs("No resources found\n", stderr);
     }
-    return cli_fail_all(get->cli, &failures);
+    return cli_fail_all(get->cli, failures);
 }
 
 /* --- objects */
@@ -187,14 +187,13 @@ static void read_objects(struct get *get, const struct items *items, struct item
     }
 }
 
-static int print_objects(struct get *get, const struct items *items)
+static int print_objects(struct get *get, const struct items *items, struct failures *failures)
 {
     CLEANUP(err_clear) struct err err = {0};
-    CLEANUP(failures_done) struct failures failures = {0};
     CLEANUP(items_done) struct items objects = {0};
-    read_objects(get, items, &objects, &failures);
-    if ((objects.n == 0 && get->ignore_not_found) || (objects.single && failures.n > 0))
-        return cli_fail_all(get->cli, &failures);
+    read_objects(get, items, &objects, failures);
+    if ((objects.n == 0 && get->ignore_not_found) || (objects.single && failures->n > 0))
+        return cli_fail_all(get->cli, failures);
 
     int code = 0;
     if (objects.single && objects.n == 1) {
@@ -212,8 +211,8 @@ static int print_objects(struct get *get, const struct items *items)
             code = output_print(&get->output, list, &err);
     }
     if (code < 0)
-        failures_add(&failures, &err);
-    return cli_fail_all(get->cli, &failures);
+        failures_add(failures, &err);
+    return cli_fail_all(get->cli, failures);
 }
 
 /* --- the command */
@@ -263,9 +262,9 @@ static int run_get(struct get *get, const struct strv *args)
     CLEANUP(failures_done) struct failures failures = {0};
     if (items_select(get->cli, &get->selection, args, &items, &failures, &err) < 0)
         return cli_fail(get->cli, &err);
-    if (failures.n > 0)
+    if (failures.n > 0 && items.n == 0)
         return cli_fail_all(get->cli, &failures);
-    return get_is_table(get) ? print_tables(get, &items) : print_objects(get, &items);
+    return get_is_table(get) ? print_tables(get, &items, &failures) : print_objects(get, &items, &failures);
 }
 
 int command_get(struct cli *cli, int argc, char **argv)

@@ -18,6 +18,7 @@
 #include "net/http.h"
 
 #include "kustomize/kustomize.h"
+#include "print/gotext.h"
 #include "selector.h"
 
 #define FOLDER_DEPTH_MAX 64
@@ -168,7 +169,7 @@ static int check_type_meta(const struct reading *reading, const struct json *obj
     if (has_kind)
         return 0;
     CLEANUP(buf_done) struct buf text = {0};
-    json_print(object, &text);
+    gotext_json(object, &text);
     return err_set(err, ERR_INVALID, "unable to decode \"%s\": Object 'Kind' is missing in '%s'", reading->source,
                    buf_text(&text));
 }

@@ -127,7 +127,7 @@ int generate_finish(struct generate *generate, struct json *object, const char *
             return cli_fail(generate->cli, &err);
         return cli_error("failed to create %s %s", what, err_text(&err));
     }
-    if (output_result(&output, created, "created", generate->write.dry_run, &err) < 0)
+    if (!generate->quiet && output_result(&output, created, "created", generate->write.dry_run, &err) < 0)
         return cli_fail(generate->cli, &err);
     return 0;
 }

@@ -11,6 +11,7 @@ struct generate {
     struct cli *cli;
     struct write_options write;
     struct output_options output_options;
+    bool quiet;       /* nothing is printed about the object that was made */
     bool save_config; /* --save-config: annotate for apply */
     struct strv args; /* from generate_begin */
     int dash;         /* index of the first argument after "--", or -1 */

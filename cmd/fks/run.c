@@ -2,9 +2,8 @@
  * run.c: `run`: a pod from options; with -i or -t also attached to.
  */
 #include "generate.h"
-#include "watch.h"
+#include "run_attach.h"
 
-#include "base/clock.h"
 #include "base/mem.h"
 
 /* How --rm deletes the pod. */
@@ -135,120 +134,6 @@ static int run_usage(const struct run_options *run, const char *text)
     return cli_error("%s\nSee '%s run -h' for help and examples", text, run->generate.cli->program);
 }
 
-/* --- attaching */
-
-struct joining {
-    bool for_end;     /* until the pod has ended, else until it is ready or has ended */
-    bool for_success; /* a pod that restarts after failures ends only well */
-    struct json *pod; /* as it was last seen; owned */
-    bool done, deleted;
-};
-
-static bool is_ready(const struct json *pod)
-{
-    const struct json *condition;
-    json_each(condition, json_get(pod, "status", "conditions", NULL)) {
-        if (streq(json_str(condition, "type", NULL), "Ready"))
-            return streq(json_str(condition, "status", NULL), "True");
-    }
-    return false;
-}
-
-static bool has_ended(const struct json *pod, bool only_well)
-{
-    const char *phase = json_str_or("", pod, "status", "phase", NULL);
-    return streq(phase, "Succeeded") || (!only_well && streq(phase, "Failed"));
-}
-
-static bool on_pod(const char *type, const struct json *object, void *data)
-{
-    struct joining *joining = data;
-    json_free(joining->pod);
-    joining->pod = json_clone(object);
-    joining->deleted = streq(type, "DELETED");
-    joining->done = has_ended(object, joining->for_success) || (!joining->for_end && is_ready(object));
-    return !joining->done && !joining->deleted;
-}
-
-/* Watches the pod until it is as joining says; its timeout is --pod-running-timeout. */
-static int wait_for_pod(const struct run_options *run, const char *name, struct joining *joining, struct err *err)
-{
-    struct cli *cli = run->generate.cli;
-    CLEANUP(xfree) char *one = kube_path("", "v1", cli_namespace(cli), "pods", name, NULL);
-    CLEANUP(xfree) char *all = kube_path("", "v1", cli_namespace(cli), "pods", NULL, NULL);
-    int64_t deadline = clock_monotonic_ms() + run->timeout_ms;
-    while (!joining->done && !joining->deleted) {
-        CLEANUP(json_free) struct json *pod = NULL;
-        const struct kube_request request = {.path = one};
-        int64_t left = deadline - clock_monotonic_ms();
-        bool ended_by_server = false;
-        if (left <= 0)
-            return err_set(err, ERR_TIMEOUT, "timed out waiting for the condition");
-        if (cli_do(cli, &request, &pod, err) < 0)
-            return err->code;
-        if (!on_pod("MODIFIED", pod, joining))
-            break;
-        const struct watch_request watch = {.path = all,
-                                            .name = name,
-                                            .resource_version = json_str(pod, "metadata", "resourceVersion", NULL),
-                                            .timeout_ms = left};
-        if (watch_run(cli, &watch, on_pod, joining, &ended_by_server, err) == ERR_TIMEOUT)
-            err_clear(err);
-        if (err->code != 0)
-            return err->code;
-    }
-    return joining->deleted ? err_set(err, ERR_NOT_FOUND, "pods \"%s\" not found", name) : 0;
-}
-
-/* The exit code of the container, told when it is not 0. */
-static int exit_code_of(const struct json *pod)
-{
-    const struct json *state =
-        json_get(json_at(json_get(pod, "status", "containerStatuses", NULL), 0), "state", "terminated", NULL);
-    const char *namespace = json_str_or("", pod, "metadata", "namespace", NULL),
-               *name = json_str_or("", pod, "metadata", "name", NULL);
-    int64_t code = json_int_or(0, state, "exitCode", NULL);
-    if (streq(json_str(pod, "status", "phase", NULL), "Succeeded"))
-        return 0;
-    if (code == 0)
-        return cli_error("pod %s/%s failed with unknown exit code", namespace, name);
-    fprintf(stderr, "pod %s/%s terminated (%s)\n%s\n", namespace, name, json_str_or("", state, "reason", NULL),
-            json_str_or("", state, "message", NULL));
-    return (int)code;
-}
-
-static int attach_to(const struct run_options *run, const char *name, bool ended)
-{
-    char *words[6] = {(char *)(uintptr_t)(ended ? "logs" : "attach"), (char *)(uintptr_t)name};
-    int n = 2;
-    if (run->use_stdin && !ended)
-        words[n++] = (char *)(uintptr_t) "-i";
-    if (run->tty && !ended)
-        words[n++] = (char *)(uintptr_t) "-t";
-    return ended ? command_logs(run->generate.cli, n, words) : command_attach(run->generate.cli, n, words);
-}
-
-/* Waits until the pod runs and joins its streams; a pod that is not restarted gives its exit code. */
-static int join_streams(const struct run_options *run, const char *name)
-{
-    CLEANUP(err_clear) struct err err = {0};
-    struct joining start = {0}, end = {.for_end = true, .for_success = streq(run->restart, "OnFailure")};
-    int code = 0;
-    if (wait_for_pod(run, name, &start, &err) < 0)
-        code = cli_fail(run->generate.cli, &err);
-    else
-        code = attach_to(run, name, has_ended(start.pod, false));
-    if (code == 0 && !run->leave_stdin_open && !streq(run->restart, "Always")) {
-        if (wait_for_pod(run, name, &end, &err) < 0)
-            code = cli_fail(run->generate.cli, &err);
-        else
-            code = exit_code_of(end.pod);
-    }
-    json_free(start.pod);
-    json_free(end.pod);
-    return code;
-}
-
 /* --rm, with the options that delete has for it. */
 static int delete_pod(const struct run_options *run, const char *name)
 {
@@ -268,7 +153,15 @@ static int delete_pod(const struct run_options *run, const char *name)
 
 static int join_pod(struct run_options *run, const char *name)
 {
-    int code = join_streams(run, name);
+    const struct run_attach attach = {.cli = run->generate.cli,
+                                      .name = name,
+                                      .use_stdin = run->use_stdin,
+                                      .tty = run->tty,
+                                      .quiet = run->quiet,
+                                      .wait_for_end = !run->leave_stdin_open && !streq(run->restart, "Always"),
+                                      .for_success = streq(run->restart, "OnFailure"),
+                                      .timeout_ms = run->timeout_ms};
+    int code = run_attach(&attach);
     if (run->remove) {
         int deleted = delete_pod(run, name);
         code = code != 0 ? code : deleted;
@@ -341,8 +234,7 @@ static int run_run(struct run_options *run, const struct strv *args, int dash)
         json_free(pod);
         return code;
     }
-    if (run->attach)
-        run->generate.output_options.format = "jsonpath="; /* kubectl says nothing about the pod when it attaches */
+    run->generate.quiet = run->attach; /* as kubectl, which says nothing about the pod when it attaches */
     code = generate_finish(&run->generate, pod, NULL);
     return code == 0 && run->attach ? join_pod(run, name) : code;
 }

@@ -139,6 +139,7 @@ class Api:
         self.context = ssl.create_default_context(cafile=str(pki.path("ca.crt")))
         self.context.load_cert_chain(pki.path(f"{user}.crt"), pki.path(f"{user}.key"))
         self.connection = None
+        self.warnings = []  # of the last answer, as kubectl shows them
 
     def request(self, method, path, body=None, content_type="application/json"):
         for _ in range(20):
@@ -160,6 +161,7 @@ class Api:
                 self.connection.request(method, path, data,
                                         {"Content-Type": content_type, "Accept": "application/json"})
                 answer = self.connection.getresponse()
+                self.warnings = [line.split('"')[1] for line in answer.headers.get_all("Warning", [])]
                 text = answer.read()
                 break
             except (OSError, http.client.HTTPException):

@@ -249,6 +249,92 @@ def test_only_fks_may_set_its_keys_on_pods(plane, api, webhook):
     jane.patch(f"{path}/web", {"metadata": {"labels": {"mine": "yes"}, "annotations": {"note": "x"}}})
 
 
+def test_status_updates_and_bindings_may_not_carry_our_keys(plane, api, webhook):
+    rights = "/apis/rbac.authorization.k8s.io/v1/clusterrole"
+    api.post(rights + "s", {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "binder"}, "rules": [
+        {"apiGroups": [""], "resources": ["pods/binding", "pods/status"], "verbs": ["create", "update", "patch"]}]})
+    api.post(rights + "bindings", {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "binder"},
+                                   "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "binder"},
+                                   "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "developers"}]})
+    jane, path = plane.as_user("user"), PODS.format("plain") + "/web"
+    jane.post(PODS.format("plain"), example())
+    until(lambda: allowed(lambda: jane.patch(f"{path}/status", {"status": {"message": "x"}})), 10, "the rights are known")
+    with pytest.raises(ApiError) as error:
+        jane.patch(f"{path}/status", {"metadata": {"labels": {HOST_LABEL: "a"}}})
+    assert "pods.fks.dev" in error.value.message
+
+    def bind(user, node, **metadata):
+        user.post(f"{path}/binding", {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "web", **metadata},
+                                      "target": {"apiVersion": "v1", "kind": "Node", "name": node}})
+
+    for node, metadata in (("fargate-ip-10-0-0-1.local.compute.internal", {}), ("node-1", {"annotations": {"fks.dev/x": "y"}})):
+        with pytest.raises(ApiError) as error:
+            bind(jane, node, **metadata)
+        assert "pods.fks.dev" in error.value.message
+    with pytest.raises(ApiError) as error:
+        jane.post(PODS.format("plain"), {**example("placed"), "spec": {**example()["spec"], "nodeName": "fargate-ip-10-0-0-1.x"}})
+    assert "exists for one Fargate pod" in error.value.message
+    bind(jane, "node-1")
+
+
+def allowed(act):
+    try:
+        act()
+        return True
+    except ApiError as error:
+        assert error.status == 403, error
+        return False
+
+
+def test_daemonsets_keep_off(api, webhook):
+    def made(**spec):
+        return api.post("/apis/apps/v1/namespaces/plain/daemonsets?dryRun=All", {
+            "apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "d"},
+            "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": {"metadata": {"labels": {"a": "b"}}, "spec": {
+                "containers": [{"name": "c", "image": "example.com/none:1"}], **spec}}}})["spec"]["template"]["spec"].get("affinity")
+
+    terms = {"nodeSelectorTerms": [{"matchExpressions": [
+        {"key": "eks.amazonaws.com/compute-type", "operator": "NotIn", "values": ["fargate"]}]}]}
+    assert made(tolerations=[{"operator": "Exists"}]) == {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
+    assert made() is None
+    assert made(tolerations=[{"key": "node-role.kubernetes.io/control-plane", "operator": "Exists"}]) is None
+
+
+def test_unsupported_pods_warn_or_are_refused(api, webhook):
+    make_profile(api, "fp", {"namespace": "team-a"})
+    until(lambda: taken_by(api, "team-a") == "fp")
+    bad = example(hostNetwork=True)
+    bad["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "20"}}
+    assert dry_run(api, "team-a", bad)["spec"]["schedulerName"] == "fargate-scheduler"
+    assert api.warnings == ["Pod not supported on Fargate: fields not supported: HostNetwork, Your pod's cpu/memory requirements "
+                            "exceed the max Fargate configuration"]
+    api.patch(f"{PROFILES}/fp", {"spec": {"podValidation": "Enforce"}})
+
+    def refusal():
+        try:
+            dry_run(api, "team-a", bad)
+        except ApiError as error:
+            return error.message
+
+    text = until(refusal, 10, "the webhook knows")
+    for part in ("0500-fks-fargate-mutation.fks.dev", "HostNetwork", "exceed the max", "FargateProfile 'fp'", "compute-type: ec2"):
+        assert part in text
+    assert taken_by(api, "team-a") == "fp"  # what is supported goes on
+    # an annotation takes the pod out of the profile's hands
+    bad["metadata"]["annotations"] = {"eks.amazonaws.com/compute-type": "ec2"}
+    assert dry_run(api, "team-a", bad)["spec"]["schedulerName"] == "default-scheduler"
+
+
+def test_overlapping_profiles_are_named(api, webhook):
+    make_profile(api, "fp", {"namespace": "team-*"})
+    until(lambda: taken_by(api, "team-a") == "fp")
+    make_profile(api, "other", {"namespace": "*-a", "labels": {"app": "x"}})
+    assert api.warnings == ["spec.selectors[0] overlaps with FargateProfile 'fp': pods that match both go to 'fp', which has the "
+                            "alphabetically first name"]
+    make_profile(api, "third", {"namespace": "plain"})
+    assert api.warnings == []
+
+
 def test_not_ready_before_the_first_list(plane, webhook):
     other = Webhook(plane, webhook.program)
     config = json.loads(plane.kubeconfig("webhook").read_text())
@@ -271,6 +357,10 @@ def test_restart_refuses_pods_and_then_goes_on(api, webhook):
     with pytest.raises(ApiError) as error:
         dry_run(api, "team-a")
     assert "failed calling webhook" in error.value.message
+    # but not those that it would not be asked about, nor the cluster's own
+    assert dry_run(api, "team-a", example(annotations={"eks.amazonaws.com/compute-type": "ec2"}))
+    assert dry_run(api, "team-a", example(schedulerName="mine"))
+    assert dry_run(api, "kube-system") and dry_run(api, "fks-system")
     webhook.start()
 
     def again():

@@ -189,6 +189,8 @@ static bool standard_text(const struct cli *cli, const struct err *err, struct b
     const char *text = err_text(err);
     if (streq(err->reason, "InvalidConfiguration") && err->http_status == 0 && text[0] == '*')
         buf_printf(out, "Error in configuration: \n%s", text);
+    else if (streq(err->reason, "InvalidConfiguration") && starts_with(text, "context was not found"))
+        buf_printf(out, "Error in configuration: %s", text);
     else if (streq(err->reason, "InvalidConfiguration") && err->http_status == 0)
         return false;
     else if (streq(err->reason, "ExecCredential") && err->http_status == 0)
@@ -224,6 +226,15 @@ int cli_fail(const struct cli *cli, const struct err *err)
     else if (!standard_text(cli, err, &text))
         buf_printf(&text, "%s%s", starts_with(err_text(err), "error: ") ? "" : "error: ", err_text(err));
     print_line(&text);
+    return 1;
+}
+
+int cli_fail_type(const struct cli *cli, const struct err *err)
+{
+    if (err->http_status != 0 || !starts_with(err_text(err), "the server doesn't have a resource type"))
+        return cli_fail(cli, err);
+    (void)fflush(stdout);
+    fprintf(stderr, "%s\n", err_text(err));
     return 1;
 }
 

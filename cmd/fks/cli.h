@@ -41,6 +41,8 @@ const char *cli_namespace(const struct cli *cli);
  * server H was refused - did you specify the right host or port?") and returns the exit code (1).
  */
 int cli_fail(const struct cli *cli, const struct err *err);
+/* As cli_fail, but an unknown resource type is told without "error: ", where kubectl does so. */
+int cli_fail_type(const struct cli *cli, const struct err *err);
 /* "error: ..." and "See 'fks get -h' for help and examples", exit code 1. */
 int cli_usage(const struct cli *cli, const char *command, const struct err *err);
 

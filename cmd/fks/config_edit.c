@@ -421,7 +421,8 @@ static int property_value(const char *field, const char *text, bool raw_bytes, s
     }
     if (base64_decode(text, strlen(text), &bytes, err) < 0)
         return err_wrap(err, "error decoding");
-    *ret = json_new_string(text);
+    base64_encode(bytes.data, bytes.len, &encoded); /* base64(1) breaks lines, a kubeconfig does not */
+    *ret = json_new_string(buf_text(&encoded));
     return 0;
 }
 

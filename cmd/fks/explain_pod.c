@@ -274,23 +274,8 @@ static int explain(struct cli *cli, const char *name, struct err *err)
     return 0;
 }
 
-int command_explain_pod(struct cli *cli, int argc, char **argv)
+int explain_pod(struct cli *cli, const char *name)
 {
-    const struct cli_command command = {
-        .words = "explain pod",
-        .usage = "NAME [options]",
-        .about = "Tell why a pod is where it is, or why it waits: the profile that took it or why none did, how its size "
-                 "came about, what each host says, and what happens next.\n\nWithout a NAME: the fields of pods, as "
-                 "kubectl explains them.",
-        .examples = "  # Why does my pod hang?\n  fks explain pod web-5d8f",
-    };
-    CLEANUP(strv_done) struct strv args = {0};
     CLEANUP(err_clear) struct err err = {0};
-    int code = 0;
-
-    if (!cli_parse(cli, &command, argc, argv, &args, NULL, &code))
-        return code;
-    if (args.n != 1)
-        return cli_error("the name of one pod is needed\nSee '%s explain pod -h' for help and examples", cli->program);
-    return explain(cli, args.items[0], &err) < 0 ? cli_fail(cli, &err) : 0;
+    return explain(cli, name, &err) < 0 ? cli_fail(cli, &err) : 0;
 }

@@ -1,10 +1,13 @@
 /*
- * explain_pod.h: between explain_pod.c, which tells a pod's story, and explain_hosts.c, which tells the hosts' part of it.
+ * explain_pod.h: `explain pod NAME`: explain_pod.c tells a pod's story, explain_hosts.c the hosts' part of it.
  */
 #pragma once
 
 #include "cli.h"
 #include "fargate/place.h"
+
+/* Tells why the pod is where it is, or why it waits; returns the exit code. */
+int explain_pod(struct cli *cli, const char *name);
 
 /*
  * Lists the hosts, with what every other pod takes of them, and prints each one's verdict. ret_fits: how many could take

@@ -158,12 +158,15 @@ static int choose(const struct json *config, const struct kube_overrides *overri
     ret->user_name = given(overrides->user) ? overrides->user : json_str_or("", ret->context, "user", NULL);
     const struct json *cluster = kubeconfig_entry(config, "clusters", ret->cluster_name, "cluster");
     const struct json *user = kubeconfig_entry(config, "users", ret->user_name, "user");
-    if (forced && !ret->context_found)
-        return err_set(err, ERR_NOT_FOUND, "context \"%s\" does not exist", ret->context_name);
+    if (forced && !ret->context_found) {
+        (void)err_set(err, ERR_NOT_FOUND, "context was not found for specified context: %s", ret->context_name);
+        err->reason = xstrdup("InvalidConfiguration");
+        return ERR_NOT_FOUND;
+    }
     if (user == NULL && given(overrides->user))
         return err_set(err, ERR_NOT_FOUND, "auth info \"%s\" does not exist", ret->user_name);
     if (cluster == NULL && given(overrides->cluster))
-        return err_set(err, ERR_NOT_FOUND, "cluster \"%s\" does not exist", ret->cluster_name);
+        return err_set(err, ERR_NOT_FOUND, "no server found for cluster \"%s\"", ret->cluster_name);
     ret->cluster = copy_entry(cluster);
     ret->user = copy_entry(user);
     override_cluster(ret->cluster, overrides);

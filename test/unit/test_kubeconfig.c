@@ -142,9 +142,9 @@ static void test_load__missing_names(void **state)
 {
     CLEANUP(xfree) char *path = write_file(state, "config", BASIC);
     expect_error(&(struct kube_overrides){.kubeconfig = path, .context = "x"}, ERR_NOT_FOUND,
-                 "context \"x\" does not exist");
+                 "context was not found for specified context: x");
     expect_error(&(struct kube_overrides){.kubeconfig = path, .cluster = "x"}, ERR_NOT_FOUND,
-                 "cluster \"x\" does not exist");
+                 "no server found for cluster \"x\"");
     expect_error(&(struct kube_overrides){.kubeconfig = path, .user = "x"}, ERR_NOT_FOUND,
                  "auth info \"x\" does not exist");
     expect_error(&(struct kube_overrides){.kubeconfig = "/nonexistent/f"}, ERR_NOT_FOUND,

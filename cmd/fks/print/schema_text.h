@@ -1,0 +1,20 @@
+/*
+ * schema_text.h: the text of `explain`: a kind, or a field of it, from an OpenAPI v3 document.
+ */
+#pragma once
+
+#include "base/str.h"
+#include "data/json.h"
+
+struct schema_question {
+    const struct json *document; /* one group version's OpenAPI v3 */
+    const char *group, *version, *kind;
+    const struct strv *fields; /* the way to the field; empty: the kind itself */
+    bool recursive;            /* all fields below, names and types only */
+};
+
+/*
+ * ERR_NOT_FOUND with kubectl's words when the document has no such kind or the kind no such field; then the head of the
+ * text is there, as kubectl prints it. Appends.
+ */
+int schema_text(const struct schema_question *question, struct buf *out, struct err *err) MUST_CHECK;

@@ -30,4 +30,9 @@ bench-admission-latency: all
 	@$(MAKE) --no-print-directory assets
 	@scripts/bench latency
 
-.PHONY: bench bench-webhook bench-admission-latency bench-programs
+bench-scheduler: $(bindir)/fks-scheduler bench-programs
+	@scripts/install-packages test
+	@$(MAKE) --no-print-directory assets
+	@scripts/bench-scheduler
+
+.PHONY: bench bench-webhook bench-scheduler bench-admission-latency bench-programs

@@ -12,6 +12,7 @@
 #include "fargate/names.h"
 #include "reconcile.h"
 #include "sweep.h"
+#include "watches.h"
 
 #define TRIES_PER_TURN 500 /* then events get their turn */
 #define WAKE_DELAY_MS 20  /* changes come in bursts; one wake-up serves all of them */
@@ -204,11 +205,11 @@ static void on_synced(void *data)
 }
 
 static struct kube_watch *start_watch(struct scheduler *scheduler, const char *path, const char *label_selector,
-                                      const char *field_selector,
+                                      const char *field_selector, const struct json_omit *omit,
                                       void (*on_change)(const struct json *, const struct json *, void *))
 {
     const struct kube_watch_options options = {
-        .path = path, .label_selector = label_selector, .field_selector = field_selector,
+        .path = path, .label_selector = label_selector, .field_selector = field_selector, .omit = omit,
         .on_change = on_change, .on_synced = on_synced, .on_error = on_watch_error, .data = scheduler,
     };
 
@@ -234,15 +235,16 @@ int scheduler_init(struct scheduler *scheduler, struct loop *loop, struct kube_c
     scheduler->reconcile = reconcile_new(scheduler);
     scheduler->work_timer = loop_timer_new(loop, on_work, scheduler);
     scheduler->wake_timer = loop_timer_new(loop, on_wake, scheduler);
-    scheduler->profile_watch = start_watch(scheduler, FKS_PROFILES_PATH, NULL, NULL, on_profile_change);
-    scheduler->host_watch = start_watch(scheduler, FKS_HOSTS_PATH, NULL, NULL, on_host_change);
+    scheduler->profile_watch = start_watch(scheduler, FKS_PROFILES_PATH, NULL, NULL, watches_omit_of_others,
+                                           on_profile_change);
+    scheduler->host_watch = start_watch(scheduler, FKS_HOSTS_PATH, NULL, NULL, watches_omit_of_others, on_host_change);
     scheduler->lease_watch = start_watch(scheduler, "/apis/coordination.k8s.io/v1/namespaces/" FKS_NAMESPACE "/leases",
-                                         NULL, NULL, on_lease_change);
+                                         NULL, NULL, watches_omit_of_others, on_lease_change);
     scheduler->runtime_watch = start_watch(scheduler, "/apis/node.k8s.io/v1/runtimeclasses", NULL, NULL,
-                                           on_runtime_change);
+                                           watches_omit_of_others, on_runtime_change);
     scheduler->node_watch = start_watch(scheduler, "/api/v1/nodes", FARGATE_COMPUTE_TYPE "=" FARGATE_COMPUTE_FARGATE,
-                                        NULL, observe_node_change);
-    scheduler->pod_watch = start_watch(scheduler, "/api/v1/pods", NULL, mine, observe_pod_change);
+                                        NULL, watches_omit_of_nodes, observe_node_change);
+    scheduler->pod_watch = start_watch(scheduler, "/api/v1/pods", NULL, mine, watches_omit_of_pods, observe_pod_change);
     return 0;
 }
 

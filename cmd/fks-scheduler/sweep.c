@@ -12,11 +12,13 @@
 #include "drain.h"
 #include "evict.h"
 #include "fargate/names.h"
+#include "report.h"
 #include "reserve.h"
 
 #define EVERY_MS 1000
 #define ORPHAN_MS 20000 /* the host's own agent has so long to clean up */
 #define CLOCK_STEP_MAX_MS 5000
+#define NODE_LATE_MS 120000 /* from the reservation to the Node: a large image may be on its way */
 
 struct sweep {
     struct scheduler *scheduler;
@@ -79,6 +81,24 @@ static void relieve_host(struct scheduler *scheduler, struct host *host)
     }
 }
 
+/* Tells of pods whose Node is long in coming. They keep their host: its agent goes on trying. */
+static void look_for_late_nodes(struct scheduler *scheduler, struct host *host)
+{
+    int64_t now = loop_now_ms(scheduler->loop);
+
+    for (struct reservation *held = host->reservations; held != NULL; held = held->next) {
+        struct pod *pod = container_of(held, struct pod, held);
+
+        if (pod->stage != POD_RESERVED || pod->reserved_ms == 0 || now - pod->reserved_ms < NODE_LATE_MS ||
+            observe_node_of(pod) != NULL)
+            continue;
+        CLEANUP(xfree) char *text = xasprintf("Pod provisioning timed out (will retry) for pod: %s (host %s has made no "
+                                              "Node for it yet: see the pod's other events, and the log of fks-node there)",
+                                              pod->key, strempty(pod->host));
+        report_waiting(pod, "Unschedulable", text);
+    }
+}
+
 static void look_at_hosts(struct scheduler *scheduler)
 {
     bool any_open = is_any_open(scheduler);
@@ -91,6 +111,7 @@ static void look_at_hosts(struct scheduler *scheduler)
             clear_host(scheduler, host, any_open);
         else if (hosts_is_over(host))
             relieve_host(scheduler, host);
+        look_for_late_nodes(scheduler, host);
     }
 }
 

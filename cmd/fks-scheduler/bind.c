@@ -21,8 +21,7 @@ static void on_bound(struct json **answer, struct err *err, void *data)
         pod->binding_made = true;
         measure_bound(pod);
         log_info("pod bound", "pod", pod->key, "node", node != NULL ? node->name : NULL);
-        if (node != NULL)
-            report_scheduled(pod, node->name);
+        report_scheduled(pod);
         return; /* the watch brings the new stage */
     }
     /* a conflict is news that the watch brings as well; trying again costs little if it is late */

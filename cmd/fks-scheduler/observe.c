@@ -161,6 +161,7 @@ static void pod_free(struct pod *pod)
     kube_cancel(pod->report_call);
     queue_remove(&scheduler->to_place, &pod->place_item);
     queue_remove(&scheduler->to_bind, &pod->bind_item);
+    queue_remove(&scheduler->to_tell, &pod->tell_item);
     give_up(pod);
     room_count(pod, NULL, PROFILE_COUNT_NONE);
     (void)map_del(&scheduler->pods, pod->key);

@@ -86,17 +86,38 @@ void report_lost(struct pod *pod)
                    strempty(pod->host));
 }
 
-void report_scheduled(struct pod *pod, const char *node)
+static void tell_soon(struct pod *pod)
 {
-    const struct json *object = scheduler_object(pod);
+    struct scheduler *scheduler = pod->scheduler;
 
-    if (object != NULL)
-        kube_event(pod->scheduler->events, object, NULL, "Normal", "Scheduled", "Successfully assigned %s/%s to %s",
-                   pod->namespace, pod->name, node);
+    queue_add(&scheduler->to_tell, &pod->tell_item);
+    if (scheduler->n_calls <= SCHEDULER_IDLE_CALLS)
+        scheduler_poke(scheduler);
 }
 
-void report_logging(struct pod *pod, const struct json *object)
+void report_scheduled(struct pod *pod)
 {
-    kube_event(pod->scheduler->events, object, NULL, "Warning", "LoggingDisabled",
-               "Disabled logging because aws-logging configmap was not found. configmap \"aws-logging\" not found");
+    pod->tell_scheduled = true;
+    tell_soon(pod);
+}
+
+void report_logging(struct pod *pod)
+{
+    pod->tell_logging = true;
+    tell_soon(pod);
+}
+
+void report_told(struct pod *pod)
+{
+    const struct json *object = scheduler_object(pod);
+    struct kube_events *events = pod->scheduler->events;
+    const struct node *node = observe_node_of(pod);
+
+    if (object != NULL && pod->tell_logging)
+        kube_event(events, object, NULL, "Warning", "LoggingDisabled",
+                   "Disabled logging because aws-logging configmap was not found. configmap \"aws-logging\" not found");
+    if (object != NULL && pod->tell_scheduled && node != NULL)
+        kube_event(events, object, NULL, "Normal", "Scheduled", "Successfully assigned %s/%s to %s", pod->namespace,
+                   pod->name, node->name);
+    pod->tell_logging = pod->tell_scheduled = false;
 }

@@ -13,6 +13,8 @@ bool report_is_due(const struct pod *pod);
 void report_waiting(struct pod *pod, const char *reason, const char *message);
 /* The pod's host is dead, and the pod is about to be deleted. */
 void report_lost(struct pod *pod);
-void report_scheduled(struct pod *pod, const char *node);
-/* Fargate's word on logging; object is the pod. */
-void report_logging(struct pod *pod, const struct json *object);
+/* It was bound; and Fargate's word on logging. Both are told once nothing more urgent is to be done: placing comes first. */
+void report_scheduled(struct pod *pod);
+void report_logging(struct pod *pod);
+/* Tells what waits to be told of the pod. */
+void report_told(struct pod *pod);

@@ -68,7 +68,7 @@ static void on_reserved(struct json **answer, struct err *err, void *data)
     metric_add(scheduler->reservations, 1);
     log_info("host reserved", "pod", pod->key, "host", json_str(*answer, "metadata", "labels", FKS_HOST_LABEL, NULL),
              "size", json_str(*answer, "metadata", "annotations", FARGATE_CAPACITY_ANNOTATION, NULL));
-    report_logging(pod, *answer);
+    report_logging(pod);
     observe_pod(pod, *answer);
     scheduler_poke(scheduler);
 }

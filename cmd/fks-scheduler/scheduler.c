@@ -11,10 +11,13 @@
 #include "bind.h"
 #include "fargate/names.h"
 #include "reconcile.h"
+#include "report.h"
 #include "sweep.h"
 #include "watches.h"
 
 #define TRIES_PER_TURN 500 /* then events get their turn */
+#define TELLS_PER_TURN 16
+#define TELL_PAUSE_MS 20
 #define WAKE_DELAY_MS 20  /* changes come in bursts; one wake-up serves all of them */
 
 const struct json *scheduler_object(const struct pod *pod)
@@ -42,9 +45,13 @@ void scheduler_call(struct pod *pod, const char *method, const char *subresource
 
 void scheduler_call_done(struct pod *pod)
 {
+    struct scheduler *scheduler = pod->scheduler;
+
     pod->call = NULL;
-    if (pod->scheduler->n_calls-- == SCHEDULER_MAX_CALLS)
-        scheduler_poke(pod->scheduler);
+    scheduler->n_calls--;
+    if (scheduler->n_calls == SCHEDULER_MAX_CALLS - 1 ||
+        (scheduler->n_calls == SCHEDULER_IDLE_CALLS && scheduler->to_tell.n > 0))
+        scheduler_poke(scheduler);
 }
 
 bool scheduler_acts(const struct scheduler *scheduler)
@@ -97,6 +104,11 @@ static void on_work(void *data)
     while (scheduler->n_calls < SCHEDULER_MAX_CALLS && tries++ < TRIES_PER_TURN &&
            (item = queue_next(&scheduler->to_place, now)) != NULL)
         decide(container_of(item, struct pod, place_item));
+    for (tries = 0; scheduler->n_calls <= SCHEDULER_IDLE_CALLS && tries < TELLS_PER_TURN &&
+                    (item = queue_next(&scheduler->to_tell, now)) != NULL; tries++)
+        report_told(container_of(item, struct pod, tell_item));
+    if (scheduler->to_tell.n > 0 && scheduler->n_calls <= SCHEDULER_IDLE_CALLS)
+        loop_timer_set(scheduler->tell_timer, TELL_PAUSE_MS);
     bind_delay = queue_delay(&scheduler->to_bind, now);
     /* with all calls taken, the end of one of them pokes */
     place_delay = scheduler->n_calls < SCHEDULER_MAX_CALLS ? queue_delay(&scheduler->to_place, now) : -1;
@@ -104,6 +116,11 @@ static void on_work(void *data)
         place_delay = bind_delay;
     if (place_delay >= 0)
         loop_timer_set(scheduler->work_timer, place_delay);
+}
+
+static void on_tell(void *data)
+{
+    scheduler_poke(data);
 }
 
 static const char *name_of(const struct json *old, const struct json *new)
@@ -226,6 +243,7 @@ int scheduler_init(struct scheduler *scheduler, struct loop *loop, struct kube_c
         return err_set(err, ERR_USAGE, "--scheduler-name must not be empty");
     queue_init(&scheduler->to_place);
     queue_init(&scheduler->to_bind);
+    queue_init(&scheduler->to_tell);
     measure_init(scheduler);
     scheduler->host_tick_ms = loop_now_ms(loop);
     scheduler->events = kube_events_new(client, options->name);
@@ -234,6 +252,7 @@ int scheduler_init(struct scheduler *scheduler, struct loop *loop, struct kube_c
     scheduler->sweep = sweep_new(scheduler);
     scheduler->reconcile = reconcile_new(scheduler);
     scheduler->work_timer = loop_timer_new(loop, on_work, scheduler);
+    scheduler->tell_timer = loop_timer_new(loop, on_tell, scheduler);
     scheduler->wake_timer = loop_timer_new(loop, on_wake, scheduler);
     scheduler->profile_watch = start_watch(scheduler, FKS_PROFILES_PATH, NULL, NULL, watches_omit_of_others,
                                            on_profile_change);
@@ -269,4 +288,5 @@ void scheduler_done(struct scheduler *scheduler)
     spreads_done(&scheduler->spreads);
     scheduler->wake_timer = loop_timer_free(scheduler->wake_timer);
     scheduler->work_timer = loop_timer_free(scheduler->work_timer);
+    scheduler->tell_timer = loop_timer_free(scheduler->tell_timer);
 }

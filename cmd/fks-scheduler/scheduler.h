@@ -18,6 +18,7 @@
 #include "queue.h"
 
 #define SCHEDULER_MAX_CALLS 64 /* reservations, bindings and the like under way at a time */
+#define SCHEDULER_IDLE_CALLS 8 /* with no more than these, there is time to tell people what was done */
 
 enum pod_stage {
     POD_NEW,
@@ -41,7 +42,8 @@ struct pod {
     bool counted_refused;    /* in the profile's number of refused pods */
     bool losing;             /* its host is dead: it is being failed and deleted */
     int64_t evict_after_ms;  /* the next try to evict it, by the loop's clock; 0: at once */
-    struct queue_item place_item, bind_item;
+    struct queue_item place_item, bind_item, tell_item;
+    bool tell_logging, tell_scheduled; /* events that wait until there is nothing more urgent */
     struct kube_call *call;        /* reservation, release or binding under way: one at a time */
     struct kube_call *report_call; /* condition */
     /* what it needs, kept until the pod or a rule changes */
@@ -89,11 +91,11 @@ struct scheduler {
     struct map pods_by_uid;  /* uid → struct pod */
     struct map nodes;        /* name → struct node */
     struct map nodes_by_pod; /* uid of the pod and host → struct node */
-    struct queue to_place, to_bind;
+    struct queue to_place, to_bind, to_tell;
     uint64_t rules; /* raised when a profile or RuntimeClass changes */
     bool ready;     /* all watches have their first list */
     size_t n_calls;
-    struct loop_timer *work_timer, *wake_timer;
+    struct loop_timer *work_timer, *wake_timer, *tell_timer;
     struct metrics *metrics;
     struct metric *decisions, *decision_seconds, *reservations, *conflicts, *bindings, *releases;
     struct metric *seconds_to_reserve, *seconds_to_node, *seconds_to_bind, *seconds_in_all;

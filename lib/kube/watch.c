@@ -22,6 +22,7 @@
 
 #define IDLE_MS 180000
 #define LIST_TIMEOUT_MS 60000
+#define PAGE_TEXT "500" /* objects of a list at a time: a large cluster in one answer would set the memory that is needed */
 #define WATCH_SECONDS 300 /* plus up to as much again at random: watches of many clients should not end together */
 #define REFUSED_FIRST_MS 100
 #define REFUSED_MAX_MS 1000
@@ -38,6 +39,8 @@ struct kube_watch {
     struct json_omit omit_in_list[2], omit_in_event[2]; /* options.omit of each item, of the object */
     struct map store; /* "namespace/name" → struct json * */
     char *version;    /* resourceVersion to watch from; NULL: list first */
+    char *more;        /* of a list under way: where its next page begins; NULL: the first */
+    struct map listed; /* and the keys of its pages so far */
     struct kube_call *call;
     struct loop_timer *timer;
     struct buf line; /* unfinished line of the watch */
@@ -168,6 +171,8 @@ static void destroy(struct kube_watch *watch)
     kube_cancel(watch->call);
     loop_timer_free(watch->timer);
     store_done(&watch->store);
+    map_done(&watch->listed);
+    free(watch->more);
     buf_done(&watch->line);
     err_clear(&watch->broken);
     free(watch->version);
@@ -349,33 +354,43 @@ static void complete(struct json *item, const char *api_version, const char *kin
         json_set_str(item, "apiVersion", api_version);
 }
 
-static void replace_store(struct kube_watch *watch, struct json *list)
+static void take_page(struct kube_watch *watch, struct json *list)
 {
-    CLEANUP(map_done) struct map seen = {0};
-    CLEANUP(strv_done) struct strv gone = {0};
     const char *list_kind = json_str(list, "kind", NULL), *api_version = json_str(list, "apiVersion", NULL);
     CLEANUP(xfree) char *kind =
         list_kind != NULL && ends_with(list_kind, "List") ? xstrndup(list_kind, strlen(list_kind) - 4) : NULL;
     struct json *items = json_edit_member(list, "items");
-    const char *key;
-    void *value;
-    for (size_t i = 0; i < json_len(items); i++) {
-        const struct json *item = json_at(items, i);
-        CLEANUP(xfree) char *name = key_of(json_str(item, "metadata", "namespace", NULL),
-                                           json_str(item, "metadata", "name", NULL));
-        map_set(&seen, name, NULL);
-    }
-    for (size_t i = 0; map_next(&watch->store, &i, &key, &value);)
-        if (!map_has(&seen, key))
-            strv_add(&gone, key);
-    for (size_t i = 0; i < gone.n && !watch->freed; i++)
-        drop(watch, gone.items[i], NULL);
     for (size_t i = 0; i < json_len(items) && !watch->freed; i++) {
         struct json *item = json_edit_at(items, i);
+        CLEANUP(xfree) char *name = key_of(json_str(item, "metadata", "namespace", NULL),
+                                           json_str(item, "metadata", "name", NULL));
+        map_set(&watch->listed, name, NULL);
         complete(item, api_version, kind);
         put(watch, json_keep(item));
     }
 }
+
+static void drop_unlisted(struct kube_watch *watch)
+{
+    CLEANUP(strv_done) struct strv gone = {0};
+    const char *key;
+    void *value;
+    for (size_t i = 0; map_next(&watch->store, &i, &key, &value);)
+        if (!map_has(&watch->listed, key))
+            strv_add(&gone, key);
+    for (size_t i = 0; i < gone.n && !watch->freed; i++)
+        drop(watch, gone.items[i], NULL);
+}
+
+/* The next list begins with its first page. */
+static void forget_pages(struct kube_watch *watch)
+{
+    watch->more = xfree(watch->more);
+    map_done(&watch->listed);
+    watch->listed = (struct map){0};
+}
+
+static void begin_list(struct kube_watch *watch);
 
 static void on_list_done(struct json **answer, struct err *err, void *data)
 {
@@ -385,12 +400,23 @@ static void on_list_done(struct json **answer, struct err *err, void *data)
     if (err->code == 0 && json_str(*answer, "metadata", "resourceVersion", NULL) == NULL)
         (void)err_set(err, ERR_PARSE, "listing '%s': the answer is no list", watch->path);
     if (err->code != 0) {
+        forget_pages(watch);
         try_again(watch, err);
         (void)leave(watch);
         return;
     }
-    replace_store(watch, *answer);
+    take_page(watch, *answer);
+    const char *more = json_str_or("", *answer, "metadata", "continue", NULL);
+    if (*more != '\0' && !watch->freed) {
+        free(watch->more);
+        watch->more = xstrdup(more);
+        begin_list(watch);
+        (void)leave(watch);
+        return;
+    }
+    drop_unlisted(watch);
     if (!watch->freed) {
+        forget_pages(watch);
         set_version(watch, json_str(*answer, "metadata", "resourceVersion", NULL));
         mark_current(watch);
         if (!watch->synced) {
@@ -409,6 +435,9 @@ static void begin_list(struct kube_watch *watch)
     CLEANUP(buf_done) struct buf path = {0};
     buf_add_str(&path, watch->path);
     add_selectors(watch, &path);
+    kube_path_query(&path, "limit", PAGE_TEXT);
+    if (watch->more != NULL)
+        kube_path_query(&path, "continue", watch->more);
     /* no resourceVersion: the newest state, which API servers answer from their cache too */
     struct kube_request request = {.path = buf_text(&path), .timeout_ms = LIST_TIMEOUT_MS, .omit = watch->omit_in_list};
     watch->call = kube_start(watch->client, &request, on_list_done, watch);

@@ -134,6 +134,21 @@ static void test_watch__list_then_events(void **state)
     assert_non_null(strstr(script->last_query, "labelSelector=a%3Db"));
 }
 
+static void test_watch__list_in_pages(void **state)
+{
+    struct fake_api *api = *state;
+    struct script *script = api->data;
+    script->lists[0] = "{\"kind\":\"PodList\",\"apiVersion\":\"v1\",\"metadata\":{\"resourceVersion\":\"5\",\"continue\":\"x/=\"},"
+                       "\"items\":[" OBJECT("a", "1", "3") "]}";
+    script->lists[1] = LIST("5", OBJECT("b", "2", "4"));
+    begin(api);
+    fake_api_turn(api, 15, 10);
+    expect_changes(script, "+a +b");
+    assert_int_equal(script->synced, 1);
+    assert_int_equal(script->errors, 0);
+    assert_non_null(strstr(script->last_query, "resourceVersion=5")); /* the watch that follows */
+}
+
 static void test_watch__gone_lists_again(void **state)
 {
     struct fake_api *api = *state;
@@ -144,7 +159,7 @@ static void test_watch__gone_lists_again(void **state)
     begin(api);
     fake_api_turn(api, 20, 10);
     /* a is unchanged, b went unseen, c was replaced by another object of that name */
-    expect_changes(script, "+a +b +c -b -c +c +d");
+    expect_changes(script, "+a +b +c -c +c +d -b");
     assert_int_equal(script->synced, 1);
     assert_non_null(strstr(script->last_query, "resourceVersion=9"));
 }
@@ -262,6 +277,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_watch__list_then_events),
+        CASE(test_watch__list_in_pages),
         CASE(test_watch__gone_lists_again),
         CASE(test_watch__resumes_after_restart),
         CASE(test_watch__broken_stream),

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "help.h"
 
 #define TRANSPORT_REFUSED "The connection to the server "
 #define TRANSPORT_FAILED "Unable to connect to the server: "
@@ -291,9 +292,10 @@ int cli_fail_all(const struct cli *cli, const struct failures *failures)
 static void print_help(const struct cli *cli, const struct cli_command *command)
 {
     CLEANUP(buf_done) struct buf text = {0};
-    buf_printf(&text, "%s\n", command->about);
+    buf_printf(&text, "%s\n", help_translate(command->about));
     if (command->examples != NULL)
         buf_printf(&text, "\nExamples:\n%s", command->examples);
+    help_subcommands(cli, command->words, &text);
     if (command->options != NULL || command->more_options != NULL)
         buf_add_str(&text, "\nOptions:\n");
     if (command->options != NULL)

@@ -26,10 +26,10 @@ int cordon_find_nodes(struct cordon *cordon, const struct strv *names, struct er
                        cordon->cli->program, cordon->words);
     if (write_options_check(&cordon->write, err) < 0)
         return err->code;
-    if (!has_selector && names->n == 0)
-        return items_from_args(cordon->cli, &cordon->selection, names, &cordon->nodes, err);
     if (!has_selector)
         cordon->selection.label_selector = NULL;
+    if (!has_selector && names->n == 0)
+        return items_from_args(cordon->cli, &cordon->selection, names, &cordon->nodes, err);
     /* "nodes/x" is as good as "x" */
     bool typed = names->n > 0 && strchr(names->items[0], '/') != NULL;
     if (!typed)

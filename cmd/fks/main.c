@@ -9,6 +9,8 @@
 #include "base/str.h"
 
 #include "cli.h"
+#include "help.h"
+#include "plugin.h"
 
 struct command {
     const char *words;
@@ -112,16 +114,6 @@ static size_t distance(const char *a, const char *b)
     return result;
 }
 
-/* The first words of all listed commands, each once. */
-static void top_level_words(struct strv *out)
-{
-    for (size_t i = 0; i < countof(commands); i++) {
-        CLEANUP(xfree) char *word = xstrndup(commands[i].words, strcspn(commands[i].words, " "));
-        if (commands[i].help != NULL && !strv_has(out, word))
-            strv_add(out, word);
-    }
-}
-
 static int unknown_command(const char *program, const char *word)
 {
     /* Words people type for another, as kubectl suggests them. */
@@ -129,7 +121,7 @@ static int unknown_command(const char *program, const char *word)
         const char *typed, *meant;
     } habits[] = {{"list", "get"}, {"ls", "get"}, {"ps", "get"}, {"rm", "delete"}, {"remove", "delete"}};
     CLEANUP(strv_done) struct strv words = {0}, meant = {0};
-    top_level_words(&words);
+    help_top_words(&words);
     for (size_t i = 0; i < words.n; i++) {
         bool close = distance(word, words.items[i]) <= 2 || strncasecmp(words.items[i], word, strlen(word)) == 0;
         for (size_t j = 0; j < countof(habits); j++)
@@ -146,25 +138,6 @@ static int unknown_command(const char *program, const char *word)
     return 1;
 }
 
-static void print_commands(const char *program, const char *under)
-{
-    size_t under_len = strlen(under);
-    printf("%s\n\n", under_len > 0 ? "Available Commands:"
-                                   : "fks gives any Kubernetes cluster what EKS on Fargate gives EKS, "
-                                     "and speaks kubectl.\n\nAvailable Commands:");
-    for (size_t i = 0; i < countof(commands); i++) {
-        const char *words = commands[i].words;
-        if (commands[i].help == NULL ||
-            (under_len > 0 && (strncmp(words, under, under_len) != 0 || words[under_len] != ' ')))
-            continue;
-        printf("  %-24s %s\n", under_len > 0 ? words + under_len + 1 : words, commands[i].help);
-    }
-    printf("\nUsage:\n  %s %s%s\n\nUse \"%s %s%s<command> --help\" for more information about a given command.\n"
-           "Use \"%s options\" for a list of global command-line options (applies to all commands).\n",
-           program, under, under_len > 0 ? " SUBCOMMAND [options]" : "[flags] [options]", program, under,
-           under_len > 0 ? " " : "", program);
-}
-
 /* No row matches. A word that only begins rows ("config") lists what may follow. */
 static int no_command(const struct cli *cli, int argc, char **argv, const int *places, size_t n)
 {
@@ -175,7 +148,7 @@ static int no_command(const struct cli *cli, int argc, char **argv, const int *p
         int dash = -1;
         if (opt_parse(&tables, argc - 1, argv + 1, false, &args, &dash, &err) < 0)
             return cli_error("%s\nSee '%s --help' for usage.", err_text(&err), cli->program);
-        print_commands(cli->program, "");
+        help_print_overview(cli);
         return 0;
     }
     const char *word = argv[places[0]];
@@ -186,7 +159,7 @@ static int no_command(const struct cli *cli, int argc, char **argv, const int *p
         return 0;
     }
     if (streq(word, "help")) {
-        print_commands(cli->program, n > 1 ? argv[places[1]] : "");
+        help_print_overview(cli);
         return 0;
     }
     size_t len = strlen(word);
@@ -196,9 +169,10 @@ static int no_command(const struct cli *cli, int argc, char **argv, const int *p
         if (n > 1)
             return cli_error("unknown command \"%s\"\nSee '%s %s -h' for help and examples", argv[places[1]],
                              cli->program, word);
-        print_commands(cli->program, word);
+        help_print_group(cli, word);
         return argc > 2 ? 0 : 1;
     }
+    plugin_run(argc, argv, 1);
     return unknown_command(cli->program, word);
 }
 
@@ -266,6 +240,8 @@ static int dispatch(struct cli *cli, int argc, char **argv)
             best_words = matched;
         }
     }
+    if (best != NULL && best_words == 1 && streq(best->words, "create"))
+        plugin_run(argc, argv, 2);
     return best != NULL ? run_command(cli, best, argc, argv, places, best_words)
                         : no_command(cli, argc, argv, places, n_words);
 }

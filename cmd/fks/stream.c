@@ -12,11 +12,12 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "base/codec.h"
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "net/ws.h"
+
+#include "identity.h"
 
 enum channel { CHANNEL_STDIN, CHANNEL_STDOUT, CHANNEL_STDERR, CHANNEL_STATUS, CHANNEL_RESIZE, CHANNEL_CLOSE = 255 };
 
@@ -43,54 +44,13 @@ bool stream_wants_tty(bool use_stdin, bool tty, bool quiet)
 
 /* --- dialling */
 
-struct headers {
-    struct http_header list[32];
-    size_t n;
-    struct strv texts; /* owns the values */
-};
-
-static void add_header(struct headers *headers, const char *name, char *value)
+int stream_connect(struct cli *cli, const char *path, const char *const *protocols, struct ws **ret, struct err *err)
 {
-    strv_take(&headers->texts, value);
-    if (headers->n < countof(headers->list))
-        headers->list[headers->n++] = (struct http_header){name, value};
-}
-
-static int identity_headers(const struct kube_config *config, struct headers *headers, struct err *err)
-{
-    if (config->token != NULL) {
-        add_header(headers, "Authorization", xasprintf("Bearer %s", config->token));
-    } else if (config->token_file != NULL) {
-        CLEANUP(buf_done) struct buf token = {0};
-        if (file_read(config->token_file, KIB(64), &token, err) < 0)
-            return err->code;
-        struct str trimmed = {buf_text(&token), strcspn(buf_text(&token), "\r\n")};
-        add_header(headers, "Authorization", xasprintf("Bearer %.*s", (int)trimmed.len, trimmed.p));
-    } else if (config->username != NULL) {
-        CLEANUP(buf_done) struct buf encoded = {0};
-        CLEANUP(xfree) char *pair = xasprintf("%s:%s", config->username, strempty(config->password));
-        base64_encode(pair, strlen(pair), &encoded);
-        add_header(headers, "Authorization", xasprintf("Basic %s", buf_text(&encoded)));
-    }
-    if (config->as != NULL)
-        add_header(headers, "Impersonate-User", xstrdup(config->as));
-    if (config->as_uid != NULL)
-        add_header(headers, "Impersonate-Uid", xstrdup(config->as_uid));
-    for (size_t i = 0; i < config->as_groups.n; i++)
-        add_header(headers, "Impersonate-Group", xstrdup(config->as_groups.items[i]));
-    for (size_t i = 0; i < config->as_extra_headers.n; i++)
-        add_header(headers, config->as_extra_headers.items[i], xstrdup(config->as_extra_values.items[i]));
-    return 0;
-}
-
-static int connect_stream(struct cli *cli, const char *path, struct ws **ret, struct err *err)
-{
-    static const char *const protocols[] = {"v5.channel.k8s.io", "v4.channel.k8s.io", NULL};
     const struct kube_config *config = &cli->config;
     CLEANUP(xfree) char *url = xasprintf("%s%s", config->server, path);
-    struct headers headers = {0};
+    CLEANUP(identity_done) struct identity headers = {0};
     CLEANUP(buf_done) struct buf refusal = {0};
-    int code = identity_headers(config, &headers, err);
+    int code = identity_of(config, &headers, err);
     if (code == 0) {
         const struct ws_options options = {
             .url = url,
@@ -105,7 +65,6 @@ static int connect_stream(struct cli *cli, const char *path, struct ws **ret, st
         };
         code = ws_connect(&options, ret, &refusal, err);
     }
-    strv_done(&headers.texts);
     if (code == 0)
         return 0;
     CLEANUP(json_free) struct json *status = NULL;
@@ -256,8 +215,9 @@ static void use_raw_terminal(struct termios *saved, sigset_t *saved_signals, int
 
 int stream_run(struct cli *cli, const struct stream_options *options, int *ret_exit_code, struct err *err)
 {
+    static const char *const protocols[] = {"v5.channel.k8s.io", "v4.channel.k8s.io", NULL};
     CLEANUP(ws_free) struct ws *ws = NULL;
-    if (cli_connect(cli, err) < 0 || connect_stream(cli, options->path, &ws, err) < 0)
+    if (cli_connect(cli, err) < 0 || stream_connect(cli, options->path, protocols, &ws, err) < 0)
         return err->code;
     struct session session = {.ws = ws,
                               .stdin_open = options->use_stdin,

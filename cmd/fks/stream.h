@@ -6,6 +6,12 @@
 
 #include "cli.h"
 
+struct ws;
+
+/* A WebSocket to a path of the API server as who we are; refusals are the server's words. After cli_connect. */
+int stream_connect(struct cli *cli, const char *path, const char *const *protocols, struct ws **ret,
+                   struct err *err) MUST_CHECK;
+
 struct stream_options {
     const char *path; /* with query */
     bool use_stdin, tty;

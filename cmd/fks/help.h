@@ -1,0 +1,21 @@
+/*
+ * help.h: the tree of commands as text: the overview, what may follow a word. All from the rows of commands.h.
+ */
+#pragma once
+
+#include "cli.h"
+
+/* The overview: fks's own groups and kubectl's; as kubectl only kubectl's come first. In the language of $LANG where kubectl has it. */
+void help_print_overview(const struct cli *cli);
+/* The commands that begin with `words`, and how to learn more; nothing is appended when there are none. */
+void help_subcommands(const struct cli *cli, const char *words, struct buf *out);
+/* What a group of commands ("config") says without a subcommand. */
+void help_print_group(const struct cli *cli, const char *words);
+/* The first words of all listed commands, each once. */
+void help_top_words(struct strv *out);
+/* The longest command that the text begins with, as a heap string; NULL if there is none. */
+char *help_find_command(const char *text);
+/* A text that kubectl has in other languages, in the user's; else as it is. */
+const char *help_translate(const char *text);
+/* Words that complete "WORDS PREFIX": subcommands with their help, "word\thelp" each. */
+void help_complete(const char *words, const char *prefix, struct strv *out);

@@ -91,11 +91,25 @@ static int exit_code_of(const struct json *pod)
     return (int)code;
 }
 
-/* The log until now. */
-static int show_logs(const struct run_attach *attach)
+/* Shows the container's log from the `shown` bytes on that have been shown before. */
+static int show_logs(const struct run_attach *attach, const struct json *pod, size_t *shown, struct err *err)
 {
-    char *words[] = {(char *)(uintptr_t) "logs", (char *)(uintptr_t)attach->name, NULL};
-    return command_logs(attach->cli, 2, words);
+    const char *container = NULL;
+    CLEANUP(buf_done) struct buf path = {0}, text = {0};
+    CLEANUP(xfree)
+    char *plain = kube_path("", "v1", json_str(pod, "metadata", "namespace", NULL), "pods", attach->name, "log");
+    if (pods_choose_container(pod, NULL, true, &container, err) < 0)
+        return err->code;
+    buf_add_str(&path, plain);
+    kube_path_query(&path, "container", container);
+    const struct kube_request request = {.path = buf_text(&path)};
+    if (kube_do_raw(attach->cli->client, &request, NULL, NULL, &text, err) < 0)
+        return err->code;
+    if (text.len > *shown)
+        (void)fwrite(text.data + *shown, 1, text.len - *shown, stdout);
+    (void)fflush(stdout);
+    *shown = text.len;
+    return 0;
 }
 
 static int join_streams(const struct run_attach *attach, const struct json *pod, struct err *err)
@@ -126,16 +140,18 @@ static int join_streams(const struct run_attach *attach, const struct json *pod,
 
 static int join(const struct run_attach *attach, const struct json *pod)
 {
-    CLEANUP(err_clear) struct err err = {0};
-    int code = show_logs(attach);
-    if (code != 0 || has_ended(pod, false))
-        return code;
-    (void)fflush(stdout);
-    if (join_streams(attach, pod, &err) == 0)
+    CLEANUP(err_clear) struct err no_logs = {0}, no_attach = {0}, lost = {0};
+    size_t shown = 0;
+    int code = show_logs(attach, pod, &shown, &no_logs);
+    if (has_ended(pod, false))
+        return code < 0 ? cli_fail(attach->cli, &no_logs) : 0;
+    if (code < 0)
+        fprintf(stderr, "warning: couldn't fetch pre-attach logs: %s\n", err_text(&no_logs));
+    if (join_streams(attach, pod, &no_attach) == 0)
         return 0;
     fprintf(stderr, "warning: couldn't attach to pod/%s, falling back to streaming logs: %s\n", attach->name,
-            err_text(&err));
-    return show_logs(attach);
+            err_text(&no_attach));
+    return show_logs(attach, pod, &shown, &lost) < 0 ? cli_fail(attach->cli, &lost) : 0;
 }
 
 int run_attach(const struct run_attach *attach)

@@ -247,6 +247,18 @@ def test_exec_terminal(cluster, talker, tool):
 
 # --- what a container sees
 
+@pytest.mark.parametrize("words, stdin, out, code", [
+    (["-i", "--restart=Never", "--", "sh", "-c", "echo before; cat; exit 3"], "typed\n", "before\ntyped\n", 3),
+    (["--attach", "--restart=Never", "--", "sh", "-c", "echo all of it"], "", "all of it\n", 0),
+    (["--attach", "-q", "--restart=OnFailure", "--", "sh", "-c", "sleep 1; echo late"], "", "late\n", 0),
+])
+def test_run_attached(cluster, words, stdin, out, code):
+    result = cluster.fks.run("run", "attached", f"--image={IMAGE}", "--rm", *words, stdin=stdin)
+    assert result.code == code, result
+    assert result.out == out + 'pod "attached" deleted from default namespace\n'
+    eventually(lambda: cluster.fks.run("get", "pod", "attached").code != 0)
+
+
 def test_service_by_name(cluster, dev, web, run_pod):
     item = run_pod(pod("client", command="sleep 3600"))
     assert is_ready(item)

@@ -48,6 +48,14 @@ struct json *agent_time_micro(int64_t wall_ns)
     return json_new_string(text);
 }
 
+int64_t agent_renew_ns(struct agent *agent, int64_t seen_ns)
+{
+    int64_t now_ns = clock_wall_ns(), last_ns = agent->renewed_ns > seen_ns ? agent->renewed_ns : seen_ns;
+
+    agent->renewed_ns = now_ns > last_ns ? now_ns : last_ns + 1000; /* MicroTime's step */
+    return agent->renewed_ns;
+}
+
 /* First line of a file, "" if it cannot be read. */
 static char *first_line(const char *path)
 {

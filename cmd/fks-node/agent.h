@@ -47,6 +47,7 @@ struct agent {
     struct agent_options options;
     struct agent_system system;
     char *resolv_conf; /* text of the host's */
+    int64_t renewed_ns; /* private to agent_renew_ns */
     char *sandbox_image; /* as the runtime's settings name it; NULL: not known */
     struct loop *loop;
     struct kube_client *kube;
@@ -75,6 +76,11 @@ struct json *agent_delete_options(int64_t grace_s, const char *uid) MUST_CHECK;
 /* Wall clock as metav1.Time and MicroTime trees. */
 struct json *agent_time(int64_t wall_ns) MUST_CHECK;
 struct json *agent_time_micro(int64_t wall_ns) MUST_CHECK;
+/*
+ * Wall clock for a Lease's renewTime: always later than the one before. The node controller takes only a later time for a
+ * sign of life, so a clock that was set back would make every Node look dead. seen_ns: a renewTime found in a Lease, or 0.
+ */
+int64_t agent_renew_ns(struct agent *agent, int64_t seen_ns);
 /* Reads machine id, kernel and so on. */
 void agent_system_read(struct agent_system *system);
 void agent_system_done(struct agent_system *system);

@@ -193,7 +193,7 @@ static char *lease_path(const char *name)
 static struct json *lease_spec(const struct host_publisher *host)
 {
     return json_build("{s:s, s:i, s:o}", "holderIdentity", host->agent->options.host_name, "leaseDurationSeconds",
-                      LEASE_DURATION_S, "renewTime", agent_time_micro(clock_wall_ns()));
+                      LEASE_DURATION_S, "renewTime", agent_time_micro(agent_renew_ns(host->agent, 0)));
 }
 
 static void renew(struct host_publisher *host);

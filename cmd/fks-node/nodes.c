@@ -80,7 +80,7 @@ size_t nodes_count(const struct nodes *nodes)
 
 static struct json *lease_spec(const struct node *node)
 {
-    CLEANUP(json_free) struct json *now = agent_time_micro(clock_wall_ns());
+    CLEANUP(json_free) struct json *now = agent_time_micro(agent_renew_ns(node->agent, 0));
 
     return json_build("{s:s, s:i, s:O}", "holderIdentity", node->name, "leaseDurationSeconds", LEASE_DURATION_S,
                       "renewTime", now);
@@ -89,6 +89,21 @@ static struct json *lease_spec(const struct node *node)
 static void lease_later(struct node *node, int64_t delay_ms)
 {
     loop_timer_set(node->lease_timer, delay_ms);
+}
+
+/* The Lease of an earlier run may carry a later time than the clock has now. */
+static void on_old_lease(struct json **answer, struct err *err, void *data)
+{
+    struct node *node = data;
+    CLEANUP(err_clear) struct err ignored = {0};
+    int64_t seen_ns;
+
+    node->lease_busy = false;
+    if (err->code == 0 && clock_parse(json_str_or("", *answer, "spec", "renewTime", NULL), &seen_ns, &ignored) == 0)
+        (void)agent_renew_ns(node->agent, seen_ns);
+    node->lease_made = err->code == 0;
+    lease_later(node, err->code == 0 || err->code == ERR_NOT_FOUND ? 0 : 2000);
+    pod_call_done(node->pod);
 }
 
 static void on_lease(struct json **answer UNUSED, struct err *err, void *data)
@@ -104,8 +119,11 @@ static void on_lease(struct json **answer UNUSED, struct err *err, void *data)
         node->lease_made = false;
         lease_later(node, 0);
     } else if (err->code == ERR_EXISTS) {
-        node->lease_made = true;
-        lease_later(node, 0);
+        node->lease_busy = true;
+        agent_request(node->agent, "GET",
+                      kube_path("coordination.k8s.io", "v1", "kube-node-lease", "leases", node->name, NULL), NULL, NULL,
+                      on_old_lease, node);
+        return; /* that call is this one's rest */
     } else {
         lease_later(node, 2000);
     }

@@ -261,6 +261,8 @@ void pod_containers_sync(struct pod *pod);
 /* Images that will be needed, before anything else is ready. */
 void pod_containers_prepare(struct pod *pod);
 bool pod_container_runs(const struct pod_container *container);
+/* Its latest start was broken off by the death of an earlier agent: no run of the container, so it does not count. */
+bool pod_container_broke_off(const struct pod_container *container);
 void pod_container_wait(struct pod_container *container, const char *reason, const char *message);
 /* The record is of a container in the pod's current sandbox. */
 bool pod_container_is_here(const struct pod_container *container);

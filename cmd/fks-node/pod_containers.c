@@ -36,13 +36,15 @@ static bool is_over(const struct pod_container *container)
     return container->current != NULL && container->current->state == CRI_EXITED;
 }
 
+bool pod_container_broke_off(const struct pod_container *container)
+{
+    return is_over(container) && container->current_known && !container->start_failed && !container->started_here &&
+           streq(container->current->reason, "StartError");
+}
+
 static bool restarts(const struct pod_container *container)
 {
-    /*
-     * A start that an earlier agent's death broke off is no run of the container: it does not count, whatever the
-     * policy.
-     */
-    if (!container->start_failed && !container->started_here && streq(container->current->reason, "StartError"))
+    if (pod_container_broke_off(container)) /* whatever the policy */
         return true;
     if (container->resize_restart)
         return true;

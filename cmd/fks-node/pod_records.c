@@ -178,7 +178,10 @@ void pod_container_observed(struct pod_container *container, const struct cri_co
     }
     if (container->current != NULL && streq(container->current->id, item->id)) {
         container->seen = true;
-        if (container->current->state != item->state && container->current_ms < asked_ms && container->n_queries == 0)
+        /* also what an earlier question, which failed, was about */
+        bool unknown = !container->current_known || (item->state == CRI_EXITED && !container->current_message_read);
+        if ((container->current->state != item->state || unknown) && container->current_ms < asked_ms &&
+            container->n_queries == 0)
             pod_container_query(container, item->id);
     } else if (container->current == NULL || is_newer(item, container->current)) {
         container->seen = true;
@@ -193,7 +196,8 @@ void pod_container_observed(struct pod_container *container, const struct cri_co
         container->current_ms = asked_ms;
         pod_container_query(container, item->id);
     } else if (container->last != NULL && streq(container->last->id, item->id)) {
-        ;
+        if (!container->last_known && container->n_queries == 0)
+            pod_container_query(container, item->id);
     } else if (container->last == NULL || is_newer(item, container->last)) {
         record_container_free(container->last);
         container->last = record_container(item);

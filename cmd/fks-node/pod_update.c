@@ -11,12 +11,24 @@
 #define RETRY_FIRST_MS 200
 #define RETRY_MAX_MS 10000
 
+/* An attempt that was broken off is told to nobody: to a policy that allows no second one it would be the pod's end. */
+static const struct cri_container *last_of(const struct pod_container *container)
+{
+    const struct cri_container *last = container->last;
+
+    if (last == NULL || container->spec == NULL || !streq(last->reason, "StartError") ||
+        podspec_restarts(container->pod->object, container->spec, container->kind != POD_CONTAINER_MAIN,
+                         last->exit_code))
+        return last;
+    return NULL;
+}
+
 static struct podstatus_container fact_of(const struct pod_container *container)
 {
     return (struct podstatus_container){
         .name = container->name,
-        .current = container->current,
-        .last = container->last,
+        .current = pod_container_broke_off(container) ? NULL : container->current,
+        .last = last_of(container),
         .current_message = container->current_message,
         .last_message = container->last_message,
         .resources = container->resources,

@@ -73,7 +73,7 @@ static void work_out_need(struct pod *pod, const struct json *object)
         refuse(pod, REASON_TOO_LARGE,
                xasprintf("%s (16vCPU 120GB and 175Gi of disk): ask for less, or set sizing: Exact in the profile",
                          err_text(&err)));
-    else if (fargate_limits_check(object, &pod->size, &err) < 0)
+    else if (!rules->clamp_limits && fargate_limits_check(object, &pod->size, &err) < 0)
         refuse(pod, REASON_UNSUPPORTED, xasprintf("Pod not supported on Fargate: %s", err_text(&err)));
 }
 

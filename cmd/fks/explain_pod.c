@@ -95,7 +95,7 @@ static void explain_size(struct story *story)
 {
     CLEANUP(strv_done) struct strv lines = {0};
 
-    fargate_size_explain(story->pod, story->profile->exact_sizing, &lines);
+    fargate_size_explain(story->pod, story->profile->exact_sizing, story->profile->clamp_limits, &lines);
     printf("Size:\n");
     for (size_t i = 0; i < lines.n; i++)
         printf("  %s\n", lines.items[i]);
@@ -244,7 +244,8 @@ static int explain_placement(struct story *story, size_t *ret_fits, struct err *
         story->blocked = true; /* the size's own lines end with the reason */
         return 0;
     }
-    story->blocked = story->blocked || fargate_limits_check(story->pod, &size, &ignored) < 0;
+    story->blocked = story->blocked ||
+                     (!story->profile->clamp_limits && fargate_limits_check(story->pod, &size, &ignored) < 0);
     if (*story->host != '\0')
         size = fargate_size_provisioned(story->pod);
     return explain_hosts(story->cli, story->pod, story->profile, &size, handler, ret_fits, err);

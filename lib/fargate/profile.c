@@ -229,6 +229,7 @@ void fargate_profile_check(const struct json *object, struct strv *reasons)
     const struct json *spec = json_get(object, "spec", NULL);
     const struct json *priority = json_get(spec, "priority", NULL), *sizing = json_get(spec, "sizing", NULL);
     const struct json *validation = json_get(spec, "podValidation", NULL);
+    const struct json *limits = json_get(spec, "limits", NULL);
     const struct json *zones = json_get(spec, "zones", NULL), *node_selector = json_get(spec, "nodeSelector", NULL);
 
     check_name(object, reasons);
@@ -250,6 +251,9 @@ void fargate_profile_check(const struct json *object, struct strv *reasons)
     if (json_type(validation) != JSON_NULL && !streq(json_string_value(validation), "Warn") &&
         !streq(json_string_value(validation), "Enforce"))
         strv_add(reasons, "spec.podValidation must be Warn or Enforce");
+    if (json_type(limits) != JSON_NULL && !streq(json_string_value(limits), "Refuse") &&
+        !streq(json_string_value(limits), "Clamp"))
+        strv_add(reasons, "spec.limits must be Refuse or Clamp");
     check_quota(spec, reasons);
 }
 
@@ -311,6 +315,7 @@ int fargate_profile_read(const struct json *object, struct fargate_profile *ret,
         strv_add(&profile.zones, json_string_value(item));
     profile.exact_sizing = streq(json_str(spec, "sizing", NULL), "Exact");
     profile.pod_validation = read_pod_validation(json_str(spec, "podValidation", NULL));
+    profile.clamp_limits = streq(json_str(spec, "limits", NULL), "Clamp");
     (void)read_quota(spec, "cpu", &profile.quota.cpu_m);
     (void)read_quota(spec, "memory", &profile.quota.mem_b);
     (void)read_quota(spec, "pods", &profile.quota.pods);

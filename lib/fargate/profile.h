@@ -41,6 +41,7 @@ struct fargate_profile {
     struct strv zones;        /* spec.zones */
     bool exact_sizing;        /* spec.sizing: Exact */
     enum fargate_pod_validation pod_validation;
+    bool clamp_limits;        /* spec.limits: Clamp: those above the size are cut to it, not refused */
     struct fargate_quota quota; /* spec.quota */
     bool reconcile_pending;   /* spec.reconcilePendingPods: pods that came too early are replaced */
 };

@@ -59,7 +59,7 @@ int fargate_resize_check(const struct json *pod, const struct fargate_size *size
  * The way from a pod to its size, one line for people each: the containers, the sums, what is added, the rounding, and
  * what limits say to it. Ends early with the reason when there is no size.
  */
-void fargate_size_explain(const struct json *pod, bool exact, struct strv *lines);
+void fargate_size_explain(const struct json *pod, bool exact, bool clamp, struct strv *lines);
 /* "0.25vCPU 0.5GB" (GB means GiB), as tools parse it. */
 void fargate_size_print(const struct fargate_size *size, struct buf *out);
 /* Back from the annotation; storage stays at its default. */

@@ -74,7 +74,7 @@ static void explain_sum(const struct json *spec, const struct fargate_sum *sum, 
     add_line(lines, "request", &sum->request);
 }
 
-void fargate_size_explain(const struct json *pod, bool exact, struct strv *lines)
+void fargate_size_explain(const struct json *pod, bool exact, bool clamp, struct strv *lines)
 {
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(buf_done) struct buf text = {0};
@@ -101,5 +101,5 @@ void fargate_size_explain(const struct json *pod, bool exact, struct strv *lines
     buf_printf(&text, ", disk %lldGi", (long long)(size.storage_b >> 30));
     strv_add(lines, buf_text(&text));
     if (fargate_limits_check(pod, &size, &err) < 0)
-        strv_add(lines, err_text(&err));
+        strv_add(lines, clamp ? "limits above it are cut to it, as the profile says" : err_text(&err));
 }

@@ -88,6 +88,13 @@ def test_limits_above_the_size_are_refused(api, scheduler):
     assert status(api)["lastError"]["reason"] == "POD_UNSUPPORTED_ON_FARGATE"
 
 
+def test_limits_above_the_size_are_cut_if_the_profile_says_so(api, scheduler):
+    make_profile(api, limits="Clamp")
+    Host(api, "a")
+    create(api, "greedy", container={"resources": {"requests": {"cpu": "100m"}, "limits": {"cpu": "1"}}})
+    until(lambda: host_of(api, "greedy") == "a")
+
+
 def test_quota_holds_back_and_shows_in_the_status(api, scheduler):
     make_profile(api, quota={"cpu": 1, "pods": 2})
     Host(api, "a")

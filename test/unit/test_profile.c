@@ -46,6 +46,8 @@ static const struct rule {
     {"p", "{selectors: [{namespace: a}], priority: 5, sizing: Exact, zones: [a, b], runtimeClassName: kata}", NULL},
     {"p", "{selectors: [{namespace: a}], priority: x}", "spec.priority must be an integer"},
     {"p", "{selectors: [{namespace: a}], sizing: Big}", "spec.sizing must be Fargate or Exact"},
+    {"p", "{selectors: [{namespace: a}], limits: Clamp}", NULL},
+    {"p", "{selectors: [{namespace: a}], limits: Cut}", "spec.limits must be Refuse or Clamp"},
     {"p", "{selectors: [{namespace: a}], zones: [1]}", "spec.zones must hold strings only"},
     {"p", "{selectors: [{namespace: a}], zones: {a: b}}", "spec.zones must be a list of strings"},
     {"p", "{selectors: [{namespace: a}], runtimeClassName: 'A B'}", "spec.runtimeClassName must be a name"},

@@ -99,7 +99,7 @@ static void check_pod_line(char *line)
     struct fargate_request request = {0};
     int r = fargate_request_of(pod, &request, &err);
 
-    fargate_size_explain(pod, false, &lines);
+    fargate_size_explain(pod, false, false, &lines);
     assert_true(lines.n > 0);
     if (starts_with(expected, "bad ")) {
         if (r == 0 || !starts_with(err_text(&err), expected + 4) || !streq(lines.items[0], err_text(&err)))
@@ -179,7 +179,7 @@ static void test_explain__lines(UNUSED void **state)
         "containers: [{name: web, resources: {requests: {cpu: 200m, memory: 500Mi}, limits: {cpu: 4}}}]}}");
     CLEANUP(strv_done) struct strv lines = {0};
 
-    fargate_size_explain(pod, false, &lines);
+    fargate_size_explain(pod, false, false, &lines);
     CLEANUP(xfree) char *text = strv_join(&lines, "\n");
     assert_string_equal(text, "sidecar proxy: cpu 100m, memory 0\n"
                               "init container setup: cpu 1, memory 1Gi\n"

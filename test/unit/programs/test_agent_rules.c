@@ -418,6 +418,22 @@ static void test_cgroups__no_cgroups(void **state)
     assert_int_equal(cgroups_new(mount, "/", &cgroups, &err), ERR_INVALID);
 }
 
+/* --- Leases */
+
+static void test_agent__renewals_never_go_back(void **state)
+{
+    struct agent agent = {0};
+    int64_t first = agent_renew_ns(&agent, 0), ahead = first + 3600000000000;
+
+    (void)state;
+    assert_true(first > 0);
+    assert_true(agent_renew_ns(&agent, 0) > first);
+    agent.renewed_ns = ahead; /* the clock was an hour ahead until now */
+    assert_int_equal(agent_renew_ns(&agent, 0), ahead + 1000);
+    assert_int_equal(agent_renew_ns(&agent, 0), ahead + 2000);
+    assert_int_equal(agent_renew_ns(&agent, ahead + 5000), ahead + 6000);
+}
+
 /* --- runtime handlers */
 
 static void expect_handlers(const char *const *names, const char *config, const char *want)
@@ -459,6 +475,7 @@ int main(void)
         cmocka_unit_test(test_cgroups__v2_files),
         cmocka_unit_test(test_cgroups__v1_files),
         cmocka_unit_test(test_cgroups__no_cgroups),
+        cmocka_unit_test(test_agent__renewals_never_go_back),
         cmocka_unit_test(test_host__runtime_handlers),
     };
 

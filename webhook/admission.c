@@ -105,14 +105,14 @@ static void copy_name(struct admission_decision *ret, const char *name)
 }
 
 /* No size of the table is large enough, or a limit is above the size: the scheduler would say so later. */
-static void check_size(const struct json *pod, bool exact, struct strv *reasons)
+static void check_size(const struct json *pod, const struct fargate_profile *profile, struct strv *reasons)
 {
     CLEANUP(err_clear) struct err err = {0};
     struct fargate_request request;
     struct fargate_size size;
 
-    if (fargate_request_of(pod, &request, &err) < 0 || fargate_size_for(&request, exact, &size, &err) < 0 ||
-        fargate_limits_check(pod, &size, &err) < 0)
+    if (fargate_request_of(pod, &request, &err) < 0 || fargate_size_for(&request, profile->exact_sizing, &size, &err) < 0 ||
+        (!profile->clamp_limits && fargate_limits_check(pod, &size, &err) < 0))
         strv_add(reasons, err_text(&err));
 }
 
@@ -124,7 +124,7 @@ static char *why_unsupported(const struct json *pod, const struct fargate_profil
     if (profile == NULL || profile->scheduler_name != NULL)
         return NULL;
     fargate_unsupported(pod, &reasons);
-    check_size(pod, profile->exact_sizing, &reasons);
+    check_size(pod, profile, &reasons);
     if (reasons.n == 0)
         return NULL;
     CLEANUP(xfree) char *list = strv_join(&reasons, ", ");

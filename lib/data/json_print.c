@@ -1,9 +1,11 @@
 /*
- * json_print.c: trees as text, compact for the wire and indented as kubectl shows them. Written against json.h only.
+ * json_print.c: trees as text, compact for the wire and indented as kubectl shows them. Knows no more of the trees than json.h
+ * tells.
  */
 #include "data/json.h"
 
 #include "base/mem.h"
+#include "data/json_scan.h"
 #include "data/real.h"
 
 enum { INDENT = 4 };
@@ -67,23 +69,26 @@ static const char *escape(const char *p, bool pretty, char text[8], size_t *ret_
     return text;
 }
 
-/* Whether escape() has nothing to say about the character, which is the case of most. */
-static bool is_plain(unsigned char c, bool pretty)
+/* The first character from p on that escape() may have something to say about. */
+static const char *skip_clean(const char *p, const char *end, bool pretty)
 {
-    return c >= 0x20 && c != '"' && c != '\\' && (!pretty || (c != '<' && c != '>' && c != '&' && c != 0xE2));
+    bool not_ascii = false;
+
+    if (!pretty)
+        return skip_plain(p, end, &not_ascii);
+    while (p < end && (unsigned char)*p >= 0x20 && *p != '"' && *p != '\\' && *p != '<' && *p != '>' && *p != '&' &&
+           *p != '\xE2')
+        p++;
+    return p;
 }
 
 static void print_string(struct printer *printer, const char *text)
 {
-    const char *clean = text, *p = text;
+    const char *clean = text, *p = text, *end = text + strlen(text);
     char space[8];
 
     buf_add_char(printer->out, '"');
-    while (*p != '\0') {
-        if (is_plain((unsigned char)*p, printer->pretty)) {
-            p++;
-            continue;
-        }
+    while ((p = skip_clean(p, end, printer->pretty)) < end) {
         size_t len;
         const char *replacement = escape(p, printer->pretty, space, &len);
         if (replacement == NULL) {
@@ -95,7 +100,7 @@ static void print_string(struct printer *printer, const char *text)
         p += len;
         clean = p;
     }
-    buf_add(printer->out, clean, (size_t)(p - clean));
+    buf_add(printer->out, clean, (size_t)(end - clean));
     buf_add_char(printer->out, '"');
 }
 

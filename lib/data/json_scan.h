@@ -1,6 +1,6 @@
 /*
- * json_scan.h: the inner loops of json_parse.c: runs of plain text inside a string, which is most of any JSON text, looked
- * through 16 bytes at a time (8 where there is no SSE2), and digits.
+ * json_scan.h: the inner loops of json_parse.c and json_print.c: runs of plain text inside a string, which is most of any
+ * JSON text, looked through 16 bytes at a time (8 where there is no SSE2), and digits.
  */
 #pragma once
 

@@ -144,7 +144,17 @@ static int print_collected(struct apply *apply, struct err *err)
         return output_print(&apply->output, json_at(applied, 0), err);
     CLEANUP(json_free)
     struct json *list =
-        json_build("{s:s, s:O, s:s, s:{}}", "apiVersion", "v1", "items", applied, "kind", "List", "metadata");
+        json_build("{s:s, s:s, s:{}, s:[]}", "kind", "List", "apiVersion", "v1", "metadata", "items");
+    const struct json *object;
+    json_each(object, applied) { /* the List in its own order, the objects in it sorted, as kubectl has it */
+        CLEANUP(buf_done) struct buf text = {0};
+        struct json *sorted = NULL;
+        gotext_json(object, &text);
+        if (json_parse(buf_text(&text), text.len, &sorted, err) < 0)
+            return err->code;
+        json_push(json_edit_member(list, "items"), sorted);
+    }
+    apply->output.keep_order = true;
     return output_print(&apply->output, list, err);
 }
 

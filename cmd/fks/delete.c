@@ -63,9 +63,9 @@ static int delete_one(const struct delete *delete, const struct deletion *deleti
                       char **ret_uid, struct err *err)
 {
     int code = 0;
-    if (strempty(item->name)[0] == '\0')
-        code = err_set(err, ERR_INVALID, "resource name may not be empty");
-    else if (!write_is_client_dry_run(&delete->write))
+    if (write_is_client_dry_run(&delete->write))
+        code = item_check_name(item, err);
+    else
         code = deletion_send(delete->cli, deletion, item, ret_uid, err);
     if (code < 0) {
         write_blame_source("deleting", item->source, err);

@@ -47,6 +47,8 @@ void deletion_print(const struct deletion *deletion, const struct item *item, bo
 int deletion_send(struct cli *cli, const struct deletion *deletion, const struct item *item, char **ret_uid,
                   struct err *err)
 {
+    if (item_check_name(item, err) < 0)
+        return err->code;
     CLEANUP(json_free)
     struct json *body = json_build("{s:s, s:s, s:s}", "kind", "DeleteOptions", "apiVersion", "v1", "propagationPolicy",
                                    deletion->policy);
@@ -77,6 +79,8 @@ static bool on_event(const char *type, const struct json *object, void *data)
 /* A server that ends the watch is asked again. */
 int deletion_wait(struct cli *cli, const struct item *item, const char *uid, int64_t deadline_ms, struct err *err)
 {
+    if (item_check_name(item, err) < 0)
+        return err->code;
     for (;;) {
         CLEANUP(json_free) struct json *object = NULL;
         CLEANUP(xfree) char *path = item_path(item, NULL);

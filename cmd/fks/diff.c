@@ -170,7 +170,8 @@ static int run_program(const struct diff_command *diff)
     int status = 0;
     (void)fflush(stdout);
     if (proc_spawn(&options, &pid, &err) < 0) {
-        (void)cli_error("failed to run \"%s\": %s", argv.items[0], err_text(&err));
+        (void)cli_error("failed to run \"%s\": %s", argv.items[0],
+                        err.code == ERR_NOT_FOUND ? "executable file not found in $PATH" : err_text(&err));
         return DIFF_FAILED;
     }
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)

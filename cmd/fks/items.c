@@ -70,6 +70,13 @@ void item_print_name(const struct item *item, struct buf *out)
     buf_printf(out, "/%s", strempty(item->name));
 }
 
+int item_check_name(const struct item *item, struct err *err)
+{
+    if (strempty(item->name)[0] == '\0')
+        return err_set(err, ERR_INVALID, "resource name may not be empty");
+    return 0;
+}
+
 char *item_path(const struct item *item, const char *subresource)
 {
     const struct kube_resource *r = item->resource;
@@ -97,6 +104,8 @@ static void blame_namespace(struct cli *cli, const char *namespace, struct err *
 
 int item_get(struct cli *cli, const struct item *item, const char *accept, struct json **ret, struct err *err)
 {
+    if (item_check_name(item, err) < 0)
+        return err->code;
     CLEANUP(xfree) char *path = item_path(item, NULL);
     const struct kube_request request = {.path = path, .accept = accept};
     if (cli_do(cli, &request, ret, err) < 0) {
@@ -109,6 +118,8 @@ int item_get(struct cli *cli, const struct item *item, const char *accept, struc
 
 int item_fetch(struct cli *cli, struct item *item, const char *subresource, struct err *err)
 {
+    if (item_check_name(item, err) < 0)
+        return err->code;
     CLEANUP(xfree) char *path = item_path(item, subresource);
     const struct kube_request request = {.path = path};
     struct json *object = NULL;

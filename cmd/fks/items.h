@@ -11,7 +11,7 @@
 struct item {
     const struct kube_resource *resource; /* borrowed from discovery */
     char *namespace;                      /* NULL: cluster-scoped, or all namespaces */
-    char *name;                           /* NULL: a whole collection */
+    char *name;                           /* NULL: a whole collection; "": a file's object without a name */
     struct json *object;                  /* from a file or the server; or NULL */
     char *source;                         /* the file it came from, for messages; NULL: arguments */
 };
@@ -108,6 +108,11 @@ int items_select(struct cli *cli, const struct selection *selection, const struc
 int items_resolve(struct cli *cli, const struct selection *selection, const struct strv *args, bool fetch,
                   struct items *ret, struct failures *failures, struct err *err) MUST_CHECK;
 
+/*
+ * ERR_INVALID for an object without a name, as files may hold it: its path would be that of all objects of the kind.
+ * Whoever reads, changes or deletes one object asks first.
+ */
+int item_check_name(const struct item *item, struct err *err) MUST_CHECK;
 /* The API path, heap string. */
 char *item_path(const struct item *item, const char *subresource) MUST_CHECK;
 /* Path of the collection the item is in. */

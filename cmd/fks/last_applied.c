@@ -150,6 +150,10 @@ static int run_set(struct set *set)
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(items_done) struct items items = {0};
     CLEANUP(failures_done) struct failures failures = {0};
+    const struct strv nothing = {0};
+    if (set->selection.filenames.n == 0 &&
+        items_from_args(set->cli, &set->selection, &nothing, &items, &err) < 0) /* which says what to give */
+        return cli_fail(set->cli, &err);
     if (write_options_check(&set->write, &err) < 0 || output_parse(&set->output_options, &set->output, &err) < 0 ||
         items_from_files(set->cli, &set->selection, &items, &failures, &err) < 0)
         return cli_fail(set->cli, &err);

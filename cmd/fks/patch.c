@@ -97,6 +97,8 @@ static int patch_one(struct patch_command *command, const struct item *item, str
             return err->code;
         did_patch = !json_same(patched, item->object);
     } else {
+        if (item_check_name(item, err) < 0)
+            return err->code;
         CLEANUP(xfree) char *plain = item_path(item, command->subresource);
         CLEANUP(buf_done) struct buf path = {0};
         buf_add_str(&path, plain);

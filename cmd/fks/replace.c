@@ -58,7 +58,6 @@ static int replace_one(struct replace *replace, const struct item *item, struct 
     if (replace->save_config ||
         json_str(item->object, "metadata", "annotations", LAST_APPLIED_ANNOTATION, NULL) != NULL)
         write_set_last_applied(item->object);
-    write_record(replace->cli, &replace->write, item->object);
     if (write_is_client_dry_run(&replace->write)) {
         replaced = json_keep(item->object);
     } else if (put(replace, item, &replaced, err) < 0) {
@@ -97,7 +96,6 @@ static int create_one(struct replace *replace, struct item *item, struct err *er
     if (replace->save_config ||
         json_str(item->object, "metadata", "annotations", LAST_APPLIED_ANNOTATION, NULL) != NULL)
         write_set_last_applied(item->object);
-    write_record(replace->cli, &replace->write, item->object);
     if (write_create(replace->cli, &replace->write, item, &created, err) < 0)
         return err->code;
     return output_result(&replace->output, created, "replaced", "none", err);
@@ -183,7 +181,6 @@ int command_replace(struct cli *cli, int argc, char **argv)
         WRITE_DRY_RUN_OPTION(&replace.write),
         WRITE_VALIDATE_OPTION(&replace.write),
         WRITE_MANAGER_OPTION(&replace.write),
-        WRITE_RECORD_OPTION(&replace.write),
         {"cascade", 0, OPT_STRING, &replace.cascade, "background",
          "background, orphan or foreground: with --force, what becomes of the objects owned by the old one.",
          "background"},

@@ -215,6 +215,11 @@ static int add_object(struct reading *reading, const struct json *object, int de
         return err_set(err, ERR_TOO_BIG, "%s: Lists nested too deep", reading->source);
     if (json_type(object) == JSON_NULL)
         return 0;
+    if (!json_is_object(object) && reading->selection->check_type_meta)
+        return err_set(err, ERR_PARSE,
+                       "error validating \"%s\": error validating data: invalid object to validate; if you choose to "
+                       "ignore these errors, turn validation off with --validate=false",
+                       reading->source);
     if (!json_is_object(object))
         return err_set(err, ERR_PARSE, "error parsing %s: a document that is no object", reading->source);
     if (check_type_meta(reading, object, err) < 0)
@@ -230,7 +235,7 @@ static int add_object(struct reading *reading, const struct json *object, int de
             return matches;
     }
     const struct kube_resource *resource = NULL;
-    const char *name = json_str(object, "metadata", "name", NULL);
+    const char *name = json_str_or("", object, "metadata", "name", NULL); /* never NULL: that would mean all */
     const char *api_version = json_str_or("", object, "apiVersion", NULL);
     if (!reading->selection->local &&
         kube_discovery_find_kind(reading->cli->discovery, api_version, kind, &resource, err) < 0) {

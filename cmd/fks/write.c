@@ -92,6 +92,8 @@ int write_patch(struct cli *cli, const struct write_options *options, const stru
                 const char *content_type, const struct json *patch, const char *extra_query, struct json **ret,
                 struct err *err)
 {
+    if (item_check_name(item, err) < 0)
+        return err->code;
     CLEANUP(xfree) char *plain = item_path(item, subresource);
     CLEANUP(buf_done) struct buf path = {0};
     buf_add_str(&path, plain);
@@ -104,6 +106,8 @@ int write_patch(struct cli *cli, const struct write_options *options, const stru
 int write_replace(struct cli *cli, const struct write_options *options, const struct item *item,
                   const char *subresource, const struct json *object, struct json **ret, struct err *err)
 {
+    if (item_check_name(item, err) < 0)
+        return err->code;
     CLEANUP(xfree) char *plain = item_path(item, subresource);
     CLEANUP(buf_done) struct buf path = {0};
     buf_add_str(&path, plain);

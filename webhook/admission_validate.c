@@ -11,6 +11,14 @@
 
 #define MASTERS_GROUP "system:masters"
 
+/* The control plane's own controllers, under their own names or with service accounts: they end the pods of lost Nodes. */
+#define CONTROLLERS_GROUP "system:serviceaccounts:kube-system"
+static const char *const control_plane_users[] = {"system:kube-controller-manager", "system:kube-scheduler"};
+
+/* Conditions that only whoever runs a pod, or places it, can know. */
+static const char *const agent_conditions[] = {"ContainersReady", "Initialized", "PodReadyToStartContainers",
+                                               "PodScheduled", "Ready"};
+
 /* the object may be a FargateProfile, whose spec counts */
 static const struct json_omit omit_in_metadata[] = {{.name = "creationTimestamp"}, {.name = "managedFields"}, {0}};
 
@@ -77,16 +85,33 @@ static int validate_profile(const struct fargate_profiles *profiles, const struc
 
 /* --- /validate: pods */
 
-static bool is_ours(const struct json *request)
+static bool has_group(const struct json *request, const char *wanted)
 {
     const struct json *group;
 
-    json_each(group, json_get(request, "userInfo", "groups", NULL)) {
-        const char *name = json_string_value(group);
-        if (streq(name, FKS_IDENTITIES_GROUP) || streq(name, MASTERS_GROUP))
+    json_each(group, json_get(request, "userInfo", "groups", NULL))
+        if (streq(json_string_value(group), wanted))
             return true;
-    }
     return false;
+}
+
+static const char *user_of(const struct json *request)
+{
+    return json_str_or("", request, "userInfo", "username", NULL);
+}
+
+static bool is_ours(const struct json *request)
+{
+    return has_group(request, FKS_IDENTITIES_GROUP) || has_group(request, FKS_SERVICE_ACCOUNTS_GROUP) ||
+           has_group(request, MASTERS_GROUP);
+}
+
+static bool is_control_plane(const struct json *request)
+{
+    for (size_t i = 0; i < countof(control_plane_users); i++)
+        if (streq(user_of(request), control_plane_users[i]))
+            return true;
+    return has_group(request, CONTROLLERS_GROUP);
 }
 
 /* The first of our keys that one map has and the other has not, or has with another value; NULL if none. */
@@ -121,7 +146,7 @@ static bool refuse_keys(const struct json *request, const struct json *object, s
         CLEANUP(xfree) char *message = xasprintf(
             "%s '%.317s' of a pod is managed by FKS: only its own programs (group " FKS_IDENTITIES_GROUP
             ") may set, change or remove it, and user '%.253s' is none of them",
-            i == 0 ? "label" : "annotation", key, json_str_or("", request, "userInfo", "username", NULL));
+            i == 0 ? "label" : "annotation", key, user_of(request));
         review_deny(out, request, 403, "Forbidden", message, ret);
         return true;
     }
@@ -136,7 +161,62 @@ static bool refuse_node(const struct json *request, const char *node, struct buf
     CLEANUP(xfree) char *message =
         xasprintf("node '%.253s' exists for one Fargate pod: only FKS (group " FKS_IDENTITIES_GROUP
                   ") may bind a pod to it, and user '%.253s' is none of it",
-                  node, json_str_or("", request, "userInfo", "username", NULL));
+                  node, user_of(request));
+    review_deny(out, request, 403, "Forbidden", message, ret);
+    return true;
+}
+
+static const struct json *find_condition(const struct json *status, const char *type)
+{
+    const struct json *condition;
+
+    json_each(condition, json_get(status, "conditions", NULL))
+        if (streq(json_str(condition, "type", NULL), type))
+            return condition;
+    return NULL;
+}
+
+/* What differs between two statuses and is not for everybody to say; NULL: nothing. */
+static const char *changed_part(const struct json *status, const struct json *before)
+{
+    const struct json *sides[] = {status, before}, *value;
+    const char *key;
+
+    for (size_t i = 0; i < countof(sides); i++) {
+        void *position = NULL;
+        while (json_next(sides[i], &position, &key, &value))
+            if (!streq(key, "conditions") && !json_same(value, json_member(sides[1 - i], key)))
+                return key;
+    }
+    for (size_t i = 0; i < countof(agent_conditions); i++) {
+        const struct json *now = find_condition(status, agent_conditions[i]);
+        const struct json *then = find_condition(before, agent_conditions[i]);
+        if ((now == NULL) != (then == NULL) || (now != NULL && !json_same(now, then)))
+            return agent_conditions[i];
+    }
+    return NULL;
+}
+
+/*
+ * The status of a pod on a Fargate Node is what fks-node says. Others may add conditions of their own (readiness gates of
+ * load balancers).
+ */
+static bool refuse_status(const struct json *request, const struct json *object, struct buf *out,
+                          struct admission_decision *ret)
+{
+    const struct json *before = json_get(request, "oldObject", NULL);
+    const char *node = json_str_or("", before, "spec", "nodeName", NULL), *part;
+
+    if (!streq(json_str(request, "subResource", NULL), "status") || !review_is_operation(request, "UPDATE") ||
+        !starts_with(node, FARGATE_NODE_PREFIX) || is_control_plane(request))
+        return false;
+    part = changed_part(json_get(object, "status", NULL), json_get(before, "status", NULL));
+    if (part == NULL)
+        return false;
+    CLEANUP(xfree) char *message =
+        xasprintf("'%.80s' in the status of a pod on the Fargate node '%.253s' is reported by FKS (group "
+                  FKS_IDENTITIES_GROUP "), and user '%.253s' is none of it; conditions of other types may be set",
+                  part, node, user_of(request));
     review_deny(out, request, 403, "Forbidden", message, ret);
     return true;
 }
@@ -152,7 +232,8 @@ static int validate_pod(const struct json *request, struct buf *out, struct admi
     const char *node = review_is_kind(request, "", "Binding")    ? json_str_or("", object, "target", "name", NULL)
                        : review_is_operation(request, "CREATE") ? json_str_or("", object, "spec", "nodeName", NULL)
                                                                 : "";
-    if (!is_ours(request) && (refuse_keys(request, object, out, ret) || refuse_node(request, node, out, ret)))
+    if (!is_ours(request) && (refuse_keys(request, object, out, ret) || refuse_node(request, node, out, ret) ||
+                              refuse_status(request, object, out, ret)))
         return 0;
     review_allow(out, request, ADMISSION_ALLOWED, ret);
     return 0;

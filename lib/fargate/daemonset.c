@@ -32,15 +32,28 @@ static struct json *expression(void)
                       FARGATE_COMPUTE_FARGATE);
 }
 
+static bool has_string(const struct json *array, const char *text)
+{
+    const struct json *item;
+
+    json_each(item, array)
+        if (streq(json_string_value(item), text))
+            return true;
+    return false;
+}
+
+/* Whether no Fargate Node meets this term, in whatever words. */
 static bool demands(const struct json *term)
 {
-    const struct json *item, *value;
+    const struct json *item;
 
-    json_each(item, json_get(term, "matchExpressions", NULL))
-        if (streq(json_str(item, "key", NULL), FARGATE_COMPUTE_TYPE) && streq(json_str(item, "operator", NULL), "NotIn"))
-            json_each(value, json_get(item, "values", NULL))
-                if (streq(json_string_value(value), FARGATE_COMPUTE_FARGATE))
-                    return true;
+    json_each(item, json_get(term, "matchExpressions", NULL)) {
+        const char *op = json_str_or("", item, "operator", NULL);
+        bool named = has_string(json_get(item, "values", NULL), FARGATE_COMPUTE_FARGATE);
+        if (streq(json_str(item, "key", NULL), FARGATE_COMPUTE_TYPE) &&
+            (streq(op, "DoesNotExist") || (streq(op, "NotIn") && named) || (streq(op, "In") && !named)))
+            return true;
+    }
     return false;
 }
 
@@ -68,7 +81,8 @@ struct json *fargate_keep_off(const struct json *daemonset)
 
     json_each(toleration, json_get(spec, "tolerations", NULL))
         wanted |= tolerates(toleration);
-    if (!wanted)
+    const char *chosen = json_string_value(json_member(json_get(spec, "nodeSelector", NULL), FARGATE_COMPUTE_TYPE));
+    if (!wanted || (chosen != NULL && !streq(chosen, FARGATE_COMPUTE_FARGATE)))
         return patch;
     if (json_len(terms) > 0) {
         patch_terms(patch, terms);

@@ -30,4 +30,5 @@
 #define FKS_USER_SCHEDULER "system:fks:scheduler"
 #define FKS_USER_NODE_PREFIX "system:fks:node:"   /* + host name */
 #define FKS_IDENTITIES_GROUP "system:fks"
+#define FKS_SERVICE_ACCOUNTS_GROUP "system:serviceaccounts:" FKS_NAMESPACE /* the same programs where they run as pods */
 #define FKS_NODES_GROUP "system:fks:nodes"        /* second group of the agents alone: manifests/rbac/node.yaml binds to it */

@@ -180,15 +180,107 @@ static void check_optional_name(const struct json *spec, const char *field, stru
         strv_addf(reasons, "spec.%s must be a name of lower case letters, digits, '-' and '.'", field);
 }
 
+static bool is_label_key(const char *text)
+{
+    return !has_wildcard(text) && is_label_key_pattern(text);
+}
+
+static bool is_label_value(const char *text)
+{
+    return !has_wildcard(text) && is_label_value_pattern(text);
+}
+
+static void check_node_selector(const struct json *selector, struct strv *reasons)
+{
+    void *position = NULL;
+    const char *key;
+    const struct json *value;
+
+    if (json_is_array(selector))
+        strv_add(reasons, "spec.nodeSelector must be a map of strings");
+    check_strings(selector, "nodeSelector", reasons);
+    while (json_next(selector, &position, &key, &value)) {
+        const char *text = json_string_value(value);
+        if (!is_label_key(key))
+            strv_addf(reasons, "spec.nodeSelector: '%.80s' is no label key", key);
+        if (text != NULL && !is_label_value(text))
+            strv_addf(reasons, "spec.nodeSelector: '%.80s' is no label value", text);
+    }
+}
+
+static bool is_one_of(const char *text, const char *const *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (streq(text, list[i]))
+            return true;
+    return false;
+}
+
+/* As the API server checks them in a pod, where it would refuse every pod of the profile. NULL: no problem. */
+static const char *problem_of_toleration(const struct json *toleration)
+{
+    static const char *const effects[] = {"", "NoSchedule", "PreferNoSchedule", "NoExecute"};
+    static const char *const operators[] = {"", "Equal", "Exists", "Lt", "Gt"};
+    const char *key = json_str_or("", toleration, "key", NULL), *value = json_str_or("", toleration, "value", NULL);
+    const char *op = json_str_or("", toleration, "operator", NULL);
+    const char *effect = json_str_or("", toleration, "effect", NULL);
+    bool exists = streq(op, "Exists"), forever = json_type(json_member(toleration, "tolerationSeconds")) == JSON_NULL;
+
+    if (!is_one_of(op, operators, countof(operators)))
+        return "operator must be Exists or Equal";
+    if (!is_one_of(effect, effects, countof(effects)))
+        return "effect must be NoSchedule, PreferNoSchedule or NoExecute";
+    if (*key == '\0' && !exists)
+        return "operator must be Exists when the key is empty";
+    if (*key != '\0' && !is_label_key(key))
+        return "key must be a label key";
+    if (exists && *value != '\0')
+        return "value must be empty when operator is Exists";
+    if (!is_label_value(value))
+        return "value must be a label value";
+    if (!forever && !streq(effect, "NoExecute"))
+        return "effect must be NoExecute when tolerationSeconds is set";
+    return NULL;
+}
+
 static void check_tolerations(const struct json *tolerations, struct strv *reasons)
 {
     const struct json *toleration;
     bool good = json_type(tolerations) == JSON_NULL || json_is_array(tolerations);
 
-    json_each(toleration, tolerations)
+    json_each(toleration, tolerations) {
+        const char *problem = json_is_object(toleration) ? problem_of_toleration(toleration) : NULL;
         good &= json_is_object(toleration);
+        if (problem != NULL)
+            strv_addf(reasons, "spec.tolerations[%zu]: %s", toleration_index, problem);
+    }
     if (!good)
         strv_add(reasons, "spec.tolerations must be a list of tolerations");
+}
+
+static void check_zones(const struct json *zones, struct strv *reasons)
+{
+    const struct json *zone;
+
+    if (json_is_object(zones))
+        strv_add(reasons, "spec.zones must be a list of strings");
+    check_strings(zones, "zones", reasons);
+    json_each(zone, zones) {
+        const char *name = json_string_value(zone);
+        if (name != NULL && (*name == '\0' || !is_label_value(name)))
+            strv_addf(reasons, "spec.zones[%zu]: '%.80s' is no label value", zone_index, name);
+    }
+}
+
+/* Where it is given, the field is one of two words. */
+static void check_choice(const struct json *spec, const char *field, const char *first, const char *second,
+                         struct strv *reasons)
+{
+    const struct json *value = json_member(spec, field);
+    const char *text = json_string_value(value);
+
+    if (json_type(value) != JSON_NULL && !streq(text, first) && !streq(text, second))
+        strv_addf(reasons, "spec.%s must be %s or %s", field, first, second);
 }
 
 /* An amount of spec.quota; FARGATE_NO_QUOTA when it is left out. false: it cannot be read. */
@@ -227,10 +319,8 @@ static void check_quota(const struct json *spec, struct strv *reasons)
 void fargate_profile_check(const struct json *object, struct strv *reasons)
 {
     const struct json *spec = json_get(object, "spec", NULL);
-    const struct json *priority = json_get(spec, "priority", NULL), *sizing = json_get(spec, "sizing", NULL);
-    const struct json *validation = json_get(spec, "podValidation", NULL);
-    const struct json *limits = json_get(spec, "limits", NULL);
-    const struct json *zones = json_get(spec, "zones", NULL), *node_selector = json_get(spec, "nodeSelector", NULL);
+    const struct json *priority = json_get(spec, "priority", NULL);
+    const struct json *reconcile = json_get(spec, "reconcilePendingPods", NULL);
 
     check_name(object, reasons);
     check_selectors(json_get(spec, "selectors", NULL), reasons);
@@ -238,22 +328,14 @@ void fargate_profile_check(const struct json *object, struct strv *reasons)
         strv_add(reasons, "spec.priority must be an integer");
     check_optional_name(spec, "runtimeClassName", reasons);
     check_optional_name(spec, "schedulerName", reasons);
-    if (json_is_array(node_selector))
-        strv_add(reasons, "spec.nodeSelector must be a map of strings");
-    check_strings(node_selector, "nodeSelector", reasons);
+    check_node_selector(json_get(spec, "nodeSelector", NULL), reasons);
     check_tolerations(json_get(spec, "tolerations", NULL), reasons);
-    if (json_is_object(zones))
-        strv_add(reasons, "spec.zones must be a list of strings");
-    check_strings(zones, "zones", reasons);
-    if (json_type(sizing) != JSON_NULL && !streq(json_string_value(sizing), "Fargate") &&
-        !streq(json_string_value(sizing), "Exact"))
-        strv_add(reasons, "spec.sizing must be Fargate or Exact");
-    if (json_type(validation) != JSON_NULL && !streq(json_string_value(validation), "Warn") &&
-        !streq(json_string_value(validation), "Enforce"))
-        strv_add(reasons, "spec.podValidation must be Warn or Enforce");
-    if (json_type(limits) != JSON_NULL && !streq(json_string_value(limits), "Refuse") &&
-        !streq(json_string_value(limits), "Clamp"))
-        strv_add(reasons, "spec.limits must be Refuse or Clamp");
+    check_zones(json_get(spec, "zones", NULL), reasons);
+    check_choice(spec, "sizing", "Fargate", "Exact", reasons);
+    check_choice(spec, "podValidation", "Warn", "Enforce", reasons);
+    check_choice(spec, "limits", "Refuse", "Clamp", reasons);
+    if (json_type(reconcile) != JSON_NULL && json_type(reconcile) != JSON_BOOL)
+        strv_add(reasons, "spec.reconcilePendingPods must be true or false");
     check_quota(spec, reasons);
 }
 

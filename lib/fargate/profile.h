@@ -58,7 +58,8 @@ int fargate_profile_read(const struct json *object, struct fargate_profile *ret,
 void fargate_profile_done(struct fargate_profile *profile);
 /*
  * Rules: metadata.name not empty, DNS-1123 label, at most 63, not beginning with "eks-"; 1 to 5 selectors; each with a
- * namespace (DNS-1123 or glob) and at most 5 labels of label syntax or glob; no two equal selectors; known sizing.
+ * namespace (DNS-1123 or glob) and at most 5 labels of label syntax or glob; no two equal selectors; known sizing;
+ * node selector and tolerations that the API server takes in a pod: one that it refuses would stop every pod of the profile.
  * Texts follow the EKS API where it has one ("Fargate Profile requires at least one selector.", "Request contains
  * Selector with more than 5 Label pairs"). Adds one text for each reason; none: valid.
  */

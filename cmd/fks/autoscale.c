@@ -103,6 +103,21 @@ static int check_kind(const struct kube_resource *resource, struct err *err)
                    resource->kind, resource->group, resource->version, resource->plural);
 }
 
+/*
+ * After any failure kubectl tries autoscaling/v1, which every server with v2 refuses for the same reason, and which
+ * cannot hold more than a share of CPU; then it says so instead of the reason.
+ */
+static int blame_version(const struct autoscale *autoscale, struct err *err)
+{
+    const char *cpu = strempty(autoscale->cpu), *memory = strempty(autoscale->memory);
+    if (ends_with(cpu, "%") && memory[0] == '\0')
+        return err->code;
+    err_clear(err);
+    return err_set(err, ERR_UNSUPPORTED,
+                   "failed to create autoscaling/v2 HPA and the configuration is incompatible with autoscaling/v1: %s",
+                   cpu[0] == '\0' ? "empty input" : "%!w(<nil>)");
+}
+
 static int autoscale_one(struct autoscale *autoscale, const struct item *item, struct err *err)
 {
     struct generate *generate = &autoscale->generate;
@@ -138,7 +153,7 @@ static int autoscale_one(struct autoscale *autoscale, const struct item *item, s
         return err->code;
     const struct item target = {.resource = scalers, .namespace = item->namespace, .object = scaler};
     if (write_create(generate->cli, &generate->write, &target, &created, err) < 0)
-        return err->code;
+        return blame_version(autoscale, err);
     return output_result(&autoscale->output, created, "autoscaled", generate->write.dry_run, err);
 }
 

@@ -158,7 +158,8 @@ static int build_service(const struct expose *expose, const struct item *item, s
     enum { LABEL_MAX = 63 }; /* a service's name is a DNS label */
     CLEANUP(xfree) char *short_name = xstrndup(strempty(item->name), strnlen(strempty(item->name), LABEL_MAX));
     struct json *metadata =
-        generate_metadata(&expose->generate, strempty(expose->name)[0] != '\0' ? expose->name : short_name, true);
+        generate_metadata(&expose->generate, strempty(expose->name)[0] != '\0' ? expose->name : short_name,
+                          write_is_client_dry_run(&expose->generate.write));
     if (json_len(own_labels) > 0)
         json_set(metadata, "labels", json_clone(own_labels));
     struct json *spec = json_new_object();

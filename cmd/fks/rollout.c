@@ -109,7 +109,7 @@ static int rollout_command(struct cli *cli, enum action action, const char *word
 {
     struct rollout rollout = {.cli = cli,
                               .watch = true,
-                              .write = {.field_manager = "kubectl-rollout"},
+                              .write = {.field_manager = action == ACTION_UNDO ? "kubectl" : "kubectl-rollout"},
                               .output_options = {.hide_missing = true}};
     const struct opt status_options[] = {
         SELECTION_FILE_OPTIONS(&rollout.selection),

@@ -88,7 +88,7 @@ static int build_pod(const struct run_options *run, const char *name, const stru
         json_free(container);
         return err->code;
     }
-    struct json *metadata = generate_metadata(&run->generate, name, true);
+    struct json *metadata = generate_metadata(&run->generate, name, write_is_client_dry_run(&run->generate.write));
     json_set(metadata, "labels", labels);
     if (run->annotations.n > 0) {
         struct json *annotations = json_new_object();
@@ -108,7 +108,7 @@ static int build_pod(const struct run_options *run, const char *name, const stru
 
 static int create_run_service(struct run_options *run, const char *name, const struct json *labels)
 {
-    struct json *metadata = generate_metadata(&run->generate, name, true);
+    struct json *metadata = generate_metadata(&run->generate, name, write_is_client_dry_run(&run->generate.write));
     return generate_finish(&run->generate,
                            json_build("{s:s, s:s, s:o, s:{s:[{s:s, s:I, s:I}], s:O}, s:{s:{}}}", "kind", "Service",
                                       "apiVersion", "v1", "metadata", metadata, "spec", "ports", "protocol", "TCP",

@@ -110,6 +110,28 @@ static int drain_host(struct cli *cli, const struct drain_host *drain, const cha
     return 0;
 }
 
+/* Without a name behind it, "host" is the name of a node: kubectl's verb has the word. */
+static int as_node(struct cli *cli, command_run *run, const char *verb, int argc, char **argv)
+{
+    char **words = xcalloc((size_t)argc + 2, sizeof(*words));
+    CLEANUP(xfree) char *first = xstrdup(verb);
+    int code;
+
+    words[0] = first;
+    memcpy(words + 1, argv, (size_t)argc * sizeof(*words));
+    code = run(cli, argc + 1, words);
+    free(words);
+    return code;
+}
+
+static bool has_name(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (argv[i][0] != '-' || streq(argv[i], "-h") || streq(argv[i], "--help"))
+            return true;
+    return false;
+}
+
 /* The one argument that these commands take, or NULL after an error. */
 static const char *only_name(const struct cli *cli, const struct strv *args, const char *words, int *ret_code)
 {
@@ -145,6 +167,8 @@ int command_drain_host(struct cli *cli, int argc, char **argv)
     const char *name;
     int code = 0;
 
+    if (!has_name(argc, argv))
+        return as_node(cli, command_drain, "drain", argc, argv);
     if (!cli_parse(cli, &command, argc, argv, &args, NULL, &code) ||
         (name = only_name(cli, &args, "drain host", &code)) == NULL)
         return code;
@@ -158,6 +182,8 @@ static int cordon_or_uncordon(struct cli *cli, const struct cli_command *command
     const char *name;
     int code = 0;
 
+    if (!has_name(argc, argv))
+        return as_node(cli, cordoned ? command_cordon : command_uncordon, cordoned ? "cordon" : "uncordon", argc, argv);
     if (!cli_parse(cli, command, argc, argv, &args, NULL, &code) ||
         (name = only_name(cli, &args, command->words, &code)) == NULL)
         return code;

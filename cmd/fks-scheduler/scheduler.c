@@ -223,10 +223,11 @@ static void on_synced(void *data)
 
 static struct kube_watch *start_watch(struct scheduler *scheduler, const char *path, const char *label_selector,
                                       const char *field_selector, const struct json_omit *omit,
+                                      struct json *(*keep)(const struct json *object),
                                       void (*on_change)(const struct json *, const struct json *, void *))
 {
     const struct kube_watch_options options = {
-        .path = path, .label_selector = label_selector, .field_selector = field_selector, .omit = omit,
+        .path = path, .label_selector = label_selector, .field_selector = field_selector, .omit = omit, .keep = keep,
         .on_change = on_change, .on_synced = on_synced, .on_error = on_watch_error, .data = scheduler,
     };
 
@@ -254,16 +255,17 @@ int scheduler_init(struct scheduler *scheduler, struct loop *loop, struct kube_c
     scheduler->work_timer = loop_timer_new(loop, on_work, scheduler);
     scheduler->tell_timer = loop_timer_new(loop, on_tell, scheduler);
     scheduler->wake_timer = loop_timer_new(loop, on_wake, scheduler);
-    scheduler->profile_watch = start_watch(scheduler, FKS_PROFILES_PATH, NULL, NULL, watches_omit_of_others,
+    scheduler->profile_watch = start_watch(scheduler, FKS_PROFILES_PATH, NULL, NULL, watches_omit_of_others, NULL,
                                            on_profile_change);
-    scheduler->host_watch = start_watch(scheduler, FKS_HOSTS_PATH, NULL, NULL, watches_omit_of_others, on_host_change);
+    scheduler->host_watch = start_watch(scheduler, FKS_HOSTS_PATH, NULL, NULL, watches_omit_of_others, NULL, on_host_change);
     scheduler->lease_watch = start_watch(scheduler, "/apis/coordination.k8s.io/v1/namespaces/" FKS_NAMESPACE "/leases",
-                                         NULL, NULL, watches_omit_of_others, on_lease_change);
+                                         NULL, NULL, watches_omit_of_others, NULL, on_lease_change);
     scheduler->runtime_watch = start_watch(scheduler, "/apis/node.k8s.io/v1/runtimeclasses", NULL, NULL,
-                                           watches_omit_of_others, on_runtime_change);
+                                           watches_omit_of_others, NULL, on_runtime_change);
     scheduler->node_watch = start_watch(scheduler, "/api/v1/nodes", FARGATE_COMPUTE_TYPE "=" FARGATE_COMPUTE_FARGATE,
-                                        NULL, watches_omit_of_nodes, observe_node_change);
-    scheduler->pod_watch = start_watch(scheduler, "/api/v1/pods", NULL, mine, watches_omit_of_pods, observe_pod_change);
+                                        NULL, watches_omit_of_nodes, watches_keep_of_node, observe_node_change);
+    scheduler->pod_watch = start_watch(scheduler, "/api/v1/pods", NULL, mine, watches_omit_of_pods, watches_keep_of_pod,
+                                       observe_pod_change);
     return 0;
 }
 

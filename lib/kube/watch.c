@@ -106,6 +106,15 @@ bool kube_watch_next(const struct kube_watch *watch, size_t *position, const str
 
 /* --- the store */
 
+/* What the store gets of an object, whose reference is taken over. */
+static struct json *kept_of(const struct kube_watch *watch, struct json *object)
+{
+    struct json *kept = watch->options.keep != NULL ? watch->options.keep(object) : object;
+    if (watch->options.keep != NULL)
+        json_free(object);
+    return kept;
+}
+
 /* Takes over a reference of object. An object of the same name but another uid is another object. */
 static void put(struct kube_watch *watch, struct json *object)
 {
@@ -126,11 +135,11 @@ static void put(struct kube_watch *watch, struct json *object)
             json_free(object);
             return;
         }
-        map_set(&watch->store, key, object);
+        map_set(&watch->store, key, kept_of(watch, object));
         tell_change(watch, NULL, new);
         return;
     }
-    map_set(&watch->store, key, object);
+    map_set(&watch->store, key, kept_of(watch, object));
     tell_change(watch, old, new);
 }
 

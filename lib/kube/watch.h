@@ -14,6 +14,11 @@ struct kube_watch_options {
     const char *label_selector; /* or NULL */
     const char *field_selector; /* or NULL */
     const struct json_omit *omit; /* members of each object that nobody reads: they are not kept; borrowed; or NULL */
+    /*
+     * What the store keeps of an object, if not all of it; a new reference. Callbacks get the whole object as new, and
+     * what was kept as old. metadata.name, namespace, uid and resourceVersion must stay. NULL: everything is kept.
+     */
+    struct json *(*keep)(const struct json *object);
     int64_t idle_timeout_ms;    /* silence after which a watch is taken up again; 0: 180 s */
     /* old NULL: new object; new NULL: gone (old is its last state known). Trees are borrowed and read-only. */
     void (*on_change)(const struct json *old, const struct json *new, void *data);

@@ -149,6 +149,28 @@ static void test_watch__list_in_pages(void **state)
     assert_non_null(strstr(script->last_query, "resourceVersion=5")); /* the watch that follows */
 }
 
+static struct json *keep_names(const struct json *object)
+{
+    struct json *kept = json_clone(object);
+    json_del(kept, "kind");
+    return kept;
+}
+
+static void test_watch__keeps_a_part(void **state)
+{
+    struct fake_api *api = *state;
+    struct script *script = api->data;
+    struct kube_watch_options options = {.path = "/api/v1/pods", .keep = keep_names, .on_change = on_change,
+                                         .on_synced = on_synced, .on_error = on_error, .data = script};
+    script->lists[0] = LIST("5", OBJECT("a", "1", "3"));
+    script->streams[0] = EVENT("MODIFIED", OBJECT("a", "1", "3")) EVENT("MODIFIED", OBJECT("a", "1", "7"));
+    script->watch = kube_watch_new(api->client, &options);
+    fake_api_turn(api, 15, 10);
+    expect_changes(script, "+a ~a"); /* on_change has seen the kind; the same version again is no change */
+    assert_null(json_str(kube_watch_get(script->watch, "n", "a"), "kind", NULL));
+    assert_string_equal(json_str(kube_watch_get(script->watch, "n", "a"), "metadata", "resourceVersion", NULL), "7");
+}
+
 static void test_watch__gone_lists_again(void **state)
 {
     struct fake_api *api = *state;
@@ -278,6 +300,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_watch__list_then_events),
         CASE(test_watch__list_in_pages),
+        CASE(test_watch__keeps_a_part),
         CASE(test_watch__gone_lists_again),
         CASE(test_watch__resumes_after_restart),
         CASE(test_watch__broken_stream),

@@ -6,10 +6,10 @@
 
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "help.h"
+#include "trace.h"
 
 #define TRANSPORT_REFUSED "The connection to the server "
 #define TRANSPORT_FAILED "Unable to connect to the server: "
@@ -69,6 +69,8 @@ int cli_connect(struct cli *cli, struct err *err)
     if (kube_client_new(NULL, &cli->config, user_agent, &cli->client, err) < 0)
         return err->code;
     kube_client_on_warning(cli->client, print_warning, cli);
+    if (cli->verbosity >= 6)
+        kube_client_on_trace(cli->client, trace_print, cli);
     cli->discovery = kube_discovery_new(cli->client, cli->cache_dir);
     return 0;
 }
@@ -138,36 +140,12 @@ static void name_transport_failure(const struct cli *cli, struct err *err)
         rephrase(err, xasprintf(TRANSPORT_FAILED "%s", err_text(err)));
 }
 
-/* -v=6: one line per request, as client-go writes it. */
-static void trace_request(const struct cli *cli, const struct kube_request *request, const struct err *err,
-                          int64_t started_ms)
-{
-    const char *method = request->method != NULL ? request->method : "GET";
-    int64_t wall_ns = clock_wall_ns();
-    time_t seconds = (time_t)(wall_ns / 1000000000);
-    struct tm now;
-    if (cli->verbosity < 6 || localtime_r(&seconds, &now) == NULL)
-        return;
-    bool failed = err->code != 0, created = streq(method, "POST");
-    CLEANUP(xfree)
-    char *status = failed ? xasprintf("%d %s", err->http_status, strempty(err->reason))
-                          : xstrdup(created ? "201 Created" : "200 OK");
-    fprintf(stderr,
-            "I%02d%02d %02d:%02d:%02d.%06lld %7d fks] \"Response\" verb=\"%s\" url=\"%s%s\" status=\"%s\" "
-            "milliseconds=%lld\n",
-            now.tm_mon + 1, now.tm_mday, now.tm_hour, now.tm_min, now.tm_sec, (long long)(wall_ns / 1000 % 1000000),
-            (int)getpid(), method, strempty(cli->config.server), request->path, status,
-            (long long)(clock_monotonic_ms() - started_ms));
-}
-
 int cli_do(struct cli *cli, const struct kube_request *request, struct json **ret, struct err *err)
 {
     if (cli_connect(cli, err) < 0)
         return err->code;
     CLEANUP(json_free) struct json *answer = NULL;
-    int64_t started_ms = clock_monotonic_ms();
     int code = kube_do(cli->client, request, &answer, err);
-    trace_request(cli, request, err, started_ms);
     if (code < 0) {
         if (err->http_status == 0) {
             name_transport_failure(cli, err);

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "print/describe.h"
 #include "print/output.h"
 #include "print/tabwriter.h"
 #include "watch.h"
@@ -26,31 +27,18 @@ struct events {
 
 /* --- one line */
 
-static void add_since(const char *time, struct buf *out)
-{
-    CLEANUP(err_clear) struct err err = {0};
-    int64_t wall_ns;
-    char text[CLOCK_TEXT_MAX];
-    if (time == NULL || clock_parse(time, &wall_ns, &err) < 0) {
-        buf_add_str(out, "<unknown>");
-        return;
-    }
-    clock_human_duration((clock_wall_ns() - wall_ns) / 1000000000, text);
-    buf_add_str(out, text);
-}
-
 static void add_interval(const struct json *event, struct buf *out)
 {
     CLEANUP(buf_done) struct buf first = {0};
     const char *time = json_str(event, "eventTime", NULL);
     const struct json *series = json_member(event, "series");
     int64_t count = json_int_or(0, event, "count", NULL);
-    add_since(time != NULL ? time : json_str(event, "firstTimestamp", NULL), &first);
+    describe_age(time != NULL ? time : json_str(event, "firstTimestamp", NULL), &first);
     if (json_is_object(series)) {
-        add_since(json_str(series, "lastObservedTime", NULL), out);
+        describe_age(json_str(series, "lastObservedTime", NULL), out);
         buf_printf(out, " (x%lld over %s)", (long long)json_int_or(0, series, "count", NULL), buf_text(&first));
     } else if (count > 1) {
-        add_since(json_str(event, "lastTimestamp", NULL), out);
+        describe_age(json_str(event, "lastTimestamp", NULL), out);
         buf_printf(out, " (x%lld over %s)", (long long)count, buf_text(&first));
     } else {
         buf_add(out, first.data, first.len);

@@ -5,6 +5,7 @@
 #include "get.h"
 
 #include "base/mem.h"
+#include "print/describe.h"
 #include "print/sort.h"
 
 struct answer {
@@ -55,6 +56,33 @@ static bool add_answer(const struct json *table, void *data)
     return true;
 }
 
+/* --server-print=false: a Table made here of objects, with the columns that every kind has. */
+static struct json *table_of_objects(const struct json *answer)
+{
+    struct json *rows = json_new_array();
+    const struct json *items = json_get(answer, "items", NULL), *object;
+    CLEANUP(json_free) struct json *single = json_new_array();
+    if (!json_is_array(items)) {
+        json_push(single, json_keep(answer));
+        items = single;
+    }
+    json_each(object, items) {
+        CLEANUP(buf_done) struct buf age = {0};
+        describe_age(json_str(object, "metadata", "creationTimestamp", NULL), &age);
+        json_push(rows, json_build("{s:[s,s], s:O}", "cells", json_str_or("", object, "metadata", "name", NULL),
+                                   buf_text(&age), "object", object));
+    }
+    return json_build("{s:[{s:s,s:s,s:s,s:i},{s:s,s:s,s:s,s:i}], s:o}", "columnDefinitions", "name", "Name", "type",
+                      "string", "format", "name", "priority", 0, "name", "Age", "type", "string", "format", "",
+                      "priority", 0, "rows", rows);
+}
+
+static bool add_objects_as_table(const struct json *answer, void *data)
+{
+    CLEANUP(json_free) struct json *table = table_of_objects(answer);
+    return add_answer(table, data);
+}
+
 static void fail_or_ignore(const struct get *get, struct failures *failures, struct err *failure)
 {
     if (get->ignore_not_found && failure->code == ERR_NOT_FOUND && failure->http_status == 404)
@@ -85,13 +113,17 @@ static void read_tables(struct get *get, const struct items *items, struct answe
         answers->resource = item->resource;
         int code = 0;
         if (item->name == NULL) {
-            code = item_list(get->cli, item, &selection, GET_TABLE_ACCEPT,
-                             get->sort_by != NULL ? "includeObject=Object" : NULL, add_answer, answers, &failure);
+            bool whole = get->sort_by != NULL && get->server_print;
+            code = item_list(get->cli, item, &selection, get->server_print ? GET_TABLE_ACCEPT : NULL,
+                             whole ? "includeObject=Object" : NULL,
+                             get->server_print ? add_answer : add_objects_as_table, answers, &failure);
         } else {
             CLEANUP(json_free) struct json *table = NULL;
-            code = read_one(get, item, true, &table, &failure);
-            if (code == 0)
+            code = read_one(get, item, get->server_print, &table, &failure);
+            if (code == 0 && get->server_print)
                 add_answer(table, answers);
+            else if (code == 0)
+                add_objects_as_table(table, answers);
         }
         if (code < 0)
             fail_or_ignore(get, failures, &failure);
@@ -251,8 +283,6 @@ static int run_get(struct get *get, const struct strv *args)
     if (output_parse(&get->output_options, &get->output, &err) < 0)
         return cli_fail(get->cli, &err);
     get->output.no_headers = get->no_headers;
-    if (!get->server_print && get_is_table(get))
-        return cli_error("--server-print=false is not available: tables come from the server");
     if (get->output_watch_events && !get->watch && !get->watch_only)
         return cli_error("--output-watch-events option can only be used with --watch or --watch-only");
     if (get->watch || get->watch_only)

@@ -5,6 +5,7 @@
 #include "get.h"
 
 #include "base/mem.h"
+#include "trace.h"
 #include "watch.h"
 
 struct watching {
@@ -112,6 +113,9 @@ static int watch_item(struct get *get, const struct item *item)
         bool ended_by_server = false;
         code = watch_run(get->cli, &request, on_event, &watching, &ended_by_server, &err);
         if (code == ERR_TIMEOUT) { /* --request-timeout: what there was has been shown */
+            trace_line(get->cli, 5,
+                       "\"Unable to decode an event from the watch stream\" err=\"context deadline exceeded "
+                       "(Client.Timeout or context cancellation while reading body)\"");
             err_clear(&err);
             code = 0;
         }

@@ -250,6 +250,7 @@ int main(int argc, char **argv)
 {
     struct cli cli = {.program = program_name(argv[0])};
     struct kube_overrides *o = &cli.overrides;
+    bool disable_compression = false; /* nothing follows from it: fks never asks for compressed answers */
     const struct opt options[] = {
         {"as", 0, OPT_STRING, &o->as, "", "Username to impersonate for the operation."},
         {"as-group", 0, OPT_ARRAY, &o->as_groups, "[]", "Group to impersonate; may be repeated."},
@@ -262,6 +263,8 @@ int main(int argc, char **argv)
         {"client-key", 0, OPT_STRING, &o->client_key, "", "File with the client key."},
         {"cluster", 0, OPT_STRING, &o->cluster, "", "The kubeconfig cluster to use."},
         {"context", 0, OPT_STRING, &o->context, "", "The kubeconfig context to use."},
+        {"disable-compression", 0, OPT_BOOL, &disable_compression, NULL,
+         "Do not ask for compressed answers (none are ever asked for)."},
         {"help", 'h', OPT_BOOL, &cli.help, NULL, NULL},
         {"insecure-skip-tls-verify", 0, OPT_BOOL, &o->insecure_skip_tls_verify, NULL,
          "Do not check the server's certificate: insecure."},

@@ -28,9 +28,10 @@ struct waiting {
     struct selection selection;
     struct output_options output_options;
     struct output output;
-    const char *target;
+    struct strv targets; /* --for */
     int64_t timeout_ms, deadline_ms;
-    struct goal goal;
+    struct goal *goals; /* one for each target */
+    size_t n_goals;
 };
 
 /* --- the goal */
@@ -43,8 +44,9 @@ static int parse_jsonpath_goal(const char *text, struct goal *goal, struct err *
         const char *end = strrchr(text, '}');
         len = end != NULL ? (size_t)(end - text) + 1 : len;
     } else {
-        const char *equals = strchr(text, '=');
-        len = equals != NULL ? (size_t)(equals - text) : len;
+        int depth = 0; /* "=" within [?(@.a=="b")] belongs to the path */
+        for (len = 0; text[len] != '\0' && (text[len] != '=' || depth > 0); len++)
+            depth += text[len] == '[' ? 1 : text[len] == ']' ? -1 : 0;
     }
     CLEANUP(xfree) char *path = xstrndup(text, len);
     const char *rest = text + len;
@@ -62,8 +64,6 @@ static int parse_jsonpath_goal(const char *text, struct goal *goal, struct err *
 
 static int parse_goal(const char *text, struct goal *goal, struct err *err)
 {
-    if (text == NULL)
-        return err_set(err, ERR_USAGE, "unrecognized condition: []");
     if (strcasecmp(text, "delete") == 0) {
         goal->kind = GOAL_DELETE;
     } else if (strcasecmp(text, "create") == 0) {
@@ -146,19 +146,20 @@ static int timed_out(const struct waiting *waiting, const struct item *item, str
 }
 
 /* 1: reached, *ret is the object or NULL when it was gone before. */
-static int wait_one(struct waiting *waiting, const struct item *item, struct json **ret, struct err *err)
+static int wait_one(struct waiting *waiting, const struct goal *goal, const struct item *item, struct json **ret,
+                    struct err *err)
 {
     for (;;) {
         CLEANUP(json_free) struct json *object = NULL;
         int code = item_get(waiting->cli, item, NULL, &object, err);
         bool absent = code == ERR_NOT_FOUND && err->http_status == 404;
-        if (absent && waiting->goal.kind == GOAL_DELETE) {
+        if (absent && goal->kind == GOAL_DELETE) {
             err_clear(err);
             return 1;
         }
         if (code < 0)
             return code;
-        if (is_met(&waiting->goal, object)) {
+        if (is_met(goal, object)) {
             *ret = take(&object);
             return 1;
         }
@@ -171,7 +172,7 @@ static int wait_one(struct waiting *waiting, const struct item *item, struct jso
                                               .timeout_ms = left,
                                               .resource_version =
                                                   json_str(object, "metadata", "resourceVersion", NULL)};
-        struct following following = {.goal = &waiting->goal};
+        struct following following = {.goal = goal};
         bool ended_by_server = false;
         code = watch_run(waiting->cli, &request, on_event, &following, &ended_by_server, err);
         if (code == ERR_TIMEOUT)
@@ -186,16 +187,38 @@ static int wait_one(struct waiting *waiting, const struct item *item, struct jso
     }
 }
 
-/* --for=create: objects that need not exist yet. */
-static int wait_created(struct waiting *waiting, const struct item *item, struct json **ret, struct err *err)
+static bool wants(const struct waiting *waiting, enum goal_kind kind)
+{
+    for (size_t i = 0; i < waiting->n_goals; i++) {
+        if (waiting->goals[i].kind == kind)
+            return true;
+    }
+    return false;
+}
+
+static bool all_not_found(const struct failures *failures)
+{
+    for (size_t i = 0; i < failures->n; i++) {
+        if (failures->list[i].code != ERR_NOT_FOUND || failures->list[i].http_status != 404)
+            return false;
+    }
+    return true;
+}
+
+/* --for=create: looks again until everything named is there, or something that the selector fits. */
+static int wait_created(struct waiting *waiting, const struct strv *args, struct err *err)
 {
     for (;;) {
-        int code = item_get(waiting->cli, item, NULL, ret, err);
-        if (code == 0)
-            return 1;
-        if (code != ERR_NOT_FOUND)
-            return code;
-        err_clear(err);
+        CLEANUP(items_done) struct items items = {0};
+        CLEANUP(failures_done) struct failures failures = {0};
+        if (items_resolve(waiting->cli, &waiting->selection, args, true, &items, &failures, err) < 0)
+            return err->code;
+        if (items.n > 0 && failures.n == 0)
+            return 0;
+        if (failures.n > 0 && !all_not_found(&failures)) {
+            err_move(err, &failures.list[0]);
+            return err->code;
+        }
         if (clock_monotonic_ms() >= waiting->deadline_ms)
             return err_set(err, ERR_TIMEOUT, "timed out waiting for the condition");
         const struct timespec pause = {.tv_nsec = 200000000};
@@ -213,28 +236,49 @@ static int print_met(struct waiting *waiting, const struct item *item, const str
     return fflush(stdout) == 0 ? 0 : err_set(err, ERR_IO, "writing to standard output failed");
 }
 
+/* One goal after the other, each told when it is reached. */
+static int wait_for_goals(struct waiting *waiting, const struct item *item, struct err *err)
+{
+    for (size_t i = 0; i < waiting->n_goals; i++) {
+        CLEANUP(json_free) struct json *object = NULL;
+        int code = wait_one(waiting, &waiting->goals[i], item, &object, err);
+        if (code == 1 && (object != NULL || item->object != NULL)) /* it was there when the waiting began */
+            code = print_met(waiting, item, object, err);
+        if (code < 0)
+            return code;
+    }
+    return 0;
+}
+
+static int parse_goals(struct waiting *waiting, struct err *err)
+{
+    if (waiting->targets.n == 0)
+        return err_set(err, ERR_USAGE, "unrecognized condition: []");
+    waiting->goals = xcalloc(waiting->targets.n, sizeof(waiting->goals[0]));
+    waiting->n_goals = waiting->targets.n;
+    for (size_t i = 0; i < waiting->n_goals; i++) {
+        if (parse_goal(waiting->targets.items[i], &waiting->goals[i], err) < 0)
+            return err->code;
+    }
+    return 0;
+}
+
 static int run_wait(struct waiting *waiting, const struct strv *args)
 {
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(items_done) struct items items = {0};
     CLEANUP(failures_done) struct failures failures = {0};
-    if (parse_goal(waiting->target, &waiting->goal, &err) < 0 ||
-        output_parse(&waiting->output_options, &waiting->output, &err) < 0)
+    if (parse_goals(waiting, &err) < 0 || output_parse(&waiting->output_options, &waiting->output, &err) < 0)
         return cli_fail(waiting->cli, &err);
     waiting->deadline_ms = clock_monotonic_ms() + (waiting->timeout_ms < 0 ? WEEK_MS : waiting->timeout_ms);
-    if (items_resolve(waiting->cli, &waiting->selection, args, false, &items, &failures, &err) < 0)
+    if ((wants(waiting, GOAL_CREATE) && wait_created(waiting, args, &err) < 0) ||
+        items_resolve(waiting->cli, &waiting->selection, args, false, &items, &failures, &err) < 0)
         return cli_fail(waiting->cli, &err);
     if (items.n == 0 && failures.n == 0)
-        return waiting->goal.kind == GOAL_DELETE ? 0 : cli_error("no matching resources found");
+        return wants(waiting, GOAL_DELETE) ? 0 : cli_error("no matching resources found");
     for (size_t i = 0; i < items.n; i++) {
-        const struct item *item = &items.list[i];
-        CLEANUP(json_free) struct json *object = NULL;
         struct err failure = {0};
-        int code = waiting->goal.kind == GOAL_CREATE ? wait_created(waiting, item, &object, &failure)
-                                                     : wait_one(waiting, item, &object, &failure);
-        if (code == 1 && object != NULL)
-            code = print_met(waiting, item, object, &failure);
-        if (code < 0)
+        if (wait_for_goals(waiting, &items.list[i], &failure) < 0)
             failures_add(&failures, &failure);
     }
     return cli_fail_all(waiting->cli, &failures);
@@ -250,7 +294,7 @@ int command_wait(struct cli *cli, int argc, char **argv)
         SELECTION_NAMESPACES_OPTION(&waiting.selection),
         OUTPUT_OPTIONS(&waiting.output_options),
         {"all", 0, OPT_BOOL, &waiting.selection.all, NULL, "All resources of the types, in the namespace."},
-        {"for", 0, OPT_STRING, &waiting.target, "",
+        {"for", 0, OPT_ARRAY, &waiting.targets, "[]",
          "create, delete, condition=NAME[=VALUE] or jsonpath='{PATH}'[=VALUE]."},
         {"timeout", 0, OPT_DURATION, &waiting.timeout_ms, "30s", "How long to wait; 0: look once, negative: a week."},
         {0},
@@ -270,8 +314,12 @@ int command_wait(struct cli *cli, int argc, char **argv)
         code = run_wait(&waiting, &args);
     selection_done(&waiting.selection);
     output_done(&waiting.output);
-    free(waiting.goal.condition);
-    free(waiting.goal.value);
-    jsonpath_free(waiting.goal.path);
+    for (size_t i = 0; i < waiting.n_goals; i++) {
+        free(waiting.goals[i].condition);
+        free(waiting.goals[i].value);
+        jsonpath_free(waiting.goals[i].path);
+    }
+    free(waiting.goals);
+    strv_done(&waiting.targets);
     return code;
 }

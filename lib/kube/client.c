@@ -30,6 +30,8 @@ struct kube_client {
     int64_t token_read_ms;
     void (*on_warning)(const char *text, void *data);
     void *on_warning_data;
+    void (*on_trace)(const struct kube_trace *trace, void *data);
+    void *on_trace_data;
 };
 
 struct kube_call {
@@ -38,6 +40,8 @@ struct kube_call {
     struct http_call *http;     /* NULL while waiting to try again */
     struct loop_timer *retry;   /* NULL until needed */
     int tries;
+    int64_t sent_ms;  /* when the last try began */
+    bool head_traced; /* of a stream */
     char *method, *path, *url, *content_type, *accept;
     struct buf body;
     bool has_body, raw;
@@ -229,7 +233,35 @@ void kube_client_on_warning(struct kube_client *client, void (*callback)(const c
     client->on_warning_data = data;
 }
 
+void kube_client_warn(struct kube_client *client, const char *text)
+{
+    if (client->on_warning != NULL)
+        client->on_warning(text, client->on_warning_data);
+}
+
+void kube_client_on_trace(struct kube_client *client, void (*callback)(const struct kube_trace *trace, void *data),
+                          void *data)
+{
+    client->on_trace = callback;
+    client->on_trace_data = data;
+}
+
 /* --- answers */
+
+static void trace_answer(struct kube_call *call, const struct http_response *response)
+{
+    struct kube_client *client = call->client;
+    if (client->on_trace == NULL || call->head_traced)
+        return;
+    call->head_traced = call->chunk != NULL;
+    const struct kube_trace trace = {.method = call->method,
+                                     .url = call->url,
+                                     .body = call->chunk == NULL ? buf_text(&response->body) : NULL,
+                                     .response = response,
+                                     .elapsed_ms = clock_monotonic_ms() - call->sent_ms};
+    client->on_trace(&trace, client->on_trace_data);
+}
+
 
 /* One header line: 299 agent "text" ["date"], repeated with commas. Only 299 is meant for people (KEP-1693). */
 static void tell_warnings(struct kube_client *client, const char *line)
@@ -323,6 +355,7 @@ static void on_http_done(struct http_response *response, struct err *err, void *
     CLEANUP(json_free) struct json *answer = NULL;
     call->http = NULL;
     if (err->code == 0) {
+        trace_answer(call, response);
         handle_warnings(client, response);
         if (response->status == 401)
             client->token_read_ms = 0; /* the token file may have been replaced meanwhile */
@@ -354,6 +387,7 @@ static void on_http_done(struct http_response *response, struct err *err, void *
 static bool on_http_chunk(const struct http_response *response, const char *bytes, size_t len, void *data)
 {
     struct kube_call *call = data;
+    trace_answer(call, response);
     if (response->status < 400)
         return call->chunk(response, bytes, len, call->chunk_data);
     (void)buf_add(&call->refusal, bytes, len); /* a cut text is still a text */
@@ -395,6 +429,15 @@ static void call_send(struct kube_call *call)
         .dedicated = call->chunk != NULL,
     };
     call->tries++;
+    call->sent_ms = clock_monotonic_ms();
+    if (client->on_trace != NULL) {
+        const struct kube_trace trace = {.method = call->method,
+                                         .url = call->url,
+                                         .headers = headers,
+                                         .n_headers = n,
+                                         .body = call->has_body ? buf_text(&call->body) : NULL};
+        client->on_trace(&trace, client->on_trace_data);
+    }
     call->http = http_start(client->http, &request, call->chunk != NULL ? on_http_chunk : NULL, on_http_done, call);
 }
 

@@ -63,6 +63,24 @@ struct kube_call *kube_stream(struct kube_client *client, const struct kube_requ
 /* Warning: response headers (RFC 7234 299) of every answer are handed here, text only; NULL: ignored. */
 void kube_client_on_warning(struct kube_client *client, void (*callback)(const char *text, void *data), void *data);
 
+/* Hands a warning of our own to the same callback. */
+void kube_client_warn(struct kube_client *client, const char *text);
+
+/*
+ * One exchange as it goes over the wire, for -v. Called before a request is sent (response NULL) and once its answer, or
+ * the head of a stream, is there. All borrowed for the call. Authorization is among the headers: mask it.
+ */
+struct kube_trace {
+    const char *method, *url;
+    const struct http_header *headers; /* of the request, NULL with a response */
+    size_t n_headers;
+    const char *body; /* of the request, or of the response; NULL: none, or a stream */
+    const struct http_response *response;
+    int64_t elapsed_ms;
+};
+void kube_client_on_trace(struct kube_client *client, void (*callback)(const struct kube_trace *trace, void *data),
+                          void *data);
+
 /*
  * Builds a path: group "" is the core API; namespace, name, subresource may be NULL; each segment is encoded.
  * kube_path("apps", "v1", "default", "deployments", "web", "scale") →

@@ -6,9 +6,17 @@
 #include "kube/discovery.h"
 
 #include <strings.h>
+#include <time.h>
 
 #include "base/mem.h"
 #include "kube/discovery_internal.h"
+
+/*
+ * A manifest often follows its CustomResourceDefinition at once, and the server offers the new kind a moment after it has
+ * taken the definition.
+ */
+#define KIND_TRIES 3
+#define KIND_PAUSE_MS 100
 
 struct kube_discovery {
     struct kube_client *client;
@@ -16,7 +24,9 @@ struct kube_discovery {
     struct discovery_list built_in, server;
     bool has_server;  /* server is filled */
     bool asked;       /* by this process: asking again would tell nothing new */
-    struct discovery_list outdated; /* earlier server list: pointers into it may have been handed out */
+    bool waited;      /* for a kind that the server may be about to offer */
+    struct discovery_list *outdated; /* earlier server lists: pointers into them may have been handed out */
+    size_t n_outdated, outdated_cap;
     struct kube_resource *preferred; /* shallow copies of server's items, one version each */
     size_t n_preferred;
 };
@@ -59,7 +69,9 @@ struct kube_discovery *kube_discovery_free(struct kube_discovery *discovery)
         return NULL;
     discovery_list_done(&discovery->built_in);
     discovery_list_done(&discovery->server);
-    discovery_list_done(&discovery->outdated);
+    for (size_t i = 0; i < discovery->n_outdated; i++)
+        discovery_list_done(&discovery->outdated[i]);
+    free(discovery->outdated);
     free(discovery->preferred);
     free(discovery->cache_path);
     free(discovery);
@@ -71,8 +83,8 @@ static int ask_server(struct kube_discovery *discovery, struct err *err)
     struct discovery_list list = {0};
     if (discovery_fetch(discovery->client, &list, err) < 0)
         return (int)err->code;
-    discovery_list_done(&discovery->outdated);
-    discovery->outdated = discovery->server;
+    GROW(discovery->outdated, discovery->n_outdated, discovery->outdated_cap);
+    discovery->outdated[discovery->n_outdated++] = discovery->server;
     discovery->server = list;
     discovery->has_server = discovery->asked = true;
     discovery_cache_save(discovery->cache_path, &discovery->server);
@@ -168,6 +180,24 @@ static const struct kube_resource *find_kind(const struct discovery_list *list, 
     return NULL;
 }
 
+/* A bare short name that another resource has too: kubectl says so and takes the first. */
+static void warn_of_others(struct kube_discovery *discovery, const struct discovery_list *list, const char *text,
+                           const struct kube_resource *found)
+{
+    if (strchr(text, '.') != NULL || !is_short_name(found, text))
+        return;
+    for (size_t i = 0; i < list->n; i++) {
+        const struct kube_resource *other = &list->items[i];
+        if (!is_short_name(other, text) || (streq(other->group, found->group) && streq(other->plural, found->plural)))
+            continue;
+        CLEANUP(xfree)
+        char *warning = xasprintf("short name \"%s\" could also match lower priority resource %s%s%s", text,
+                                  other->plural, other->group[0] != '\0' ? "." : "", other->group);
+        kube_client_warn(discovery->client, warning);
+        return;
+    }
+}
+
 int kube_discovery_find(struct kube_discovery *discovery, const char *text, const struct kube_resource **ret,
                         struct err *err)
 {
@@ -185,6 +215,8 @@ int kube_discovery_find(struct kube_discovery *discovery, const char *text, cons
     if (found == NULL)
         return err_set(err, ERR_NOT_FOUND, "the server doesn't have a resource type \"%.*s\"", (int)strcspn(text, "."),
                        text);
+    bool is_built_in = found >= discovery->built_in.items && found < discovery->built_in.items + discovery->built_in.n;
+    warn_of_others(discovery, is_built_in ? &discovery->built_in : &discovery->server, text, found);
     *ret = found;
     return 0;
 }
@@ -205,6 +237,14 @@ int kube_discovery_find_kind(struct kube_discovery *discovery, const char *api_v
             return (int)err->code;
         found = find_kind(&discovery->server, group, version, kind);
     }
+    for (int tries = 0; found == NULL && tries < KIND_TRIES && !discovery->waited; tries++) {
+        const struct timespec pause = {.tv_nsec = KIND_PAUSE_MS * 1000000L};
+        (void)nanosleep(&pause, NULL);
+        if (ask_server(discovery, err) < 0)
+            return (int)err->code;
+        found = find_kind(&discovery->server, group, version, kind);
+    }
+    discovery->waited = discovery->waited || found == NULL;
     if (found == NULL)
         return err_set(err, ERR_NOT_FOUND, "no matches for kind \"%s\" in version \"%s\"", kind, api_version);
     *ret = found;

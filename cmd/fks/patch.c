@@ -88,6 +88,16 @@ static void record_cause(const struct patch_command *command, const struct item 
     *patched = take(&answer);
 }
 
+/* Custom resources take no strategic merge patches. */
+static int refuse_type(const struct patch_command *command, const struct item *item, struct err *err)
+{
+    const struct kube_resource *r = item->resource;
+    CLEANUP(xfree) char *reason = xstrdup(err_text(err));
+    err_clear(err);
+    return err_set(err, ERR_UNSUPPORTED, "%s is not supported by %s/%s, Kind=%s: %s", content_type(command->type),
+                   r->group, r->version, r->kind, reason);
+}
+
 static int patch_one(struct patch_command *command, const struct item *item, struct err *err)
 {
     CLEANUP(json_free) struct json *patched = NULL;
@@ -110,7 +120,7 @@ static int patch_one(struct patch_command *command, const struct item *item, str
                                              .body_text = command->text,
                                              .content_type = content_type(command->type)};
         if (cli_do(command->cli, &request, &patched, err) < 0)
-            return err->code;
+            return err->http_status == 415 ? refuse_type(command, item, err) : err->code;
         did_patch = !json_same(patched, item->object);
         record_cause(command, item, &patched);
     }

@@ -28,7 +28,11 @@ def sequences():
 
 @pytest.fixture(scope="module")
 def pair(plane, binary, tmp_path_factory):
-    return Pair(plane, binary("fks"), tmp_path_factory.mktemp("changes"))
+    pair = Pair(plane, binary("fks"), tmp_path_factory.mktemp("changes"))
+    assert pair.run("kubectl", ["apply", "-f", "widgets.yaml"]).returncode == 0
+    assert pair.run("kubectl", ["wait", "--for=condition=Established", "crd/widgets.seq.example.com", "--timeout=30s"]).returncode == 0
+    control.until(lambda: pair.run("kubectl", ["get", "widgets"]).returncode == 0, 30, "widgets are served")
+    return pair
 
 
 def alike(text, namespace):

@@ -40,6 +40,7 @@ struct relist;
 struct action_clients;
 struct api;
 struct storage;
+struct image_credentials;
 struct image_gc;
 struct log_rotation;
 
@@ -63,6 +64,7 @@ struct agent {
     struct action_clients *actions;
     struct api *api;
     struct storage *storage;
+    struct image_credentials *image_credentials;
     struct image_gc *image_gc;
     struct log_rotation *log_rotation;
     struct kube_watch *services; /* for service variables */

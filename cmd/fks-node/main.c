@@ -24,6 +24,7 @@
 #include "api.h"
 #include "cgroups.h"
 #include "host.h"
+#include "image_credentials.h"
 #include "image_gc.h"
 #include "log_rotation.h"
 #include "nodes.h"
@@ -256,6 +257,7 @@ static void start_parts(struct agent *agent)
         .data = agent,
     };
 
+    agent->image_credentials = image_credentials_new(agent->options.state_dir);
     agent->pods = pods_new(agent);
     agent->nodes = nodes_new(agent);
     agent->relist = relist_new(agent);
@@ -304,6 +306,7 @@ static void end(struct agent *agent)
     kube_watch_free(agent->services);
     cri_free(agent->cri); /* no answer may come to pods that are gone */
     pods_free(agent->pods);
+    image_credentials_free(agent->image_credentials);
     nodes_free(agent->nodes);
     api_free(agent->api);
     kube_events_free(agent->events);

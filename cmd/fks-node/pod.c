@@ -70,6 +70,7 @@ struct pod *pod_free(struct pod *pod)
     free(pod->volume_images);
     nodes_detach(pod);
     pod_volumes_done(pod);
+    pod_mounts_done(pod);
     record_sandbox_free(pod->sandbox);
     podspec_sandbox_free(pod->sandbox_spec);
     strv_done(&pod->old_sandboxes);

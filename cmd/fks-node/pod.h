@@ -32,6 +32,7 @@ struct pod;
 struct probes;
 struct action;
 struct fetch;
+struct mounting;
 
 struct pod_rate { /* how fast CPU time grew between the latest two looks */
     int64_t time_ns, cpu_ns, nano_cores;
@@ -159,7 +160,7 @@ struct pod {
     bool fetch_failed;    /* one of those under way */
     bool volumes_changed; /* something was fetched that is not on disk yet */
     struct backoff fetch_backoff;
-    bool mounting; /* a mount program runs */
+    struct mounting *mounting; /* a mount program runs; private to pod_mounts.c; or NULL */
     struct backoff mount_backoff;
     struct pod_container **volume_images; /* images of image volumes, which come the way of a container's */
     size_t n_volume_images, cap_volume_images;
@@ -244,6 +245,7 @@ bool pod_volumes_sync(struct pod *pod);
 /* --- pod_mounts.c */
 /* Mounts the pod's network file systems, one after the other; true when all are mounted. */
 bool pod_mounts_sync(struct pod *pod);
+void pod_mounts_done(struct pod *pod);
 /* Objects were asked for, as far as pulling images needs any. */
 bool pod_objects_known(const struct pod *pod);
 /* A container misses an object or key: looks again soon. */

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#include "image_credentials.h"
 #include "pod.h"
 #include "pull_secrets.h"
 #include "records.h"
@@ -65,11 +66,27 @@ static bool runtime_away(struct pod_container *container, const char *what, cons
 
 /* --- pull */
 
+static void collect_credentials(const struct pod_container *container, struct pull_credentials *ret)
+{
+    const struct pod *pod = container->pod;
+    const struct json *reference;
+
+    json_each(reference, json_get(pod->object, "spec", "imagePullSecrets", NULL)) {
+        CLEANUP(xfree) char *key = xasprintf("Secret/%s", json_str_or("", reference, "name", NULL));
+        pull_secrets_match(map_get(&pod->objects, key), image_text(container), ret);
+    }
+}
+
 static void on_pulled_status(const struct cri_image *image, struct err *err, void *data)
 {
     struct pod_container *container = data;
 
     if (err->code == 0 && image != NULL) {
+        CLEANUP(pull_credentials_done) struct pull_credentials credentials = {0};
+        collect_credentials(container, &credentials);
+        image_credentials_record(container->pod->agent->image_credentials, image->id,
+                                 container->pull_secret < credentials.n ? &credentials.items[container->pull_secret]
+                                                                        : NULL);
         int64_t took_ms = pod_now(container->pod) - container->pull_ms;
         pod_event(container->pod, "Normal", "Pulled",
                   "Successfully pulled image \"%s\" in %lld.%03llds (%lld.%03llds including waiting). Image size: "
@@ -81,17 +98,6 @@ static void on_pulled_status(const struct cri_image *image, struct err *err, voi
         image_failed(container, "ErrImagePull", err->code != 0 ? err_text(err) : "the image is gone after its pull");
     }
     pod_call_done(container->pod);
-}
-
-static void collect_credentials(const struct pod_container *container, struct pull_credentials *ret)
-{
-    const struct pod *pod = container->pod;
-    const struct json *reference;
-
-    json_each(reference, json_get(pod->object, "spec", "imagePullSecrets", NULL)) {
-        CLEANUP(xfree) char *key = xasprintf("Secret/%s", json_str_or("", reference, "name", NULL));
-        pull_secrets_match(map_get(&pod->objects, key), image_text(container), ret);
-    }
 }
 
 static void pull(struct pod_container *container);
@@ -155,20 +161,28 @@ static void on_looked(const struct cri_image *image, struct err *err, void *data
 {
     struct pod_container *container = data;
     struct pod *pod = container->pod;
+    CLEANUP(pull_credentials_done) struct pull_credentials credentials = {0};
+    bool foreign = false; /* somebody else's private image */
 
+    collect_credentials(container, &credentials);
+    if (image != NULL)
+        foreign = !image_credentials_allow(pod->agent->image_credentials, image->id, &credentials);
     if (err->code != 0) {
         if (!runtime_away(container, "looking for an image", err))
             image_failed(container, "ImageInspectError", err_text(err));
     } else if (container->spec == NULL) {
         container->image_state = POD_IMAGE_UNKNOWN;
-    } else if (image != NULL && !streq(policy(container), "Always")) {
+    } else if (image != NULL && !foreign && !streq(policy(container), "Always")) {
         pod_event(pod, "Normal", "Pulled",
                   "Container image \"%s\" already present on machine and can be accessed by the pod",
                   image_text(container));
         image_ready(container, image);
     } else if (streq(policy(container), "Never")) {
         CLEANUP(xfree) char *message =
-            xasprintf("Container image \"%s\" is not present with pull policy of Never", image_text(container));
+            xasprintf(foreign ? "Container image \"%s\" is present, but was pulled with credentials that the pod does not "
+                                "have, and its pull policy is Never"
+                              : "Container image \"%s\" is not present with pull policy of Never",
+                      image_text(container));
         pod_event(pod, "Warning", "ErrImageNeverPull", "%s", message);
         image_failed(container, "ErrImageNeverPull", message);
     } else {

@@ -46,7 +46,7 @@ static void on_mounted(int pid UNUSED, int status, void *data)
     CLEANUP(err_clear) struct err ignored = {0};
     struct pod *pod = mounting->pod;
 
-    pod->mounting = false;
+    pod->mounting = NULL;
     if (status == 0) {
         backoff_reset(&pod->mount_backoff);
         log_info("volume mounted", "pod", pod_title(pod), "volume", mounting->volume, "from", mounting->what);
@@ -85,7 +85,7 @@ static void start(struct pod *pod, const char *volume, const char *dir, const st
         mounting_free(mounting);
         return;
     }
-    pod->mounting = true;
+    pod->mounting = mounting;
     pod_call_begin(pod);
 }
 
@@ -105,9 +105,16 @@ bool pod_mounts_sync(struct pod *pod)
             return true; /* volumes_set_up says so */
         if (wait_ms > 0)
             pod_wake_in(pod, wait_ms);
-        else if (!pod->mounting)
+        else if (pod->mounting == NULL)
             start(pod, name, dir, &nfs);
         return false;
     }
     return true;
+}
+
+void pod_mounts_done(struct pod *pod)
+{
+    if (pod->mounting != NULL) /* only when the agent ends: mount(8) goes on without it */
+        mounting_free(pod->mounting);
+    pod->mounting = NULL;
 }

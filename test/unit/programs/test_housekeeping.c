@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "cmd/fks-node/image_credentials.h"
 #include "cmd/fks-node/image_gc.h"
 #include "cmd/fks-node/log_rotation.h"
 #include "cmd/fks-node/pod.h"
@@ -160,6 +161,40 @@ static void test_image_gc__least_recently_used_first(void **state)
     assert_int_equal(image_gc_choose(images, 0, 10, now), 0);
 }
 
+static void test_image_credentials__private_images_stay_private(void **state)
+{
+    char *folder = make_folder();
+    struct pull_credential a = {.username = (char *)(uintptr_t) "a", .password = (char *)(uintptr_t) "x"};
+    struct pull_credential b = {.username = (char *)(uintptr_t) "a", .password = (char *)(uintptr_t) "y"};
+    const struct pull_credentials none = {0}, has_a = {.items = &a, .n = 1}, has_b = {.items = &b, .n = 1};
+    struct image_credentials *records = image_credentials_new(folder);
+
+    (void)state;
+    assert_true(image_credentials_allow(records, "loaded", &none));
+    image_credentials_record(records, "private", &a);
+    image_credentials_record(records, "public", NULL);
+    image_credentials_record(records, "public", &a);
+    for (int restarts = 0; restarts < 2; restarts++) {
+        assert_true(image_credentials_allow(records, "private", &has_a));
+        assert_false(image_credentials_allow(records, "private", &has_b));
+        assert_false(image_credentials_allow(records, "private", &none));
+        assert_true(image_credentials_allow(records, "public", &none));
+        image_credentials_free(records);
+        records = image_credentials_new(folder);
+    }
+    image_credentials_record(records, "private", &b);
+    assert_true(image_credentials_allow(records, "private", &has_a));
+    assert_true(image_credentials_allow(records, "private", &has_b));
+    image_credentials_record(records, "private", NULL); /* the registry gave it to nobody in particular */
+    assert_true(image_credentials_allow(records, "private", &none));
+    image_credentials_free(records);
+    write_file(folder, "image-credentials.json", 10);
+    records = image_credentials_new(folder); /* a damaged file */
+    assert_true(image_credentials_allow(records, "private", &none));
+    image_credentials_free(records);
+    remove_folder(folder);
+}
+
 /* --- use */
 
 static void test_stats__network(void **state)
@@ -220,6 +255,7 @@ int main(void)
         cmocka_unit_test(test_storage__measures_files_below),
         cmocka_unit_test(test_log_rotation__files_of_one_log),
         cmocka_unit_test(test_image_gc__least_recently_used_first),
+        cmocka_unit_test(test_image_credentials__private_images_stay_private),
         cmocka_unit_test(test_stats__network),
         cmocka_unit_test(test_stats__resource_page),
     };

@@ -335,6 +335,44 @@ def test_overlapping_profiles_are_named(api, webhook):
     assert api.warnings == []
 
 
+def test_status_on_a_fargate_node_is_for_fks(plane, api, webhook):
+    """Phase, addresses and the kubelet's conditions; others may add conditions, and the cluster's controllers end pods."""
+    rules = [{"apiGroups": [""], "resources": ["pods/status"], "verbs": ["patch", "update"]}]
+    api.post("/apis/rbac.authorization.k8s.io/v1/clusterroles", {
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "status"}, "rules": rules})
+    api.post("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", {
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "status"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "status"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "developers"}]})
+    jane, node = plane.as_user("user"), plane.as_user("node")
+    path = PODS.format("plain")
+    # bound by hand: system:masters may
+    api.post(path, example(nodeName="fargate-ip-10-0-0-9.local.compute.internal"))
+    status = f"{path}/web/status"
+    until(lambda: refused_patch(jane, status, {"status": {"phase": "Succeeded"}}, "403"), 20)
+    with pytest.raises(ApiError) as error:
+        jane.patch(status, {"status": {"podIP": "10.9.9.9"}})
+    assert "pods.fks.dev" in error.value.message and "is reported by FKS" in error.value.message
+    gate = [{"type": "example.com/target", "status": "True"}]
+    made = jane.patch(status, {"status": {"conditions": gate}}, "application/strategic-merge-patch+json")
+    assert "example.com/target" in [each["type"] for each in made["status"]["conditions"]]
+    node.patch(status, {"status": {"phase": "Running"}})
+    assert api.get(f"{path}/web")["status"]["phase"] == "Running"
+    # on an ordinary node it is RBAC's matter alone
+    api.delete(f"{path}/web")
+    api.post(path, example(nodeName="ordinary"))
+    jane.patch(status, {"status": {"phase": "Succeeded"}})
+
+
+def refused_patch(user, path, body, status):
+    """Whether a dry run is refused with this status; the API server learns of a role with a delay."""
+    try:
+        user.patch(path + "?dryRun=All", body)
+    except ApiError as error:
+        return str(error.status) == status and "admission webhook" in error.message
+    return False
+
+
 def test_not_ready_before_the_first_list(plane, webhook):
     other = Webhook(plane, webhook.program)
     config = json.loads(plane.kubeconfig("webhook").read_text())

@@ -208,13 +208,13 @@ static int start_front(struct program *program, struct server_listener **ret, st
  */
 static void tidy(void *data)
 {
-    enum { TIDY_MS = 1000, STORM = 100 };
+    enum { TIDY_MS = 1000, MANY = 64 };
     struct program *program = data;
     size_t n = server_stats(program->front)->open + workers_connections(program->workers);
 
     if (n > program->most_connections)
         program->most_connections = n;
-    if (program->has_new_snapshot || (program->most_connections >= STORM && n < program->most_connections / 2)) {
+    if (program->has_new_snapshot || program->most_connections >= n + MANY) {
         (void)malloc_trim(0);
         program->most_connections = n;
         program->has_new_snapshot = false;

@@ -19,7 +19,7 @@
 #define LINGER_MS 2000
 #define EXPENDABLE_AFTER_MS 1000 /* a connection that was made may well send its request now */
 #define DRAIN_UNSERVED_MS 500    /* likewise, when the server ends */
-#define KEEP_TLS_BUFFERS 256 /* so many connections keep theirs, about 8 MiB in all */
+#define KEEP_TLS_BUFFERS 64 /* so many connections keep theirs, about 2 MiB in all */
 #define SLOWEST_READER 16 /* bytes per millisecond that a peer must take of an answer, beyond the idle timeout */
 
 static connection_state connection_handshake, connection_reading, connection_writing, connection_closing,

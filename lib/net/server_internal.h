@@ -95,7 +95,7 @@ struct server_listener {
     void *tag;
 };
 
-#define SPARE_BUFFERS 64
+#define SPARE_BUFFERS 32
 
 struct server {
     struct loop *loop;

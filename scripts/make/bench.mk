@@ -13,7 +13,7 @@ peer := build/peer/webhook-peer
 $(peer): $(wildcard test/bench/peer/*)
 	$(call say,GO,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)! command -v go >/dev/null || (cd test/bench/peer && go build -trimpath -o $(CURDIR)/$@ .) || echo 'no Go peer to measure beside' >&2
+	$(Q)! command -v go >/dev/null || (cd test/bench/peer && go build -o $(CURDIR)/$@ .) || echo 'no Go peer to measure beside' >&2
 
 bench: all bench-programs $(peer)
 	@scripts/install-packages test

@@ -63,27 +63,6 @@ static int find_pod(struct exec *exec, const char *argument, struct json **ret, 
     return 0;
 }
 
-static char *stream_path(const struct json *pod, const char *subresource, const char *container,
-                         const struct strv *command, bool use_stdin, bool tty)
-{
-    CLEANUP(xfree)
-    char *plain = kube_path("", "v1", json_str(pod, "metadata", "namespace", NULL), "pods",
-                            json_str(pod, "metadata", "name", NULL), subresource);
-    struct buf path = {0};
-    buf_add_str(&path, plain);
-    for (size_t i = 0; command != NULL && i < command->n; i++)
-        kube_path_query(&path, "command", command->items[i]);
-    kube_path_query(&path, "container", container);
-    if (use_stdin)
-        kube_path_query(&path, "stdin", "true");
-    kube_path_query(&path, "stdout", "true");
-    if (tty)
-        kube_path_query(&path, "tty", "true");
-    else
-        kube_path_query(&path, "stderr", "true");
-    return buf_take(&path);
-}
-
 static int stream_to(struct exec *exec, const struct json *pod, const char *subresource, const struct strv *command)
 {
     CLEANUP(err_clear) struct err err = {0};

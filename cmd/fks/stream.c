@@ -42,6 +42,27 @@ bool stream_wants_tty(bool use_stdin, bool tty, bool quiet)
     return false;
 }
 
+char *stream_path(const struct json *pod, const char *subresource, const char *container, const struct strv *command,
+                  bool use_stdin, bool tty)
+{
+    CLEANUP(xfree)
+    char *plain = kube_path("", "v1", json_str(pod, "metadata", "namespace", NULL), "pods",
+                            json_str(pod, "metadata", "name", NULL), subresource);
+    struct buf path = {0};
+    buf_add_str(&path, plain);
+    for (size_t i = 0; command != NULL && i < command->n; i++)
+        kube_path_query(&path, "command", command->items[i]);
+    kube_path_query(&path, "container", container);
+    if (use_stdin)
+        kube_path_query(&path, "stdin", "true");
+    kube_path_query(&path, "stdout", "true");
+    if (tty)
+        kube_path_query(&path, "tty", "true");
+    else
+        kube_path_query(&path, "stderr", "true");
+    return buf_take(&path);
+}
+
 /* --- dialling */
 
 int stream_connect(struct cli *cli, const char *path, const char *const *protocols, struct ws **ret, struct err *err)

@@ -12,6 +12,10 @@ struct ws;
 int stream_connect(struct cli *cli, const char *path, const char *const *protocols, struct ws **ret,
                    struct err *err) MUST_CHECK;
 
+/* Path and query of exec (command) or attach (command NULL) to a container. Heap string. */
+char *stream_path(const struct json *pod, const char *subresource, const char *container, const struct strv *command,
+                  bool use_stdin, bool tty) MUST_CHECK;
+
 struct stream_options {
     const char *path; /* with query */
     bool use_stdin, tty;

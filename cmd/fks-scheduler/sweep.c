@@ -16,6 +16,7 @@
 #include "reserve.h"
 
 #define EVERY_MS 1000
+#define TRIM_TICKS 30 /* between two returns of free memory to the system */
 #define ORPHAN_MS 20000 /* the host's own agent has so long to clean up */
 #define CLOCK_STEP_MAX_MS 5000
 #define NODE_LATE_MS 120000 /* from the reservation to the Node: a large image may be on its way */
@@ -23,6 +24,7 @@
 struct sweep {
     struct scheduler *scheduler;
     struct loop_timer *timer;
+    unsigned ticks;
 };
 
 static bool may_call(const struct scheduler *scheduler)
@@ -217,6 +219,8 @@ static void on_tick(void *data)
     move_clock(scheduler);
     hosts_refresh(&scheduler->hosts, scheduler->host_ms);
     spreads_expire(&scheduler->spreads, loop_now_ms(scheduler->loop));
+    if (++sweep->ticks % TRIM_TICKS == 5) /* what a burst of pods needed is not needed for ever */
+        mem_give_back();
     if (!scheduler_acts(scheduler))
         return;
     look_at_hosts(scheduler);

@@ -128,7 +128,7 @@ const struct json_omit watches_omit_of_nodes[] = {
 
 const struct json_omit watches_omit_of_others[] = {{.name = "metadata", .inside = in_metadata}, {0}};
 
-static struct json *keep_names(const struct json *object, bool labels)
+static struct json *keep_names(const struct json *object)
 {
     const struct json *metadata = json_get(object, "metadata", NULL);
 
@@ -136,17 +136,20 @@ static struct json *keep_names(const struct json *object, bool labels)
                       json_str(object, "apiVersion", NULL), "kind", json_str(object, "kind", NULL), "metadata", "name",
                       json_str(metadata, "name", NULL), "namespace", json_str(metadata, "namespace", NULL), "uid",
                       json_str(metadata, "uid", NULL), "resourceVersion", json_str(metadata, "resourceVersion", NULL),
-                      "labels", labels ? json_get(metadata, "labels", NULL) : NULL);
+                      "labels", json_get(metadata, "labels", NULL));
 }
 
 struct json *watches_keep_of_pod(const struct json *pod)
 {
     bool bound = *json_str_or("", pod, "spec", "nodeName", NULL) != '\0';
 
-    return bound ? keep_names(pod, true) : json_keep(pod);
+    return bound ? keep_names(pod) : json_keep(pod);
 }
 
 struct json *watches_keep_of_node(const struct json *node)
 {
-    return keep_names(node, false);
+    const struct json *metadata = json_get(node, "metadata", NULL);
+
+    return json_build("{s:{s:s*, s:s*, s:s*}}", "metadata", "name", json_str(metadata, "name", NULL), "uid",
+                      json_str(metadata, "uid", NULL), "resourceVersion", json_str(metadata, "resourceVersion", NULL));
 }

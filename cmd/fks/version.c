@@ -136,9 +136,6 @@ int command_cluster_info(struct cli *cli, int argc, char **argv)
     int code = 0;
     if (!cli_parse(cli, &command, argc, argv, &args, NULL, &code))
         return code;
-    if (args.n > 0)
-        return cli_error("unknown command \"%s\"\nSee '%s cluster-info -h' for help and examples", args.items[0],
-                         cli->program);
     const struct kube_request request = {
         .path = "/api/v1/namespaces/kube-system/services?labelSelector=kubernetes.io%2Fcluster-service%3Dtrue"};
     if (cli_do(cli, &request, &list, &err) < 0) {

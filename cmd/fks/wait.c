@@ -55,7 +55,8 @@ static int parse_jsonpath_goal(const char *text, struct goal *goal, struct err *
         size_t n = strlen(rest);
         bool quoted = n >= 2 && (rest[0] == '\'' || rest[0] == '"') && rest[n - 1] == rest[0];
         if (n == 0)
-            return err_set(err, ERR_USAGE, "jsonpath wait has to have a value after equal sign");
+            return err_set(err, ERR_USAGE, "jsonpath wait has to have a value after equal sign, like "
+                                           "--for=jsonpath='{.status.readyReplicas}'=3");
         goal->value = quoted ? xstrndup(rest + 1, n - 2) : xstrdup(rest);
     }
     goal->kind = GOAL_JSONPATH;

@@ -73,7 +73,8 @@ int watch_run(struct cli *cli, const struct watch_request *request, watch_event 
     }
     if (request->label_selector != NULL)
         kube_path_query(&path, "labelSelector", request->label_selector);
-    kube_path_query(&path, "resourceVersion", request->resource_version);
+    if (request->resource_version != NULL)
+        kube_path_query(&path, "resourceVersion", request->resource_version);
     kube_path_query(&path, "watch", "true");
 
     struct stream stream = {.event = event, .data = data};

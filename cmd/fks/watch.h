@@ -9,7 +9,7 @@ struct watch_request {
     const char *path;                            /* collection, encoded */
     const char *name;                            /* only this object, or NULL */
     const char *label_selector, *field_selector; /* or NULL */
-    const char *resource_version;
+    const char *resource_version; /* NULL: begin with what is there */
     const char *accept; /* or NULL */
     int64_t timeout_ms; /* 0: none */
 };

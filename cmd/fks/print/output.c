@@ -62,8 +62,14 @@ static const struct format *find_format(struct str name, bool is_get)
 static int read_expression(const char *path, struct output *ret, struct err *err)
 {
     CLEANUP(buf_done) struct buf text = {0};
-    if (file_read(path, LIMIT_FILE, &text, err) < 0)
-        return err_wrap(err, "error reading template");
+    struct err failure = {0};
+    if (file_read(path, LIMIT_FILE, &text, &failure) < 0) {
+        bool missing = failure.code == ERR_NOT_FOUND;
+        err_clear(&failure);
+        return err_set(err, ERR_NOT_FOUND, "error reading %s %s, open %s: %s",
+                       ret->kind == OUTPUT_COLUMNS ? "template" : "--template", path, path,
+                       missing ? "no such file or directory" : "cannot be read");
+    }
     ret->expression = buf_take(&text);
     return 0;
 }
@@ -82,7 +88,11 @@ int output_parse(const struct output_options *options, struct output *ret, struc
     }
     struct str name, expression;
     bool has_expression = str_cut(str_of(text), '=', &name, &expression);
-    const struct format *format = find_format(name, options->is_get);
+    CLEANUP(xfree) char *lower = xstrndup(name.p, name.len); /* "JSON" is json; the names with a value are as they are */
+    for (char *c = lower; *c != '\0'; c++)
+        *c = (char)tolower((unsigned char)*c);
+    bool any_case = streq(lower, "json") || streq(lower, "yaml") || streq(lower, "name");
+    const struct format *format = find_format(any_case ? str_of(lower) : name, options->is_get);
     if (streq(text, "kyaml"))
         return err_set(err, ERR_UNSUPPORTED, "the output format \"kyaml\" is not available; use yaml");
     bool plain = format != NULL && (format->kind == OUTPUT_JSON || format->kind == OUTPUT_YAML ||

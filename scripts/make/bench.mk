@@ -30,9 +30,14 @@ bench-admission-latency: all
 	@$(MAKE) --no-print-directory assets
 	@scripts/bench latency
 
+bench-cli: $(bindir)/fks bench-programs
+	@scripts/install-packages test
+	@$(MAKE) --no-print-directory assets
+	@scripts/bench-cli
+
 bench-scheduler: $(bindir)/fks-scheduler bench-programs
 	@scripts/install-packages test
 	@$(MAKE) --no-print-directory assets
 	@scripts/bench-scheduler
 
-.PHONY: bench bench-webhook bench-scheduler bench-admission-latency bench-programs
+.PHONY: bench bench-cli bench-webhook bench-scheduler bench-admission-latency bench-programs

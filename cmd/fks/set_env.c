@@ -402,6 +402,10 @@ static int run_set_env(struct env *env, const struct strv *args)
 
 int command_set_env(struct cli *cli, int argc, char **argv)
 {
+    for (int i = 1; i < argc; i++) {
+        if (streq(argv[i], "-"))
+            cli->overrides.stdin_user = CLI_STDIN_MANIFESTS; /* the variables come from there */
+    }
     CLEANUP(set_done) struct set set = SET_INIT(cli, "env updated");
     CLEANUP(env_done) struct env env = {.set = &set, .overwrite = true};
     set.failed = "failed to patch env update to pod template:";

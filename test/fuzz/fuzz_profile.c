@@ -68,8 +68,9 @@ static void check_profile(struct fargate_profile *profile)
     fargate_overlaps(&items[0], profiles, &warnings); /* it does not overlap itself */
     if (warnings.n > 0)
         abort();
+    char other_name[] = "-";
     struct fargate_profile renamed = items[0];
-    renamed.name = (char *)"-";
+    renamed.name = other_name;
     fargate_overlaps(&renamed, profiles, &warnings);
     if (warnings.n == 0)
         abort();

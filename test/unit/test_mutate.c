@@ -8,7 +8,7 @@
 #define RICH \
     "{metadata: {name: fp}, spec: {selectors: [{namespace: ns}], runtimeClassName: kata, nodeSelector: {a: b, " \
     "c/d: e}, " \
-    "tolerations: [{key: x, operator: Exists}, {key: y}]}}"
+    "tolerations: [{key: x, operator: Exists}, {key: w}]}}"
 #define OTHER "{metadata: {name: fp}, spec: {selectors: [{namespace: ns}], schedulerName: virtual}}"
 
 static const struct {
@@ -34,13 +34,13 @@ static const struct {
      "{metadata: {labels: {eks.amazonaws.com/fargate-profile: fp}}, spec: {schedulerName: fargate-scheduler, "
      "priorityClassName: system-node-critical, priority: 2000001000, runtimeClassName: kata, nodeSelector: {a: b, "
      "c/d: e}, "
-     "tolerations: [{key: x, operator: Exists}, {key: y}]}}"},
+     "tolerations: [{key: x, operator: Exists}, {key: w}]}}"},
     /* what the pod says itself stays */
-    {RICH, "{spec: {runtimeClassName: runc, nodeSelector: {a: mine}, tolerations: [{key: y}, {key: z}]}}",
+    {RICH, "{spec: {runtimeClassName: runc, nodeSelector: {a: mine}, tolerations: [{key: w}, {key: z}]}}",
      "{metadata: {labels: {eks.amazonaws.com/fargate-profile: fp}}, spec: {schedulerName: fargate-scheduler, "
      "priorityClassName: system-node-critical, priority: 2000001000, runtimeClassName: runc, nodeSelector: {a: "
      "mine, c/d: e}, "
-     "tolerations: [{key: y}, {key: z}, {key: x, operator: Exists}]}}"},
+     "tolerations: [{key: w}, {key: z}, {key: x, operator: Exists}]}}"},
     /* another back end: no priority of ours */
     {OTHER, "{metadata: {labels: {}}, spec: {priority: 0}}",
      "{metadata: {labels: {eks.amazonaws.com/fargate-profile: fp}}, spec: {schedulerName: virtual, priority: 0}}"},

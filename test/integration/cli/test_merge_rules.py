@@ -49,7 +49,9 @@ def documents(plane):
         return json.loads(run.stdout)
 
     for name, entry in get("/openapi/v3")["paths"].items():
-        if name.startswith("api/") or name.startswith("apis/"):
+        group = name.partition("/")[2].partition("/")[0]
+        # not what other tests define, and may just take away
+        if name.startswith("api/") or (name.startswith("apis/") and ("." not in group or group.endswith(".k8s.io"))):
             yield get(entry["serverRelativeURL"])["components"]["schemas"]
 
 

@@ -208,9 +208,13 @@ def test_pods_that_came_too_early_are_replaced(api, scheduler):
         time.sleep(3)
         assert replicas() == before  # the profile does not ask for it
         api.patch(f"{PROFILES}/fp", {"spec": {"reconcilePendingPods": True}})
-        until(lambda: len(replicas()) == 2 and not replicas() & before, 15)
+
+        def replaced():
+            now = replicas()
+            return now if len(now) == 2 and not now & before else None
+
         # there is no webhook here, so the new ones miss their profile too: they are left in peace for a while
-        after = replicas()
+        after = until(replaced, 40)
         time.sleep(4)
         assert replicas() == after
         assert get(api, "bare")  # nobody would replace it

@@ -13,6 +13,7 @@
 
 #define TRANSPORT_REFUSED "The connection to the server "
 #define TRANSPORT_FAILED "Unable to connect to the server: "
+#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 /* --- the connection */
 
@@ -325,9 +326,67 @@ static void keep_command_line(struct cli *cli, const struct cli_command *command
     cli->command_line = buf_take(&line);
 }
 
+static const struct opt *find_option(const struct opt_tables *tables, const char *name)
+{
+    for (size_t i = 0; i < countof(tables->tables) && tables->tables[i] != NULL; i++) {
+        for (const struct opt *option = tables->tables[i]; option->name != NULL; option++) {
+            if (streq(option->name, name))
+                return option;
+        }
+    }
+    return NULL;
+}
+
+/* True if the line gives the option itself: --name, --name=x, -n, -nx, or as one of several letters. */
+static bool is_on_line(const struct opt *option, int argc, char *const *argv)
+{
+    size_t len = strlen(option->name);
+    for (int i = 1; i < argc; i++) {
+        const char *word = argv[i];
+        if (starts_with(word, "--") && strncmp(word + 2, option->name, len) == 0 &&
+            (word[len + 2] == '\0' || word[len + 2] == '='))
+            return true;
+        if (option->letter != 0 && word[0] == '-' && word[1] == option->letter)
+            return true;
+        bool letters = word[0] == '-' && word[1] != '\0' && word[1 + strspn(word + 1, LETTERS)] == '\0';
+        if (option->letter != 0 && letters && strchr(word + 1, option->letter) != NULL)
+            return true;
+    }
+    return false;
+}
+
+/* The kuberc's presets that the line does not give itself, as words in front of it. false: an error was told. */
+static bool add_presets(struct cli *cli, const struct cli_command *command, const struct opt_tables *tables, int argc,
+                        char *const *argv, int *ret_argc, char ***ret_argv)
+{
+    char **line = xcalloc((size_t)argc + cli->presets.n / 2 + 1, sizeof(*line));
+    int n = 0;
+    line[n++] = argv[0];
+    *ret_argv = line;
+    for (size_t i = 0; i + 1 < cli->presets.n; i += 2) {
+        const char *name = cli->presets.items[i];
+        const struct opt *option = find_option(tables, name);
+        if (option == NULL) {
+            fprintf(stderr, "error occurred while applying preferences invalid %s %s %s %s\n",
+                    cli->alias != NULL ? "alias flag" : "flag", name, cli->alias != NULL ? "in alias" : "for command",
+                    cli->alias != NULL ? cli->alias : command->words);
+            return false;
+        }
+        if (is_on_line(option, argc, argv))
+            continue;
+        strv_addf(&cli->preset_words, "--%s=%s", name, cli->presets.items[i + 1]);
+        line[n++] = cli->preset_words.items[cli->preset_words.n - 1];
+    }
+    for (int i = 1; i < argc; i++)
+        line[n++] = argv[i];
+    *ret_argc = n;
+    return true;
+}
+
 bool cli_parse(struct cli *cli, const struct cli_command *command, int argc, char **argv, struct strv *ret_args,
                int *ret_dash, int *ret_code)
 {
+    CLEANUP(xfree) char **line = NULL;
     /* a command's own option wins over a global one of its name: `create rolebinding --user` */
     CLEANUP(strv_done) struct strv given = {0};
     struct opt_tables tables = {.given = &given};
@@ -339,8 +398,11 @@ bool cli_parse(struct cli *cli, const struct cli_command *command, int argc, cha
     tables.tables[n] = cli->global_options;
 
     CLEANUP(err_clear) struct err err = {0};
-    int dash = -1;
-    if (opt_parse(&tables, argc - 1, argv + 1, false, ret_args, &dash, &err) < 0) {
+    int dash = -1, n_line = 0;
+    *ret_code = 1;
+    if (!add_presets(cli, command, &tables, argc, argv, &n_line, &line))
+        return false;
+    if (opt_parse(&tables, n_line - 1, line + 1, false, ret_args, &dash, &err) < 0) {
         *ret_code = cli_error("%s\nSee '%s %s --help' for usage.", err_text(&err), cli->program, command->words);
         return false;
     }

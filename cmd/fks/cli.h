@@ -17,10 +17,14 @@ struct cli {
     bool match_server_version, warnings_as_errors;
     const char *namespace;            /* --namespace, NULL when it was not given */
     const char *request_timeout;      /* --request-timeout as typed: "5", "2s" */
+    const char *kuberc;               /* --kuberc, or NULL; read before the options are parsed */
     const char *cache_dir;            /* --cache-dir, or NULL */
     bool help;                        /* --help */
     const struct opt *global_options; /* the rows that fill the members above; every command takes them */
     char *command_line;               /* the parsed line without secrets, for --record; owned, NULL before cli_parse */
+    struct strv presets;              /* options that the user's kuberc presets for this command: name, value, ... */
+    struct strv preset_words;         /* "--name=value" of those that count; the options borrow from it */
+    const char *alias;                /* the kuberc's alias that the command was called by, or NULL; borrowed */
     struct strv warnings;             /* Warning: headers printed so far, each once */
     char *invalid_text;               /* the last Invalid answer in kubectl's words: its causes line by line; owned */
     struct kube_config config;        /* valid after cli_connect */

@@ -123,6 +123,8 @@ COMMAND("explain", command_explain, "Get documentation for a resource, or tell w
 COMMAND("describe", command_describe, "Show details of a specific resource or group of resources")
 COMMAND("config set", command_config_set, "Set an individual value in a kubeconfig file")
 COMMAND("config unset", command_config_unset, "Unset an individual value in a kubeconfig file")
+COMMAND("kuberc set", command_kuberc_set, "Set values in the kuberc configuration")
+COMMAND("kuberc view", command_kuberc_view, "Display the current kuberc configuration")
 
 /* Cluster administration */
 COMMAND("auth can-i", command_auth_can_i, "Check whether an action is allowed")

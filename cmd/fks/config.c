@@ -92,15 +92,30 @@ static struct json *shown_config(const struct json *config, bool raw)
                                                 "certificate-authority",
                                                 "certificate-authority-data",
                                                 "proxy-url",
+                                                "disable-compression",
                                                 "client-certificate",
                                                 "client-certificate-data",
                                                 "client-key",
                                                 "client-key-data",
                                                 "token",
+                                                "tokenFile",
+                                                "as",
+                                                "as-uid",
+                                                "as-groups",
+                                                "as-user-extra",
+                                                "username",
+                                                "password",
+                                                "auth-provider",
+                                                "exec",
                                                 "cluster",
                                                 "user",
                                                 "namespace",
                                                 NULL};
+    static const char *const exec_order[] = {"command",     "args",
+                                             "env",         "apiVersion",
+                                             "installHint", "provideClusterInfo",
+                                             "interactiveMode", NULL};
+    static const char *const provider_order[] = {"name", "config", NULL};
     struct json *shown = json_build("{s:s, s:s}", "kind", "Config", "apiVersion", "v1");
     for (size_t i = 0; i < countof(sections); i++) {
         const struct json *entry, *entries = json_get(config, sections[i], NULL);
@@ -108,6 +123,10 @@ static struct json *shown_config(const struct json *config, bool raw)
         struct json *list = json_len(entries) > 0 ? json_new_array() : json_new_null();
         json_each(entry, entries) {
             struct json *content = in_order(json_member(entry, content_key), content_order);
+            if (json_is_object(json_member(content, "exec")))
+                json_set(content, "exec", in_order(json_member(content, "exec"), exec_order));
+            if (json_is_object(json_member(content, "auth-provider")))
+                json_set(content, "auth-provider", in_order(json_member(content, "auth-provider"), provider_order));
             if (!raw)
                 redact(content);
             struct json *copy = json_build("{s:s}", "name", json_str_or("", entry, "name", NULL));

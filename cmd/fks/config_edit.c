@@ -1,7 +1,7 @@
 /*
- * config_edit.c: `config use-context | set-context | rename-context | delete-* | set-cluster | set-credentials`. A
- * change goes to the file that holds the entry; a new entry to the default file (--kubeconfig, $KUBECONFIG,
- * ~/.kube/config).
+ * config_edit.c: `config use-context | set-context | rename-context | delete-* | set | unset`. A change goes to the file
+ * that holds the entry; a new entry to the default file (--kubeconfig, $KUBECONFIG, ~/.kube/config). Clusters and users
+ * are config_entries.c's.
  */
 #include "config.h"
 
@@ -13,19 +13,12 @@
 #include "base/mem.h"
 #include "data/yaml.h"
 
-/* One kubeconfig file being changed. */
-struct config_file {
-    char *path;
-    struct json *config; /* {} when the file is not there yet */
-};
-
-static void config_file_done(struct config_file *file)
+void config_file_done(struct config_file *file)
 {
     free(file->path);
     json_free(file->config);
     *file = (struct config_file){0};
 }
-DEFINE_CLEANUP_IN_PLACE(struct config_file, config_file_done)
 
 static int load(const char *path, struct json **ret, struct err *err)
 {
@@ -41,7 +34,7 @@ static int load(const char *path, struct json **ret, struct err *err)
     return 0;
 }
 
-static int store(const struct config_file *file, struct err *err)
+int config_file_store(const struct config_file *file, struct err *err)
 {
     CLEANUP(buf_done) struct buf text = {0};
     if (json_member(file->config, "apiVersion") == NULL)
@@ -65,9 +58,8 @@ static int store(const struct config_file *file, struct err *err)
     return file_write_atomic(file->path, text.data, text.len, 0600, err);
 }
 
-/* The file that has the entry (section NULL: a current-context), else the one for new entries. */
-static int open_for(const struct cli *cli, const char *section, const char *name, struct config_file *ret,
-                    struct err *err)
+int config_file_open(const struct cli *cli, const char *section, const char *name, struct config_file *ret,
+                     struct err *err)
 {
     CLEANUP(strv_done) struct strv paths = {0};
     const char *flag = cli->overrides.kubeconfig, *environment = getenv("KUBECONFIG");
@@ -90,8 +82,7 @@ static int open_for(const struct cli *cli, const char *section, const char *name
     return load(ret->path, &ret->config, err);
 }
 
-/* The content of an entry, made if it is not there. */
-static struct json *edit_entry(struct json *config, const char *section, const char *name, bool *ret_existed)
+struct json *config_edit_entry(struct json *config, const char *section, const char *name, bool *ret_existed)
 {
     if (!json_is_array(json_member(config, section)))
         json_set(config, section, json_new_array());
@@ -124,7 +115,7 @@ static bool drop_entry(struct json *config, const char *section, const char *nam
     return false;
 }
 
-static int unexpected_args(const struct strv *args)
+int config_unexpected_args(const struct strv *args)
 {
     CLEANUP(xfree) char *joined = strv_join(args, " ");
     return cli_error("Unexpected args: [%s]", joined);
@@ -145,15 +136,15 @@ int command_config_use_context(struct cli *cli, int argc, char **argv)
     if (!cli_parse(cli, &command, argc, argv, &args, NULL, &code))
         return code;
     if (args.n != 1)
-        return unexpected_args(&args);
+        return config_unexpected_args(&args);
     if (kube_config_raw(&cli->overrides, &merged, &err) < 0)
         return cli_fail(cli, &err);
     if (config_entry(merged, "contexts", args.items[0]) == NULL)
         return cli_error("no context exists with the name: \"%s\"", args.items[0]);
-    if (open_for(cli, NULL, NULL, &file, &err) < 0)
+    if (config_file_open(cli, NULL, NULL, &file, &err) < 0)
         return cli_fail(cli, &err);
     json_set_str(file.config, "current-context", args.items[0]);
-    if (store(&file, &err) < 0)
+    if (config_file_store(&file, &err) < 0)
         return cli_fail(cli, &err);
     printf("Switched to context \"%s\".\n", args.items[0]);
     return 0;
@@ -180,7 +171,7 @@ int command_config_set_context(struct cli *cli, int argc, char **argv)
     if (!cli_parse(cli, &command, argc, argv, &args, NULL, &code))
         return code;
     if (args.n > 1)
-        return unexpected_args(&args);
+        return config_unexpected_args(&args);
     if (args.n == 0 && !current)
         return cli_error("you must specify a non-empty context name or --current");
     if (args.n == 1 && current)
@@ -191,10 +182,10 @@ int command_config_set_context(struct cli *cli, int argc, char **argv)
     const char *name = current ? json_str_or("", merged, "current-context", NULL) : args.items[0];
     if (name[0] == '\0')
         return cli_error("no current context is set");
-    if (open_for(cli, "contexts", name, &file, &err) < 0)
+    if (config_file_open(cli, "contexts", name, &file, &err) < 0)
         return cli_fail(cli, &err);
     bool existed = false;
-    struct json *context = edit_entry(file.config, "contexts", name, &existed);
+    struct json *context = config_edit_entry(file.config, "contexts", name, &existed);
     if (cli->overrides.cluster != NULL)
         json_set_str(context, "cluster", cli->overrides.cluster);
     else if (!existed)
@@ -205,7 +196,7 @@ int command_config_set_context(struct cli *cli, int argc, char **argv)
         json_set_str(context, "user", "");
     if (cli->namespace != NULL)
         json_set_str(context, "namespace", cli->namespace);
-    if (store(&file, &err) < 0)
+    if (config_file_store(&file, &err) < 0)
         return cli_fail(cli, &err);
     printf("Context \"%s\" %s.\n", name, existed ? "modified" : "created");
     return 0;
@@ -223,9 +214,9 @@ int command_config_rename_context(struct cli *cli, int argc, char **argv)
     if (!cli_parse(cli, &command, argc, argv, &args, NULL, &code))
         return code;
     if (args.n != 2)
-        return unexpected_args(&args);
+        return config_unexpected_args(&args);
     const char *from = args.items[0], *to = args.items[1];
-    if (open_for(cli, "contexts", from, &file, &err) < 0)
+    if (config_file_open(cli, "contexts", from, &file, &err) < 0)
         return cli_fail(cli, &err);
     const struct json *entry = config_entry(file.config, "contexts", from);
     if (entry == NULL)
@@ -236,7 +227,7 @@ int command_config_rename_context(struct cli *cli, int argc, char **argv)
     bool existed = false;
     CLEANUP(json_free) struct json *content = json_clone(json_get(entry, "context", NULL));
     (void)drop_entry(file.config, "contexts", from);
-    struct json *renamed = edit_entry(file.config, "contexts", to, &existed);
+    struct json *renamed = config_edit_entry(file.config, "contexts", to, &existed);
     void *position = NULL;
     const char *key;
     const struct json *value;
@@ -244,7 +235,7 @@ int command_config_rename_context(struct cli *cli, int argc, char **argv)
         json_set(renamed, key, json_keep(value));
     if (streq(json_str(file.config, "current-context", NULL), from))
         json_set_str(file.config, "current-context", to);
-    if (store(&file, &err) < 0)
+    if (config_file_store(&file, &err) < 0)
         return cli_fail(cli, &err);
     printf("Context \"%s\" renamed to \"%s\".\n", from, to);
     return 0;
@@ -261,9 +252,9 @@ static int delete_entry(struct cli *cli, const char *section, const char *words,
     if (!cli_parse(cli, &command, argc, argv, &args, NULL, &code))
         return code;
     if (args.n != 1)
-        return unexpected_args(&args);
+        return config_unexpected_args(&args);
     const char *kind = config_content_key(section), *name = args.items[0];
-    if (open_for(cli, section, name, &file, &err) < 0)
+    if (config_file_open(cli, section, name, &file, &err) < 0)
         return cli_fail(cli, &err);
     if (!drop_entry(file.config, section, name))
         return cli_error("cannot delete %s %s, not in %s", kind, name, file.path);
@@ -271,7 +262,7 @@ static int delete_entry(struct cli *cli, const char *section, const char *words,
         fputs(
             "warning: this removed your active context, use \"kubectl config use-context\" to select a different one\n",
             stderr);
-    if (store(&file, &err) < 0)
+    if (config_file_store(&file, &err) < 0)
         return cli_fail(cli, &err);
     printf("deleted %s %s from %s\n", kind, name, file.path);
     return 0;
@@ -293,109 +284,6 @@ int command_config_delete_user(struct cli *cli, int argc, char **argv)
 {
     return delete_entry(cli, "users", "config delete-user", "Delete the specified user from the kubeconfig.", argc,
                         argv);
-}
-
-/* --- clusters and users: their options are the global ones of the same name */
-
-/* A file's name, or with --embed-certs its bytes in KEY-data. */
-static int set_file(struct json *content, const char *key, const char *path, bool embed, struct err *err)
-{
-    if (path == NULL)
-        return 0;
-    CLEANUP(xfree) char *data_key = xasprintf("%s-data", key);
-    if (!embed) {
-        json_set_str(content, key, path);
-        json_del(content, data_key);
-        return 0;
-    }
-    CLEANUP(buf_done) struct buf bytes = {0}, encoded = {0};
-    if (file_read(path, LIMIT_FILE, &bytes, err) < 0)
-        return err_wrap(err, "could not stat %s file %s", key, path);
-    base64_encode(bytes.data, bytes.len, &encoded);
-    json_set_str(content, data_key, buf_text(&encoded));
-    json_del(content, key);
-    return 0;
-}
-
-static int set_cluster(const struct cli *cli, struct json *content, bool embed, const char *proxy_url, struct err *err)
-{
-    const struct kube_overrides *o = &cli->overrides;
-    if (o->server != NULL)
-        json_set_str(content, "server", o->server);
-    if (o->tls_server_name != NULL)
-        json_set_str(content, "tls-server-name", o->tls_server_name);
-    if (o->insecure_skip_tls_verify)
-        json_set_bool(content, "insecure-skip-tls-verify", true);
-    if (proxy_url != NULL)
-        json_set_str(content, "proxy-url", proxy_url);
-    if (json_member(content, "server") == NULL)
-        json_set_str(content, "server", "");
-    return set_file(content, "certificate-authority", o->certificate_authority, embed, err);
-}
-
-static int set_credentials(const struct cli *cli, struct json *content, bool embed, struct err *err)
-{
-    const struct kube_overrides *o = &cli->overrides;
-    if (o->token != NULL)
-        json_set_str(content, "token", o->token);
-    if (set_file(content, "client-certificate", o->client_certificate, embed, err) < 0)
-        return err->code;
-    return set_file(content, "client-key", o->client_key, embed, err);
-}
-
-static int set_entry(struct cli *cli, bool is_cluster, int argc, char **argv)
-{
-    bool embed = false, existed = false;
-    const char *proxy_url = NULL, *username = NULL, *password = NULL;
-    const struct opt cluster_options[] = {
-        {"embed-certs", 0, OPT_BOOL, &embed, NULL, "Put the files' content into the kubeconfig."},
-        {"proxy-url", 0, OPT_STRING, &proxy_url, "", "Proxy on the way to the server."},
-        {0},
-    };
-    const struct opt user_options[] = {
-        {"embed-certs", 0, OPT_BOOL, &embed, NULL, "Put the files' content into the kubeconfig."},
-        {"password", 0, OPT_STRING, &password, "", "Password for basic authentication."},
-        {"username", 0, OPT_STRING, &username, "", "User name for basic authentication."},
-        {0},
-    };
-    const struct cli_command command = {
-        .words = is_cluster ? "config set-cluster" : "config set-credentials",
-        .usage = "NAME [options]",
-        .about = is_cluster ? "Set a cluster entry in kubeconfig: --server, --certificate-authority, ..."
-                            : "Set a user entry in kubeconfig: --token, --client-certificate, --client-key, ...",
-        .options = is_cluster ? cluster_options : user_options};
-    CLEANUP(strv_done) struct strv args = {0};
-    CLEANUP(err_clear) struct err err = {0};
-    CLEANUP(config_file_done) struct config_file file = {0};
-    int code = 0;
-    if (!cli_parse(cli, &command, argc, argv, &args, NULL, &code))
-        return code;
-    if (args.n != 1)
-        return unexpected_args(&args);
-    const char *section = is_cluster ? "clusters" : "users";
-    if (open_for(cli, section, args.items[0], &file, &err) < 0)
-        return cli_fail(cli, &err);
-    struct json *content = edit_entry(file.config, section, args.items[0], &existed);
-    if (username != NULL)
-        json_set_str(content, "username", username);
-    if (password != NULL)
-        json_set_str(content, "password", password);
-    int set =
-        is_cluster ? set_cluster(cli, content, embed, proxy_url, &err) : set_credentials(cli, content, embed, &err);
-    if (set < 0 || store(&file, &err) < 0)
-        return cli_fail(cli, &err);
-    printf("%s \"%s\" set.\n", is_cluster ? "Cluster" : "User", args.items[0]);
-    return 0;
-}
-
-int command_config_set_cluster(struct cli *cli, int argc, char **argv)
-{
-    return set_entry(cli, true, argc, argv);
-}
-
-int command_config_set_credentials(struct cli *cli, int argc, char **argv)
-{
-    return set_entry(cli, false, argc, argv);
 }
 
 /* --- set and unset: "contexts.NAME.namespace", "current-context" */
@@ -444,7 +332,7 @@ static int change_property(struct config_file *file, const struct strv *path, st
     }
     if (path->n != 3)
         return err_set(err, ERR_USAGE, "a property is named %s.NAME.FIELD", section);
-    struct json *content = edit_entry(file->config, section, path->items[1], &existed);
+    struct json *content = config_edit_entry(file->config, section, path->items[1], &existed);
     if (mine != NULL)
         json_set(content, path->items[2], take(&mine));
     else
@@ -474,14 +362,14 @@ static int edit_property(struct cli *cli, bool unset, int argc, char **argv)
     if (!cli_parse(cli, &command, argc, argv, &args, NULL, &code))
         return code;
     if (args.n != (unset ? 1 : 2))
-        return unexpected_args(&args);
+        return config_unexpected_args(&args);
     strv_split(&path, args.items[0], '.');
     if (path.n == 0)
         return cli_error("a property name is needed");
     bool is_entry = path.n > 1;
-    if (open_for(cli, is_entry ? path.items[0] : NULL, is_entry ? path.items[1] : NULL, &file, &err) < 0 ||
+    if (config_file_open(cli, is_entry ? path.items[0] : NULL, is_entry ? path.items[1] : NULL, &file, &err) < 0 ||
         (!unset && property_value(path.items[path.n - 1], args.items[1], raw_bytes, &value, &err) < 0) ||
-        change_property(&file, &path, value, &err) < 0 || store(&file, &err) < 0)
+        change_property(&file, &path, value, &err) < 0 || config_file_store(&file, &err) < 0)
         return cli_fail(cli, &err);
     printf("Property \"%s\" %s.\n", args.items[0], unset ? "unset" : "set");
     return 0;

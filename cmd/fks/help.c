@@ -8,9 +8,10 @@
 
 struct row {
     const char *words, *help;
+    command_run *run;
 };
 static const struct row rows[] = {
-#define COMMAND(words, function, help) {words, help},
+#define COMMAND(words, function, help) {words, help, function},
 #include "commands.h"
 #undef COMMAND
 };
@@ -82,6 +83,28 @@ char *help_find_command(const char *text)
     return xstrdup(best);
 }
 
+bool help_is_word(const char *word)
+{
+    size_t len = strlen(word);
+    for (size_t i = 0; i < countof(rows); i++) {
+        if (starts_with(rows[i].words, word) && (rows[i].words[len] == '\0' || rows[i].words[len] == ' '))
+            return true;
+    }
+    return streq(word, "help") || streq(word, "options");
+}
+
+const char *help_full_name(const char *words)
+{
+    const struct row *found = NULL;
+    for (size_t i = 0; i < countof(rows); i++)
+        found = streq(rows[i].words, words) ? &rows[i] : found;
+    for (size_t i = 0; found != NULL && found->help == NULL && i < countof(rows); i++) {
+        if (rows[i].run == found->run && rows[i].help != NULL)
+            found = &rows[i];
+    }
+    return found != NULL ? found->words : NULL;
+}
+
 static bool is_listed_word(const char *word)
 {
     CLEANUP(strv_done) struct strv words = {0};
@@ -140,6 +163,7 @@ void help_print_group(const struct cli *cli, const char *words)
         {"auth", "Inspect authorization."},
         {"certificate", "Modify certificate resources."},
         {"config", "Modify kubeconfig files"},
+        {"kuberc", "Manage the file of your own defaults and aliases (kuberc)."},
         {"plugin", "Provides utilities for interacting with plugins: programs called kubectl-NAME in PATH."},
         {"rollout", "Manage the rollout of one or many resources."},
         {"set", "Configure application resources."},
@@ -215,6 +239,7 @@ static const struct group groups[] = {
      {{"api-resources", "Print the supported API resources on the server"},
       {"api-versions", "Print the supported API versions on the server, in the form of \"group/version\""},
       {"config", "Modify kubeconfig files"},
+      {"kuberc", "Manage kuberc configuration files"},
       {"plugin", "Provides utilities for interacting with plugins"},
       {"version", "Print the client and server version information"}}},
 };

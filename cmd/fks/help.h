@@ -15,6 +15,10 @@ void help_print_group(const struct cli *cli, const char *words);
 void help_top_words(struct strv *out);
 /* The longest command that the text begins with, as a heap string; NULL if there is none. */
 char *help_find_command(const char *text);
+/* True for the first word of any command, hidden ones too. */
+bool help_is_word(const char *word);
+/* The name of a command of which these words are another: "create ns" gives "create namespace"; NULL: no command. */
+const char *help_full_name(const char *words);
 /* A text that kubectl has in other languages, in the user's; else as it is. */
 const char *help_translate(const char *text);
 /* Words that complete "WORDS PREFIX": subcommands with their help, "word\thelp" each. */

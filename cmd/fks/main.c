@@ -10,6 +10,7 @@
 
 #include "cli.h"
 #include "help.h"
+#include "kuberc.h"
 #include "plugin.h"
 
 struct command {
@@ -195,6 +196,20 @@ static int run_command(struct cli *cli, const struct command *command, int argc,
     return code;
 }
 
+static const struct command *find_command(char **argv, const int *places, size_t n_places, size_t *ret_words)
+{
+    const struct command *best = NULL;
+    *ret_words = 0;
+    for (size_t i = 0; i < countof(commands); i++) {
+        size_t matched = match_words(commands[i].words, argv, places, n_places);
+        if (matched > *ret_words) {
+            best = &commands[i];
+            *ret_words = matched;
+        }
+    }
+    return best;
+}
+
 /* "fks help get" is "fks get --help". */
 static int help_command(struct cli *cli, int argc, char **argv)
 {
@@ -210,40 +225,47 @@ static int help_command(struct cli *cli, int argc, char **argv)
     turned[n++] = xstrdup("--help");
     int places[WORDS_MAX];
     size_t n_words = find_words(cli->global_options, n, turned, places);
-    const struct command *best = NULL;
     size_t best_words = 0;
-    for (size_t i = 0; i < countof(commands); i++) {
-        size_t matched = match_words(commands[i].words, turned, places, n_words);
-        if (matched > best_words) {
-            best = &commands[i];
-            best_words = matched;
-        }
-    }
+    const struct command *best = find_command(turned, places, n_words, &best_words);
     int code = best != NULL ? run_command(cli, best, n, turned, places, best_words)
                             : no_command(cli, argc, argv, places, n_words > 0 ? 0 : n_words);
     free(turned);
     return code;
 }
 
-static int dispatch(struct cli *cli, int argc, char **argv)
+static int dispatch(struct cli *cli, const struct kuberc *kuberc, int argc, char **argv)
 {
     int places[WORDS_MAX];
-    size_t n_words = find_words(cli->global_options, argc, argv, places);
+    size_t n_words = find_words(cli->global_options, argc, argv, places), n_matched = 0;
     if (n_words > 1 && streq(argv[places[0]], "help"))
         return help_command(cli, argc, argv);
-    const struct command *best = NULL;
-    size_t best_words = 0;
-    for (size_t i = 0; i < countof(commands); i++) {
-        size_t matched = match_words(commands[i].words, argv, places, n_words);
-        if (matched > best_words) {
-            best = &commands[i];
-            best_words = matched;
-        }
-    }
-    if (best != NULL && best_words == 1 && streq(best->words, "create"))
+    const struct command *command = find_command(argv, places, n_words, &n_matched);
+    if (command == NULL)
+        return no_command(cli, argc, argv, places, n_words);
+    if (n_matched == 1 && streq(command->words, "create"))
         plugin_run(argc, argv, 2);
-    return best != NULL ? run_command(cli, best, argc, argv, places, best_words)
-                        : no_command(cli, argc, argv, places, n_words);
+    if (kuberc->preference != NULL)
+        kuberc_presets(kuberc, help_full_name(command->words), &cli->presets);
+    return run_command(cli, command, argc, argv, places, n_matched);
+}
+
+/* The line as the user's kuberc turns it, run. */
+static int run_line(struct cli *cli, int argc, char **argv)
+{
+    CLEANUP(kuberc_done) struct kuberc kuberc = {0};
+    CLEANUP(err_clear) struct err err = {0};
+    int places[WORDS_MAX];
+    size_t n_words = find_words(cli->global_options, argc, argv, places);
+    if (kuberc_load(cli, argc, argv, n_words > 0 ? places[0] : 0, &kuberc, &err) < 0) {
+        fprintf(stderr, "error occurred while applying preferences %s\n", err_text(&err));
+        return 1;
+    }
+    cli->alias = kuberc.alias;
+    int code = kuberc.alias != NULL ? dispatch(cli, &kuberc, (int)kuberc.line.n, kuberc.line.items)
+                                    : dispatch(cli, &kuberc, argc, argv);
+    if (code == 0 && cli->warnings_as_errors && cli->warnings.n > 0)
+        code = cli_error("%zu warning%s received", cli->warnings.n, cli->warnings.n == 1 ? "" : "s");
+    return code;
 }
 
 int main(int argc, char **argv)
@@ -283,14 +305,13 @@ int main(int argc, char **argv)
         {"v", 'v', OPT_INT, &cli.verbosity, "0", "How much to tell about what is going on."},
         {"warnings-as-errors", 0, OPT_BOOL, &cli.warnings_as_errors, NULL,
          "Exit with 1 when the server sent a warning."},
+        {kuberc_is_enabled() ? "kuberc" : NULL, 0, OPT_STRING, &cli.kuberc, "", "The kuberc file to use."},
         {0},
     };
     cli.global_options = options;
 
     (void)signal(SIGPIPE, SIG_IGN); /* the exec stream and a closed stdout are errors of a write, not of the process */
-    int code = dispatch(&cli, argc, argv);
-    if (code == 0 && cli.warnings_as_errors && cli.warnings.n > 0)
-        code = cli_error("%zu warning%s received", cli.warnings.n, cli.warnings.n == 1 ? "" : "s");
+    int code = run_line(&cli, argc, argv);
     if (fflush(stdout) != 0 && code == 0)
         code = 1;
     kube_discovery_free(cli.discovery);
@@ -299,6 +320,8 @@ int main(int argc, char **argv)
     strv_done(&o->as_groups);
     strv_done(&o->as_user_extra);
     strv_done(&cli.warnings);
+    strv_done(&cli.presets);
+    strv_done(&cli.preset_words);
     free(cli.invalid_text);
     free(cli.command_line);
     return code;

@@ -37,7 +37,7 @@ def add_busybox(entries, program):
     entries["etc/group"] = ("text", "root:x:0:\nnobody:x:65534:\n", 0o644)
 
 
-def layer_of(entries):
+def layer_of(entries, time=0):
     for path in list(entries):
         for parent in parents(path):
             entries.setdefault(parent, ("dir", None, 0o755))
@@ -47,6 +47,7 @@ def layer_of(entries):
             kind, what, mode = entries[path]
             info = tarfile.TarInfo(path)
             info.mode = mode
+            info.mtime = time
             if kind == "dir":
                 info.type = tarfile.DIRTYPE
                 tar.addfile(info)

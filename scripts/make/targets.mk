@@ -10,7 +10,8 @@ help:
 	@echo 'make test            every test; test-unit, test-integration, test-e2e for a part'
 	@echo 'make test-conformance  Kubernetes'\'' conformance tests on Fargate nodes; see scripts/conformance'
 	@echo 'make packages        the Debian packages that building and running need'
-	@echo 'make assets images   the control plane programs and the images, into $(assets_dir)'
+	@echo 'make assets          the control plane programs and their images, into $(assets_dir)'
+	@echo 'make images          the same images; those of our programs into $(images_dir), as OCI archives'
 	@echo 'make fuzz            every fuzz target for FUZZ_SECONDS=60'
 	@echo 'make bench           timings beside a peer, as ratios; bench-webhook for the admission server alone'
 	@echo 'make lint format     checks of style and layers; clang-format'
@@ -21,8 +22,10 @@ packages:
 	@scripts/install-packages build
 assets: all
 	@scripts/assets/fks-assets $(assets_dir)
-images:
+images_dir := $(out)/images
+images: all
 	@scripts/images/make-images $(assets_dir)
+	@scripts/images/make-program-images $(bindir) $(images_dir) $(VERSION)
 
 quickstart:
 	@scripts/quickstart

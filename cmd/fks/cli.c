@@ -399,9 +399,10 @@ bool cli_parse(struct cli *cli, const struct cli_command *command, int argc, cha
 
     CLEANUP(err_clear) struct err err = {0};
     int dash = -1, n_line = 0;
-    *ret_code = 1;
-    if (!add_presets(cli, command, &tables, argc, argv, &n_line, &line))
+    if (!add_presets(cli, command, &tables, argc, argv, &n_line, &line)) {
+        *ret_code = 1;
         return false;
+    }
     if (opt_parse(&tables, n_line - 1, line + 1, false, ret_args, &dash, &err) < 0) {
         *ret_code = cli_error("%s\nSee '%s %s --help' for usage.", err_text(&err), cli->program, command->words);
         return false;

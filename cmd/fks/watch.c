@@ -77,6 +77,7 @@ int watch_run(struct cli *cli, const struct watch_request *request, watch_event 
         kube_path_query(&path, "resourceVersion", request->resource_version);
     kube_path_query(&path, "watch", "true");
 
+    kube_discovery_save(cli->discovery); /* a watch is ended by a signal */
     struct stream stream = {.event = event, .data = data};
     buf_init(&stream.line, LIMIT_WATCH_LINE);
     int64_t limit = request->timeout_ms > 0 ? request->timeout_ms : cli->config.request_timeout_ms;

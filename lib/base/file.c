@@ -111,7 +111,7 @@ static char *parent_of(const char *path)
     return slash == path ? xstrdup("/") : xstrndup(path, (size_t)(slash - path));
 }
 
-static int fill_file(int fd, const void *data, size_t len, mode_t mode, struct err *err)
+static int fill_file(int fd, const void *data, size_t len, mode_t mode, bool durable, struct err *err)
 {
     int code;
 
@@ -121,22 +121,20 @@ static int fill_file(int fd, const void *data, size_t len, mode_t mode, struct e
     code = fd_write_all(fd, data, len, err);
     if (code < 0)
         return code;
-    if (fsync(fd) < 0)
+    if (durable && fsync(fd) < 0)
         return err_errno(err, errno, "fsync failed");
     return 0;
 }
 
-int file_write_atomic(const char *path, const void *data, size_t len, mode_t mode, struct err *err)
+static int replace_file(const char *path, const void *data, size_t len, mode_t mode, bool durable, struct err *err)
 {
-    CLEANUP(xfree) char *folder = parent_of(path);
     CLEANUP(xfree) char *temporary = xasprintf("%s.XXXXXX", path);
     CLEANUP(fd_close) int fd = -1;
-    CLEANUP(fd_close) int folder_fd = -1;
 
     fd = mkostemp(temporary, O_CLOEXEC);
     if (fd < 0)
         return err_errno(err, errno, "cannot write '%s'", path);
-    if (fill_file(fd, data, len, mode, err) < 0) {
+    if (fill_file(fd, data, len, mode, durable, err) < 0) {
         (void)unlink(temporary);
         return err_wrap(err, "cannot write '%s'", path);
     }
@@ -146,6 +144,21 @@ int file_write_atomic(const char *path, const void *data, size_t len, mode_t mod
         (void)unlink(temporary);
         return err_errno(err, errnum, "cannot write '%s'", path);
     }
+    return 0;
+}
+
+int file_write_cache(const char *path, const void *data, size_t len, mode_t mode, struct err *err)
+{
+    return replace_file(path, data, len, mode, false, err);
+}
+
+int file_write_atomic(const char *path, const void *data, size_t len, mode_t mode, struct err *err)
+{
+    CLEANUP(xfree) char *folder = parent_of(path);
+    CLEANUP(fd_close) int folder_fd = -1;
+
+    if (replace_file(path, data, len, mode, true, err) < 0)
+        return (int)err->code;
     /* makes the rename itself durable; not every file system can, and the file is complete either way */
     folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder_fd >= 0)

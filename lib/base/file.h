@@ -26,6 +26,8 @@ int fd_read_all(int fd, struct buf *buf, struct err *err) MUST_CHECK;
 int file_read(const char *path, size_t max, struct buf *ret, struct err *err) MUST_CHECK;
 /* Replaces path atomically: temporary file in the same folder, fsync, rename. mode is exact (umask ignored). */
 int file_write_atomic(const char *path, const void *data, size_t len, mode_t mode, struct err *err) MUST_CHECK;
+/* The same without waiting for the disk: readers see the old or the new bytes, a power cut may leave neither. */
+int file_write_cache(const char *path, const void *data, size_t len, mode_t mode, struct err *err) MUST_CHECK;
 bool file_exists(const char *path);
 /* mkdir -p; folders made here get mode; existing ones stay as they are. */
 int dir_make(const char *path, mode_t mode, struct err *err) MUST_CHECK;

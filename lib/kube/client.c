@@ -57,14 +57,14 @@ struct kube_call {
 
 /* --- client */
 
-char *kube_cache_dir(const char *dir)
+char *kube_cache_dir(const char *dir, const char *name)
 {
     const char *env = getenv("KUBECACHEDIR"), *home = getenv("HOME");
-    if (dir != NULL)
-        return path_join(dir, "fks", NULL);
+    if (strempty(dir)[0] != '\0')
+        return path_join(dir, name, NULL);
     if (strempty(env)[0] != '\0')
-        return path_join(env, "fks", NULL);
-    return path_join(strempty(home), ".kube", "cache", "fks", NULL);
+        return path_join(env, name, NULL);
+    return path_join(strempty(home), ".kube", "cache", name, NULL);
 }
 
 static void copy_config(struct kube_config *to, const struct kube_config *from)
@@ -147,7 +147,7 @@ static int new_client(struct loop *loop, const struct kube_config *config, const
         .light = light,
     };
     bool has_folder = strempty(getenv("HOME"))[0] != '\0' || strempty(getenv("KUBECACHEDIR"))[0] != '\0';
-    CLEANUP(xfree) char *session_dir = loop == NULL && has_folder ? kube_cache_dir(NULL) : NULL;
+    CLEANUP(xfree) char *session_dir = loop == NULL && has_folder ? kube_cache_dir(NULL, "fks") : NULL;
     options.session_dir = session_dir;
     if (http_client_new(client->loop, &options, &client->http, err) < 0)
         return (int)err->code;

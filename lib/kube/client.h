@@ -20,8 +20,8 @@ int kube_client_new(struct loop *loop, const struct kube_config *config, const c
  */
 int kube_client_new_light(struct loop *loop, const struct kube_config *config, const char *user_agent,
                           struct kube_client **ret, struct err *err) MUST_CHECK;
-/* Our folder in kubectl's cache: of dir, or NULL for $KUBECACHEDIR or ~/.kube/cache. Heap string. */
-char *kube_cache_dir(const char *dir) MUST_CHECK;
+/* A folder in kubectl's cache, "fks" is ours: of dir, or NULL for $KUBECACHEDIR or ~/.kube/cache. Heap string. */
+char *kube_cache_dir(const char *dir, const char *name) MUST_CHECK;
 struct kube_client *kube_client_free(struct kube_client *client);
 const struct kube_config *kube_client_config(const struct kube_client *client);
 struct loop *kube_client_loop(const struct kube_client *client);

@@ -20,7 +20,9 @@
 
 struct kube_discovery {
     struct kube_client *client;
-    char *cache_path;
+    char *cache_path; /* a folder */
+    struct json *unsaved; /* documents that are not on disk yet, or NULL */
+    struct strv stale;    /* group/version that the server could not tell about */
     struct discovery_list built_in, server;
     bool has_server;  /* server is filled */
     bool asked;       /* by this process: asking again would tell nothing new */
@@ -63,10 +65,19 @@ struct kube_discovery *kube_discovery_new(struct kube_client *client, const char
     return discovery;
 }
 
+void kube_discovery_save(struct kube_discovery *discovery)
+{
+    if (discovery->unsaved != NULL)
+        discovery_cache_save(discovery->cache_path, discovery->unsaved);
+    discovery->unsaved = json_free(discovery->unsaved);
+}
+
 struct kube_discovery *kube_discovery_free(struct kube_discovery *discovery)
 {
     if (discovery == NULL)
         return NULL;
+    kube_discovery_save(discovery);
+    strv_done(&discovery->stale);
     discovery_list_done(&discovery->built_in);
     discovery_list_done(&discovery->server);
     for (size_t i = 0; i < discovery->n_outdated; i++)
@@ -80,23 +91,33 @@ struct kube_discovery *kube_discovery_free(struct kube_discovery *discovery)
 
 static int ask_server(struct kube_discovery *discovery, struct err *err)
 {
-    struct discovery_list list = {0};
-    if (discovery_fetch(discovery->client, &list, err) < 0)
+    struct json *documents = NULL;
+    const struct json *stale;
+    if (discovery_fetch(discovery->client, &documents, err) < 0)
         return (int)err->code;
     GROW(discovery->outdated, discovery->n_outdated, discovery->outdated_cap);
     discovery->outdated[discovery->n_outdated++] = discovery->server;
-    discovery->server = list;
+    discovery->server = (struct discovery_list){0};
+    discovery_list_fill(&discovery->server, documents);
     discovery->has_server = discovery->asked = true;
-    discovery_cache_save(discovery->cache_path, &discovery->server);
+    strv_done(&discovery->stale);
+    json_each(stale, json_get(documents, "stale", NULL))
+        strv_add(&discovery->stale, json_string_value(stale));
+    json_free(discovery->unsaved);
+    discovery->unsaved = documents; /* the answer comes first, the disk when there is time */
     return 0;
 }
 
 static int need_server(struct kube_discovery *discovery, struct err *err)
 {
+    CLEANUP(json_free) struct json *documents = NULL;
     if (discovery->has_server)
         return 0;
-    discovery->has_server = discovery_cache_load(discovery->cache_path, &discovery->server);
-    return discovery->has_server ? 0 : ask_server(discovery, err);
+    if (!discovery_cache_load(discovery->cache_path, &documents))
+        return ask_server(discovery, err);
+    discovery_list_fill(&discovery->server, documents);
+    discovery->has_server = true;
+    return 0;
 }
 
 /* --- words */
@@ -269,14 +290,15 @@ static void fill_preferred(struct kube_discovery *discovery)
     }
 }
 
-int kube_discovery_all(struct kube_discovery *discovery, const struct kube_resource **ret, size_t *ret_n,
-                       struct err *err)
+int kube_discovery_all(struct kube_discovery *discovery, bool cached, const struct kube_resource **ret, size_t *ret_n,
+                       const struct strv **ret_stale, struct err *err)
 {
-    if (!discovery->asked && ask_server(discovery, err) < 0)
+    if (!discovery->asked && (cached ? need_server(discovery, err) : ask_server(discovery, err)) < 0)
         return (int)err->code;
     fill_preferred(discovery);
     *ret = discovery->preferred;
     *ret_n = discovery->n_preferred;
+    *ret_stale = &discovery->stale;
     return 0;
 }
 

@@ -1,6 +1,7 @@
 /*
  * discovery.h: from what a person types ("po", "pods", "Pod", "deploy.v1.apps", "fp") to a resource. Built-in resources
- * are compiled in and cost no request; anything else asks the server's aggregated discovery, cached on disk per host.
+ * are compiled in and cost no request; anything else asks the server's aggregated discovery, cached on disk per host in
+ * kubectl's files.
  */
 #pragma once
 
@@ -16,6 +17,8 @@ void kube_resource_done(struct kube_resource *resource);
 struct kube_discovery;
 /* cache_dir: NULL for $KUBECACHEDIR or ~/.kube/cache. */
 struct kube_discovery *kube_discovery_new(struct kube_client *client, const char *cache_dir);
+/* Writes the cache when the server was asked; so does kube_discovery_free, which a command that is stopped never reaches. */
+void kube_discovery_save(struct kube_discovery *discovery);
 struct kube_discovery *kube_discovery_free(struct kube_discovery *discovery);
 
 /*
@@ -30,7 +33,10 @@ int kube_discovery_find_kind(struct kube_discovery *discovery, const char *api_v
 /* Members of a category ("all"), in kubectl's order. *ret: heap array of borrowed pointers, *ret_n of them; 0 if no such category. */
 int kube_discovery_category(struct kube_discovery *discovery, const char *category,
                             const struct kube_resource ***ret, size_t *ret_n, struct err *err) MUST_CHECK;
-/* Everything the server offers, for api-resources. Borrowed array. */
-int kube_discovery_all(struct kube_discovery *discovery, const struct kube_resource **ret, size_t *ret_n,
-                       struct err *err) MUST_CHECK;
+/*
+ * Everything the server offers, in the preferred version, for api-resources. Borrowed array. cached: from the disk if it is
+ * there. *ret_stale: "group/version" whose server does not answer, so that its resources are missing; borrowed.
+ */
+int kube_discovery_all(struct kube_discovery *discovery, bool cached, const struct kube_resource **ret, size_t *ret_n,
+                       const struct strv **ret_stale, struct err *err) MUST_CHECK;
 DEFINE_CLEANUP_POINTER(struct kube_discovery *, kube_discovery_free)

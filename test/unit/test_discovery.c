@@ -1,15 +1,20 @@
 /* discovery.h: the compiled-in table, a fake server's aggregated discovery, and the cache on disk. */
 #include "kube/discovery.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/limits.h"
 #include "fake_api.h"
 
 #define CRD(plural, kind, short_name)                                                                                  \
     "{\"resource\":\"" plural "\",\"responseKind\":{\"kind\":\"" kind "\"},\"scope\":\"Cluster\","                     \
     "\"singularResource\":\"x" plural "\",\"verbs\":[\"get\",\"list\"],\"shortNames\":[\"" short_name "\"],"           \
-    "\"categories\":[\"all\",\"fargate\"]}"
+    "\"categories\":[\"all\",\"fargate\"],"                                                                            \
+    "\"subresources\":[{\"subresource\":\"scale\",\"responseKind\":{\"group\":\"autoscaling\",\"version\":\"v1\","        \
+    "\"kind\":\"Scale\"},\"verbs\":[\"get\"]}]}"
 #define DISCOVERY(items) "{\"kind\":\"APIGroupDiscoveryList\",\"items\":[" items "]}"
 
 struct content {
@@ -27,7 +32,9 @@ static void on_request(struct server_request *request, void *data)
     else
         server_respond_text(request, 200,
                             DISCOVERY("{\"metadata\":{\"name\":\"fks.dev\"},\"versions\":[{\"version\":\"v1\","
-                                      "\"resources\":[%s]},{\"version\":\"v1beta1\",\"resources\":[%s]}]}"),
+                                      "\"resources\":[%s]},{\"version\":\"v1beta1\",\"resources\":[%s]}]},"
+                                      "{\"metadata\":{\"name\":\"far.example.com\"},\"versions\":[{\"version\":\"v1\","
+                                      "\"freshness\":\"Stale\"}]}"),
                             content->has_hosts ? CRD("fargateprofiles", "FargateProfile", "fp") ","
                                                  CRD("fargatehosts", "FargateHost", "fh")
                                                : CRD("fargateprofiles", "FargateProfile", "fp"),
@@ -172,25 +179,105 @@ static void test_all(void **state)
     struct err err = {0};
     CLEANUP(kube_discovery_free) struct kube_discovery *discovery = discover(api);
     const struct kube_resource *all = NULL;
+    const struct strv *stale = NULL;
     size_t n = 0;
-    assert_int_equal(kube_discovery_all(discovery, &all, &n, &err), 0);
+    assert_int_equal(kube_discovery_all(discovery, false, &all, &n, &stale, &err), 0);
     assert_int_equal(n, 1);
     assert_string_equal(all[0].plural, "fargateprofiles");
+    assert_int_equal(stale->n, 1);
+    assert_string_equal(stale->items[0], "far.example.com/v1");
+}
+
+static char *cache_file(struct fake_api *api, const char *name)
+{
+    struct content *content = api->data;
+    CLEANUP(xfree) char *host = xasprintf("127.0.0.1_%d", api->port);
+    return path_join(content->folder, "discovery", host, name, NULL);
+}
+
+static void assert_file(char *path, const char *want)
+{
+    CLEANUP(buf_done) struct buf text = {0};
+    CLEANUP(err_clear) struct err err = {0};
+    struct stat status;
+    assert_int_equal(file_read(path, KIB(64), &text, &err), 0);
+    assert_string_equal(buf_text(&text), want);
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_mode & 07777, 0660);
+    free(path);
+}
+
+/* Byte for byte what kubectl 1.36 writes. */
+static void test_cache__is_in_kubectls_form(void **state)
+{
+    struct fake_api *api = *state;
+    struct err err = {0};
+    const struct kube_resource *resource = NULL;
+    struct kube_discovery *discovery = discover(api);
+    assert_int_equal(kube_discovery_find(discovery, "fp", &resource, &err), 0);
+    kube_discovery_free(discovery);
+    assert_file(cache_file(api, "servergroups.json"),
+                "{\"kind\":\"APIGroupList\",\"apiVersion\":\"v1\",\"groups\":[{\"name\":\"\",\"versions\":[{"
+                "\"groupVersion\":\"v1\",\"version\":\"v1\"}],\"preferredVersion\":{\"groupVersion\":\"v1\",\"version\":"
+                "\"v1\"}},{\"name\":\"fks.dev\",\"versions\":[{\"groupVersion\":\"fks.dev/v1\",\"version\":\"v1\"},{"
+                "\"groupVersion\":\"fks.dev/v1beta1\",\"version\":\"v1beta1\"}],\"preferredVersion\":{\"groupVersion\":"
+                "\"fks.dev/v1\",\"version\":\"v1\"}},{\"name\":\"far.example.com\",\"versions\":[],\"preferredVersion\":{"
+                "\"groupVersion\":\"\",\"version\":\"\"}}]}\n");
+    assert_file(cache_file(api, "fks.dev/v1/serverresources.json"),
+                "{\"kind\":\"APIResourceList\",\"apiVersion\":\"v1\",\"groupVersion\":\"fks.dev/v1\",\"resources\":[{"
+                "\"name\":\"fargateprofiles\",\"singularName\":\"xfargateprofiles\",\"namespaced\":false,\"kind\":"
+                "\"FargateProfile\",\"verbs\":[\"get\",\"list\"],\"shortNames\":[\"fp\"],\"categories\":[\"all\","
+                "\"fargate\"]},{\"name\":\"fargateprofiles/scale\",\"singularName\":\"xfargateprofiles\",\"namespaced\":"
+                "false,\"group\":\"autoscaling\",\"version\":\"v1\",\"kind\":\"Scale\",\"verbs\":[\"get\"]}]}\n");
+}
+
+static void test_cache__is_read_as_it_is_there(void **state)
+{
+    struct fake_api *api = *state;
+    CLEANUP(err_clear) struct err err = {0};
+    const struct kube_resource *resource = NULL, *all = NULL;
+    const struct strv *stale = NULL;
+    size_t n = 0;
+    CLEANUP(xfree) char *path = cache_file(api, "fks.dev/v1/serverresources.json");
+    static const char other[] = "{\"groupVersion\":\"fks.dev/v1\",\"resources\":[{\"name\":\"inventions\",\"singularName\":"
+                                "\"invention\",\"namespaced\":true,\"kind\":\"Invention\",\"verbs\":[\"get\"]},"
+                                "{\"name\":\"inventions/status\",\"kind\":\"Invention\",\"verbs\":[\"get\"]}]}";
+    struct kube_discovery *first = discover(api);
+    assert_int_equal(kube_discovery_find(first, "fp", &resource, &err), 0);
+    kube_discovery_free(first);
+    assert_int_equal(file_write_atomic(path, other, strlen(other), 0600, &err), 0);
+
+    struct kube_discovery *second = discover(api);
+    assert_int_equal(kube_discovery_all(second, true, &all, &n, &stale, &err), 0);
+    assert_int_equal(n, 2); /* and the beta version's */
+    assert_int_equal(kube_discovery_find_kind(second, "fks.dev/v1", "Invention", &resource, &err), 0);
+    assert_string_equal(resource->plural, "inventions");
+    assert_int_equal(api->requests, 2);
+    kube_discovery_free(second);
+
+    const struct timespec long_ago[] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+    assert_int_equal(utimensat(AT_FDCWD, path, long_ago, 0), 0);
+    CLEANUP(kube_discovery_free) struct kube_discovery *third = discover(api);
+    assert_int_equal(kube_discovery_find(third, "inventions", &resource, &err), ERR_NOT_FOUND);
+    assert_int_equal(api->requests, 4);
 }
 
 static void test_find__broken_cache_and_no_server(void **state)
 {
     struct fake_api *api = *state;
-    struct content *content = api->data;
     CLEANUP(err_clear) struct err err = {0};
-    CLEANUP(xfree) char *folder = path_join(content->folder, "fks", NULL);
-    CLEANUP(xfree) char *path = xasprintf("%s/127.0.0.1_%d.json", folder, api->port);
+    CLEANUP(xfree) char *folder = cache_file(api, ""), *path = cache_file(api, "servergroups.json");
+    static const char *const broken[] = {"{\"groups\":[1]", "{\"groups\":[{\"versions\":[{\"groupVersion\":\"../..\"}]}]}",
+                                         "{\"groups\":[{\"versions\":[{\"groupVersion\":\"v1\"}]}]}"};
     const struct kube_resource *resource = NULL;
     assert_int_equal(dir_make(folder, 0700, &err), 0);
-    assert_int_equal(file_write_atomic(path, "{\"resources\":[[1]]}", 19, 0600, &err), 0);
     api->server = server_free(api->server);
-    CLEANUP(kube_discovery_free) struct kube_discovery *discovery = discover(api);
-    assert_int_equal(kube_discovery_find(discovery, "fp", &resource, &err), ERR_REFUSED);
+    for (size_t i = 0; i < countof(broken); i++) {
+        assert_int_equal(file_write_atomic(path, broken[i], strlen(broken[i]), 0600, &err), 0);
+        CLEANUP(kube_discovery_free) struct kube_discovery *discovery = discover(api);
+        assert_int_equal(kube_discovery_find(discovery, "fp", &resource, &err), ERR_REFUSED);
+        err_clear(&err);
+    }
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -201,6 +288,7 @@ int main(void)
         CASE(test_find__built_in),       CASE(test_find__asks_once_and_caches),
         CASE(test_find__miss_refreshes_once), CASE(test_find_kind),
         CASE(test_category),             CASE(test_all),
+        CASE(test_cache__is_in_kubectls_form), CASE(test_cache__is_read_as_it_is_there),
         CASE(test_find__broken_cache_and_no_server),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -76,6 +76,24 @@ static void test_file__mode_ignores_umask(void **state)
     assert_int_equal(status.st_mode & 07777, 0666);
 }
 
+static void test_file__cache_is_replaced_too(void **state)
+{
+    CLEANUP(xfree) char *path = path_join(*state, "cache", NULL);
+    CLEANUP(xfree) char *nowhere = path_join(*state, "none", "cache", NULL);
+    CLEANUP(buf_done) struct buf text = {0};
+    CLEANUP(err_clear) struct err err = {0};
+    struct stat status;
+
+    assert_int_equal(file_write_cache(path, "first", 5, 0600, &err), 0);
+    assert_int_equal(file_write_cache(path, "2nd", 3, 0660, &err), 0);
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_mode & 07777, 0660);
+    assert_int_equal(file_read(path, 10, &text, &err), 0);
+    assert_string_equal(buf_text(&text), "2nd");
+    assert_int_equal(count_entries(*state), 1);
+    assert_int_equal(file_write_cache(nowhere, "x", 1, 0644, &err), ERR_NOT_FOUND);
+}
+
 static void test_file__read_errors(void **state)
 {
     CLEANUP(xfree) char *path = path_join(*state, "big", NULL);
@@ -221,6 +239,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_FOLDER(test_file__write_and_read),
         IN_FOLDER(test_file__mode_ignores_umask),
+        IN_FOLDER(test_file__cache_is_replaced_too),
         IN_FOLDER(test_file__read_errors),
         IN_FOLDER(test_file__failed_write_leaves_nothing),
         IN_FOLDER(test_dir__make),

@@ -5,10 +5,12 @@
 #include "print/output.h"
 
 #include <ctype.h>
+#include <strings.h>
 
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "data/kyaml.h"
 #include "data/yaml.h"
 
 #include "print/columns.h"
@@ -25,6 +27,7 @@ struct format {
 static const struct format formats[] = {
     {"json", OUTPUT_JSON, false},
     {"yaml", OUTPUT_YAML, false},
+    {"kyaml", OUTPUT_KYAML, false},
     {"name", OUTPUT_NAME, false},
     {"jsonpath", OUTPUT_JSONPATH, false},
     {"jsonpath-file", OUTPUT_JSONPATH, true},
@@ -38,22 +41,27 @@ static const struct format formats[] = {
     {"wide", OUTPUT_WIDE, false},
 };
 
+bool output_has_kyaml(void)
+{
+    return strcasecmp(strempty(getenv("KUBECTL_KYAML")), "false") != 0;
+}
+
 static int unknown_format(const struct output_options *options, struct err *err)
 {
     return err_set(
-        err, ERR_USAGE, "unable to match a printer suitable for the output format \"%s\", allowed formats are: %s",
-        options->format,
-        options->is_get ? "custom-columns,custom-columns-file,go-template,go-template-file,json,jsonpath,"
-                          "jsonpath-as-json,jsonpath-file,kyaml,name,template,templatefile,wide,yaml"
-                        : "go-template,go-template-file,json,jsonpath,jsonpath-as-json,jsonpath-file,kyaml,name,"
-                          "template,templatefile,yaml");
+        err, ERR_USAGE,
+        "unable to match a printer suitable for the output format \"%s\", allowed formats are: %sgo-template,"
+        "go-template-file,json,jsonpath,jsonpath-as-json,jsonpath-file,%sname,template,templatefile,%syaml",
+        options->format, options->is_get ? "custom-columns,custom-columns-file," : "",
+        output_has_kyaml() ? "kyaml," : "", options->is_get ? "wide," : "");
 }
 
 static const struct format *find_format(struct str name, bool is_get)
 {
     for (size_t i = 0; i < countof(formats); i++) {
         bool only_get = formats[i].kind == OUTPUT_COLUMNS || formats[i].kind == OUTPUT_WIDE;
-        if (str_is(name, formats[i].name) && (is_get || !only_get))
+        bool switched_off = formats[i].kind == OUTPUT_KYAML && !output_has_kyaml();
+        if (str_is(name, formats[i].name) && (is_get || !only_get) && !switched_off)
             return &formats[i];
     }
     return NULL;
@@ -74,6 +82,12 @@ static int read_expression(const char *path, struct output *ret, struct err *err
     return 0;
 }
 
+/* The forms that hide managedFields. */
+static bool is_whole_object(enum output_kind kind)
+{
+    return kind == OUTPUT_JSON || kind == OUTPUT_YAML || kind == OUTPUT_KYAML;
+}
+
 int output_parse(const struct output_options *options, struct output *ret, struct err *err)
 {
     ret->show_managed_fields = options->show_managed_fields;
@@ -91,12 +105,10 @@ int output_parse(const struct output_options *options, struct output *ret, struc
     CLEANUP(xfree) char *lower = xstrndup(name.p, name.len); /* "JSON" is json; the names with a value are as they are */
     for (char *c = lower; *c != '\0'; c++)
         *c = (char)tolower((unsigned char)*c);
-    bool any_case = streq(lower, "json") || streq(lower, "yaml") || streq(lower, "name");
+    bool any_case = streq(lower, "json") || streq(lower, "yaml") || streq(lower, "kyaml") || streq(lower, "name");
     const struct format *format = find_format(any_case ? str_of(lower) : name, options->is_get);
-    if (streq(text, "kyaml"))
-        return err_set(err, ERR_UNSUPPORTED, "the output format \"kyaml\" is not available; use yaml");
-    bool plain = format != NULL && (format->kind == OUTPUT_JSON || format->kind == OUTPUT_YAML ||
-                                    format->kind == OUTPUT_NAME || format->kind == OUTPUT_WIDE);
+    bool plain = format != NULL && (is_whole_object(format->kind) || format->kind == OUTPUT_NAME ||
+                                    format->kind == OUTPUT_WIDE);
     if (format == NULL || (plain && has_expression))
         return unknown_format(options, err);
     ret->kind = format->kind;
@@ -176,7 +188,7 @@ int output_print(struct output *output, const struct json *object, struct err *e
 {
     CLEANUP(buf_done) struct buf text = {0};
     CLEANUP(json_free) struct json *trimmed = NULL;
-    if ((output->kind == OUTPUT_JSON || output->kind == OUTPUT_YAML) && !output->show_managed_fields) {
+    if (is_whole_object(output->kind) && !output->show_managed_fields) {
         trimmed = json_clone(object);
         drop_managed_fields(trimmed);
         object = trimmed;
@@ -190,6 +202,9 @@ int output_print(struct output *output, const struct json *object, struct err *e
         if (output->n_printed > 0)
             buf_add_str(&text, "---\n");
         yaml_print(object, &text);
+        break;
+    case OUTPUT_KYAML:
+        kyaml_print(object, !output->keep_order, &text);
         break;
     case OUTPUT_NAME:
         print_names(object, &text);

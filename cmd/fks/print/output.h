@@ -11,6 +11,7 @@ enum output_kind {
     OUTPUT_WIDE,
     OUTPUT_JSON,
     OUTPUT_YAML,
+    OUTPUT_KYAML,
     OUTPUT_NAME,
     OUTPUT_JSONPATH,
     OUTPUT_JSONPATH_JSON, /* jsonpath-as-json */
@@ -31,7 +32,7 @@ struct output_options {
      .type = OPT_STRING,                                                                                            \
      .value = &(options)->format,                                                                                   \
      .argument = "",                                                                                                \
-     .help = "Output format: json, yaml, name, go-template, jsonpath and their -file forms; for get also wide and " \
+     .help = "Output format: json, yaml, kyaml, name, go-template, jsonpath and their -file forms; for get also wide and " \
              "custom-columns."},                                                                                    \
         {.name = "template",                                                                                        \
          .type = OPT_STRING,                                                                                        \
@@ -57,6 +58,8 @@ struct output {
 
 /* ERR_USAGE with kubectl's words for an unknown format. */
 int output_parse(const struct output_options *options, struct output *ret, struct err *err) MUST_CHECK;
+/* False where KUBECTL_KYAML=false switches -o kyaml off. */
+bool output_has_kyaml(void);
 void output_done(struct output *output);
 DEFINE_CLEANUP_IN_PLACE(struct output, output_done)
 /* True for json, yaml, templates: the whole object is printed, not a line about it. */

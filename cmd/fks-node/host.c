@@ -198,18 +198,34 @@ static struct json *lease_spec(const struct host_publisher *host)
 
 static void renew(struct host_publisher *host);
 
+/* Of an earlier run, whose clock may have been ahead: it must not look dead until the next beat. */
+static void on_old_lease(struct json **answer, struct err *err, void *data)
+{
+    struct host_publisher *host = data;
+    CLEANUP(err_clear) struct err ignored = {0};
+    int64_t seen_ns;
+
+    if (err->code == 0) {
+        if (clock_parse(json_str_or("", *answer, "spec", "renewTime", NULL), &seen_ns, &ignored) == 0)
+            (void)agent_renew_ns(host->agent, seen_ns);
+        host->lease_made = true;
+        renew(host);
+    }
+    part_done(host, "reading this host's Lease in " FKS_NAMESPACE, err);
+}
+
 static void on_lease(struct json **answer UNUSED, struct err *err, void *data)
 {
     struct host_publisher *host = data;
 
+    if (err->code == ERR_EXISTS) {
+        agent_request(host->agent, "GET", lease_path(host->agent->options.host_name), NULL, NULL, on_old_lease, host);
+        return; /* that call is this one's rest */
+    }
     if (err->code == ERR_NOT_FOUND && host->lease_made)
         host->lease_made = false;
-    else if (err->code == 0 || err->code == ERR_EXISTS)
+    else if (err->code == 0)
         host->lease_made = true;
-    if (err->code == ERR_EXISTS) {
-        err_clear(err);
-        renew(host); /* of an earlier run: it must not look dead until the next beat */
-    }
     part_done(host, "renewing this host's Lease in " FKS_NAMESPACE, err);
 }
 

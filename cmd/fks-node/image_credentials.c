@@ -16,6 +16,7 @@
 struct image_credentials {
     char *path;
     struct json *images; /* {"sha256:...": ["digest", ...]} */
+    bool unsaved;        /* the file does not have all of them: the disk was full */
 };
 
 static char *digest_of(const struct pull_credential *credential)
@@ -73,13 +74,14 @@ struct image_credentials *image_credentials_free(struct image_credentials *recor
     return NULL;
 }
 
-static void save(const struct image_credentials *records)
+static void save(struct image_credentials *records)
 {
     CLEANUP(buf_done) struct buf text = {0};
     CLEANUP(err_clear) struct err err = {0};
 
     json_print(records->images, &text);
-    if (file_write_atomic(records->path, buf_text(&text), text.len, 0600, &err) < 0)
+    records->unsaved = file_write_atomic(records->path, buf_text(&text), text.len, 0600, &err) < 0;
+    if (records->unsaved)
         log_warn("the record of what images were pulled with cannot be written", "path", records->path, "error",
                  err_text(&err));
 }
@@ -103,11 +105,13 @@ void image_credentials_record(struct image_credentials *records, const char *ima
     save(records);
 }
 
-bool image_credentials_allow(const struct image_credentials *records, const char *image_id,
+bool image_credentials_allow(struct image_credentials *records, const char *image_id,
                              const struct pull_credentials *own)
 {
     const struct json *known = json_member(records->images, image_id);
 
+    if (records->unsaved)
+        save(records);
     if (known == NULL || json_len(known) == 0)
         return true;
     for (size_t i = 0; i < own->n; i++) {

@@ -19,6 +19,6 @@ struct image_credentials *image_credentials_free(struct image_credentials *recor
 void image_credentials_record(struct image_credentials *records, const char *image_id,
                               const struct pull_credential *used);
 /* A pod with these credentials may use the image without pulling it again. */
-bool image_credentials_allow(const struct image_credentials *records, const char *image_id,
+bool image_credentials_allow(struct image_credentials *records, const char *image_id,
                              const struct pull_credentials *own);
 DEFINE_CLEANUP_POINTER(struct image_credentials *, image_credentials_free)

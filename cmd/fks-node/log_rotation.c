@@ -22,6 +22,8 @@
 #include "pods.h"
 
 #define LOOK_EVERY_MS 10000
+#define STAMP_FORMAT "%Y%m%d-%H%M%S"
+#define STAMP_MAX 32
 
 struct log_rotation {
     struct agent *agent;
@@ -138,18 +140,29 @@ static bool is_under_way(const struct log_rotation *rotation, const char *path)
     return false;
 }
 
+char *log_rotation_name(const char *path, int64_t now_s)
+{
+    CLEANUP(strv_done) struct strv rotated = {0};
+    char stamp[STAMP_MAX];
+    struct tm parts = {0};
+    time_t now = (time_t)now_s;
+
+    log_rotation_list(path, &rotated);
+    if (rotated.n > 0 && strptime(rotated.items[rotated.n - 1] + strlen(path) + 1, STAMP_FORMAT, &parts) != NULL &&
+        timegm(&parts) >= now)
+        now = timegm(&parts) + 1;
+    (void)gmtime_r(&now, &parts);
+    (void)strftime(stamp, sizeof(stamp), STAMP_FORMAT, &parts);
+    return xasprintf("%s.%s", path, stamp);
+}
+
 static void rotate(struct log_rotation *rotation, const struct pod_container *container, const char *path)
 {
     struct reopening *reopening = NEW(struct reopening);
-    char stamp[32];
-    struct tm parts;
-    time_t now = (time_t)(clock_wall_ns() / 1000000000);
 
     remove_oldest(path, rotation->agent->options.log_max_files - 2);
-    (void)gmtime_r(&now, &parts);
-    (void)strftime(stamp, sizeof(stamp), "%Y%m%d-%H%M%S", &parts);
     *reopening = (struct reopening){.rotation = rotation, .next = rotation->reopenings, .path = xstrdup(path),
-                                    .rotated = xasprintf("%s.%s", path, stamp)};
+                                    .rotated = log_rotation_name(path, clock_wall_ns() / 1000000000)};
     if (rotation->reopenings != NULL)
         rotation->reopenings->previous = reopening;
     rotation->reopenings = reopening;

@@ -139,6 +139,7 @@ void pod_retry_later(struct pod *pod, const char *what, const struct err *err)
     /* Several steps may fail for the same reason at the same time: that counts once. */
     if (pod_may_try(pod))
         backoff_fail(&pod->retry, pod_now(pod), RETRY_FIRST_MS, RETRY_MAX_MS);
+    pod_wake_in(pod, backoff_left_ms(&pod->retry, pod_now(pod)));
     log_warn(what, "pod", pod_title(pod), "error", err_text(err));
 }
 
@@ -381,17 +382,30 @@ void pod_evict(struct pod *pod, char *message)
 
 /* --- the machine */
 
-/* spec.activeDeadlineSeconds counts from status.startTime. */
-static void check_deadline(struct pod *pod)
+/* The loop time of status.startTime. Read off the wall clock once, so that setting the clock later ends no pod. */
+static bool know_start(struct pod *pod)
 {
     CLEANUP(err_clear) struct err err = {0};
-    int64_t seconds = json_int_or(0, pod->object, "spec", "activeDeadlineSeconds", NULL);
     const char *start = json_str(pod->object, "status", "startTime", NULL);
     int64_t start_ns;
 
-    if (seconds <= 0 || pod->failed_reason != NULL || start == NULL || clock_parse(start, &start_ns, &err) < 0)
+    if (pod->start_known)
+        return true;
+    if (start == NULL || clock_parse(start, &start_ns, &err) < 0)
+        return false;
+    int64_t age_ms = (clock_wall_ns() - start_ns) / 1000000;
+    pod->start_ms = pod_now(pod) - (age_ms > 0 ? age_ms : 0);
+    return pod->start_known = true;
+}
+
+/* spec.activeDeadlineSeconds counts from status.startTime. */
+static void check_deadline(struct pod *pod)
+{
+    int64_t seconds = json_int_or(0, pod->object, "spec", "activeDeadlineSeconds", NULL);
+
+    if (!know_start(pod) || seconds <= 0 || pod->failed_reason != NULL)
         return;
-    int64_t left_ms = (start_ns - clock_wall_ns()) / 1000000 + seconds * 1000;
+    int64_t left_ms = pod->start_ms + seconds * 1000 - pod_now(pod);
     if (left_ms > 0) {
         pod_wake_in(pod, left_ms);
         return;
@@ -410,6 +424,8 @@ static void run_sync(struct pod *pod)
     /* A bound pod whose Node was deleted gets it again; both go on meanwhile. */
     if ((has_address || pod_is_bound(pod)) && !pod_is_deleted(pod))
         (void)nodes_ensure(pod);
+    if (has_address && pod_is_bound(pod))
+        pod_containers_attend(pod);
     if (has_address && has_volumes && pod_is_bound(pod) && kube_watch_synced(pod->agent->services))
         pod_containers_sync(pod);
     if (pod_is_bound(pod)) {
@@ -429,8 +445,10 @@ static void pod_sync(void *data)
         pod_wake_in(pod, wait_ms);
     if (!pod->gone && !pod->in_watch)
         ask(pod);
-    for (size_t i = 0; i < pod->n_containers; i++)
+    for (size_t i = 0; i < pod->n_containers; i++) {
+        probes_recall(pod->containers[i]);
         pod_container_kill_sync(pod->containers[i]);
+    }
     if (pod->gone) {
         pod_remains_sync(pod); /* may free the pod */
         return;

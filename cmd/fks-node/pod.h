@@ -69,6 +69,7 @@ struct pod_container {
     bool current_known, last_known;       /* by ContainerStatus; a list tells neither exit code nor times */
     char *current_message, *last_message; /* termination messages; NULL until ended */
     int64_t current_ms;                   /* loop time of the latest knowledge about current */
+    int64_t ended_ms;                     /* loop time at which current ended */
     bool seen;                            /* scratch of pods_observe_containers */
     int n_queries;                        /* ContainerStatus calls under way */
     bool current_message_read;            /* the end of current was dealt with */
@@ -78,6 +79,7 @@ struct pod_container {
     bool started_here;       /* current was started by this process, not adopted */
     bool start_failed;       /* the runtime told this process that current cannot be started */
     bool probing;            /* hook and probes of current were begun */
+    bool recalled;           /* ready and startup_done say what an earlier agent found, or what the probes say */
     bool post_start_pending; /* the hook runs: not ready yet */
     struct backoff failure;  /* of making or starting it */
     uint32_t next_attempt;   /* of the one that is being made */
@@ -116,6 +118,8 @@ struct pod {
     struct json *object;      /* newest state known; NULL: only its remains are known */
     int64_t version;          /* resourceVersion of object */
     int64_t seen_ns;          /* wall clock when it was first seen */
+    int64_t start_ms;         /* loop time of status.startTime, once start_known */
+    bool start_known;
     bool in_watch;            /* the watch has it */
     bool gone;                /* proven: no object of this UID exists any more */
     bool asking;              /* the proof is under way */
@@ -260,6 +264,8 @@ enum pod_progress {
 /* What containers the pod still has to run; starts nothing. */
 enum pod_progress pod_containers_progress(const struct pod *pod);
 void pod_containers_sync(struct pod *pod);
+/* Hooks and probes of what runs; needs the pod's address and nothing else. */
+void pod_containers_attend(struct pod *pod);
 /* Images that will be needed, before anything else is ready. */
 void pod_containers_prepare(struct pod *pod);
 bool pod_container_runs(const struct pod_container *container);

@@ -321,15 +321,12 @@ static void recall_backoff(struct pod_container *container)
 static bool is_crash_looping(struct pod_container *container)
 {
     struct pod *pod = container->pod;
-    int64_t since_ms = (clock_wall_ns() - container->current->finished_ns) / 1000000;
     char delay[BACKOFF_TEXT_MAX];
 
     recall_backoff(container);
-    int64_t left_ms = container->restart.wait_ms - since_ms;
+    int64_t left_ms = container->ended_ms + container->restart.wait_ms - pod_now(pod);
     if (left_ms <= 0)
         return false;
-    if (left_ms > container->restart.wait_ms) /* the clock was set back */
-        left_ms = container->restart.wait_ms;
     if (!streq(container->waiting_reason, "CrashLoopBackOff")) {
         backoff_text(container->restart.wait_ms, delay);
         CLEANUP(xfree) char *message =
@@ -400,8 +397,8 @@ static void step(struct pod_container *container)
         pod_wake_in(pod, wait_ms);
         return;
     }
-    if (current != NULL && current->state == CRI_CREATED && here && container->failure.wait_ms == 0) {
-        start(container); /* the agent was killed between create and start */
+    if (current != NULL && current->state == CRI_CREATED && here && !container->start_failed) {
+        start(container); /* the agent was killed between create and start, or did not hear that it was made */
         return;
     }
     if (is_over(container)) {
@@ -448,7 +445,7 @@ static void attend(struct pod_container *container)
 
     if (container->probing || container->busy || container->spec == NULL || !pod_container_runs(container))
         return;
-    container->probing = true;
+    container->probing = container->recalled = true;
     if (hook == NULL || !container->started_here) {
         container->probes = probes_new(container, !container->started_here);
         return;
@@ -463,7 +460,7 @@ static void attend(struct pod_container *container)
         action_start(container->pod->agent, hook, &target, POST_START_MAX_MS, on_post_start, container);
 }
 
-static void attend_all(struct pod *pod)
+void pod_containers_attend(struct pod *pod)
 {
     bool runs = false, busy = false, started_here = false;
 
@@ -505,7 +502,6 @@ static bool sync_init_containers(struct pod *pod)
 
 void pod_containers_sync(struct pod *pod)
 {
-    attend_all(pod);
     if (!sync_init_containers(pod))
         return;
     for (size_t i = 0; i < pod->n_containers; i++) {

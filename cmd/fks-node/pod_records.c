@@ -81,12 +81,14 @@ static void ended(struct pod_container *container)
     const struct cri_container *record = container->current;
     struct pod *pod = container->pod;
     int64_t ran_ms = (record->finished_ns - record->started_ns) / 1000000;
+    int64_t ago_ms = (clock_wall_ns() - record->finished_ns) / 1000000;
 
+    container->ended_ms = pod_now(pod) - (ago_ms > 0 ? ago_ms : 0);
     free(container->current_message);
     container->current_message = termination_message(pod, record);
     container->probes = probes_free(container->probes);
     container->post_start = action_free(container->post_start);
-    container->probing = container->post_start_pending = false;
+    container->probing = container->post_start_pending = container->recalled = false;
     pod_container_wait(container, NULL, NULL); /* how it ended says more, unless it is to be started again */
     container->ready = container->startup_done = false;
     if (ran_ms > BACKOFF_RESTART_FORGET_MS)
@@ -193,6 +195,7 @@ void pod_container_observed(struct pod_container *container, const struct cri_co
         container->current_known = false;
         container->current = record_container(item);
         container->current_message_read = container->started_here = false;
+        container->start_failed = container->recalled = false;
         container->current_ms = asked_ms;
         pod_container_query(container, item->id);
     } else if (container->last != NULL && streq(container->last->id, item->id)) {

@@ -85,18 +85,34 @@ static bool know_handler(struct pod *pod)
 
 /* --- address */
 
-static void write_hosts(struct pod *pod)
+static bool file_is(const char *path, const struct buf *text)
+{
+    CLEANUP(buf_done) struct buf found = {0};
+    CLEANUP(err_clear) struct err ignored = {0};
+
+    return file_read(path, text->len + 1, &found, &ignored) == 0 && found.len == text->len &&
+           memcmp(buf_text(&found), text->data, text->len) == 0;
+}
+
+/* Without it no container can be made: a disk that is full is tried again. */
+static bool write_hosts(struct pod *pod)
 {
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(buf_done) struct buf text = {0};
     CLEANUP(xfree) char *folder = volumes_pod_dir(pod->agent->options.state_dir, pod->uid);
     CLEANUP(xfree) char *path = volumes_hosts_path(pod->agent->options.state_dir, pod->uid);
 
+    if (pod->hosts_written)
+        return true;
+    if (!pod_may_try(pod))
+        return false;
     podspec_hosts_file(pod->object, pod->address, pod->agent->options.cluster_domain, &text);
     /* A new address means a new sandbox, and containers that are made anew: they mount the new file. */
-    pod->hosts_written = true;
-    if (dir_make(folder, 0750, &err) < 0 || file_write_atomic(path, text.data, text.len, 0644, &err) < 0)
-        agent_warn("writing the hosts file of a pod", pod_title(pod), &err);
+    if (file_is(path, &text) || (dir_make(folder, 0750, &err) == 0 &&
+                                 file_write_atomic(path, text.data, text.len, 0644, &err) == 0))
+        return pod->hosts_written = true;
+    pod_retry_later(pod, "writing the hosts file of a pod", &err);
+    return false;
 }
 
 static void on_address(const struct cri_sandbox *items, size_t n, struct err *err, void *data)
@@ -131,9 +147,7 @@ static bool know_address(struct pod *pod)
         }
         return false;
     }
-    if (!pod->hosts_written)
-        write_hosts(pod);
-    return true;
+    return write_hosts(pod);
 }
 
 /* --- run */

@@ -73,6 +73,8 @@ static void facts_of(const struct pod *pod, bool terminal, struct podstatus_fact
  */
 static bool is_known(const struct pod *pod)
 {
+    if (pod->address_busy) /* a sandbox without address would not be taken for ready */
+        return false;
     for (size_t i = 0; i < pod->n_containers; i++) {
         const struct pod_container *container = pod->containers[i];
         const struct cri_container *current = container->current;

@@ -14,6 +14,7 @@
 #define RETRY_FIRST_MS 500
 #define RETRY_MAX_MS 60000
 #define TOKEN_LIFE_MAX_S 86400 /* renewed daily at least, however long it would be valid */
+#define TOKEN_LIFE_UNKNOWN_S 600
 
 struct fetch { /* one request under way */
     struct pod *pod;
@@ -130,15 +131,25 @@ static void fetch_objects(struct pod *pod)
 
 /* --- tokens */
 
-static void token_arrived(struct pod *pod, const char *key, const struct json *answer)
+/* How long a token is valid is told as a duration too: the time at which it ends is on a clock that may not be ours. */
+static int64_t token_life_s(const struct json *answer)
 {
     CLEANUP(err_clear) struct err err = {0};
     const char *expires = json_str(answer, "status", "expirationTimestamp", NULL);
-    int64_t expires_ns, life_s = 600;
+    int64_t expires_ns, granted_s = json_int_or(0, answer, "spec", "expirationSeconds", NULL);
+
+    if (granted_s > 0)
+        return granted_s;
+    if (expires != NULL && clock_parse(expires, &expires_ns, &err) == 0)
+        return (expires_ns - clock_wall_ns()) / 1000000000;
+    return TOKEN_LIFE_UNKNOWN_S;
+}
+
+static void token_arrived(struct pod *pod, const char *key, const struct json *answer)
+{
+    int64_t life_s = token_life_s(answer);
 
     wipe_free(map_set(&pod->tokens, key, xstrdup(json_str(answer, "status", "token", NULL))));
-    if (expires != NULL && clock_parse(expires, &expires_ns, &err) == 0)
-        life_s = (expires_ns - clock_wall_ns()) / 1000000000;
     if (life_s > TOKEN_LIFE_MAX_S)
         life_s = TOKEN_LIFE_MAX_S;
     if (life_s < 60)

@@ -58,7 +58,8 @@ static void begin(struct probe *probe)
 
     if (probe->field == NULL || loop_timer_is_set(probe->timer) || probe->action != NULL)
         return;
-    delay_ms -= (clock_wall_ns() - record->started_ns) / 1000000;
+    int64_t ran_ms = (clock_wall_ns() - record->started_ns) / 1000000;
+    delay_ms -= ran_ms > 0 ? ran_ms : 0; /* a clock that was set back since would make it wait for that long */
     loop_timer_set(probe->timer, delay_ms > 0 ? delay_ms : 0);
 }
 
@@ -165,6 +166,15 @@ static bool recorded(const struct pod_container *container, const char *field)
                 return json_is_true(status, field, NULL);
     }
     return false;
+}
+
+void probes_recall(struct pod_container *container)
+{
+    if (container->recalled || container->started_here || container->pod->object == NULL || !pod_container_runs(container))
+        return;
+    container->recalled = true;
+    container->ready = recorded(container, "ready");
+    container->startup_done = recorded(container, "started");
 }
 
 struct probes *probes_new(struct pod_container *container, bool adopted)

@@ -19,6 +19,7 @@ bench: all bench-programs $(peer)
 	@scripts/install-packages test
 	@$(MAKE) --no-print-directory assets
 	@scripts/bench
+	@scripts/bench-agent
 	@scripts/bench-webhook
 
 bench-webhook: $(bindir)/fks-webhook $(peer)
@@ -30,6 +31,11 @@ bench-admission-latency: all
 	@$(MAKE) --no-print-directory assets
 	@scripts/bench latency
 
+bench-agent: all
+	@scripts/install-packages test
+	@$(MAKE) --no-print-directory assets
+	@scripts/bench-agent
+
 bench-cli: $(bindir)/fks bench-programs
 	@scripts/install-packages test
 	@$(MAKE) --no-print-directory assets
@@ -40,4 +46,4 @@ bench-scheduler: $(bindir)/fks-scheduler bench-programs
 	@$(MAKE) --no-print-directory assets
 	@scripts/bench-scheduler
 
-.PHONY: bench bench-cli bench-webhook bench-scheduler bench-admission-latency bench-programs
+.PHONY: bench bench-agent bench-cli bench-webhook bench-scheduler bench-admission-latency bench-programs

@@ -78,6 +78,7 @@ class Runtime:
         self.calls = {}    # method → calls
         self.failures, self.delays = {}, {}
         self.lists = {}    # method → the answer's bytes, until something changes
+        self.names = set() # of sandboxes and containers, also of those that are being made
         self.server = None
 
     def start(self):
@@ -119,11 +120,14 @@ class Runtime:
                 slow = delay is not None and delay[0] > 0
                 if slow:
                     delay[0] -= 1
-            if slow:
-                time.sleep(delay[1])
             if refused:
+                time.sleep(delay[1] if slow else 0)
                 context.abort(failure[1], f"{name}: the test wants a failure")
+            taken = None
             try:
+                taken = self.reserve(name, message)
+                if slow:  # and then it is done, whether or not somebody still waits for the answer
+                    time.sleep(delay[1])
                 with self.lock:
                     if name in ("ListPodSandbox", "ListContainers"):
                         if name not in self.lists:
@@ -131,11 +135,32 @@ class Runtime:
                         return self.lists[name]
                     return serve(answer_type, message).SerializeToString()
             except Refused as error:
+                with self.lock:
+                    self.names.discard(taken)
                 context.abort(error.code, str(error))
 
         return grpc.unary_unary_rpc_method_handler(
             on_call, request_deserializer=getattr(self.messages, request).FromString,
             response_serializer=lambda text: text)
+
+    # --- names, which no two may have, as in containerd
+
+    @staticmethod
+    def name_of(metadata, sandbox):
+        return (sandbox, metadata.name, metadata.attempt)
+
+    def reserve(self, method, request):
+        if method == "RunPodSandbox":
+            name = self.name_of(request.config.metadata, request.config.metadata.uid)
+        elif method == "CreateContainer":
+            name = self.name_of(request.config.metadata, request.pod_sandbox_id)
+        else:
+            return None
+        with self.lock:
+            if name in self.names:
+                raise Refused(grpc.StatusCode.UNKNOWN, f"failed to reserve name {name}: it is reserved")
+            self.names.add(name)
+        return name
 
     # --- the runtime itself
 
@@ -183,9 +208,11 @@ class Runtime:
         return answer()
 
     def RemovePodSandbox(self, answer, request):
-        self.sandboxes.pop(request.pod_sandbox_id, None)
+        sandbox = self.sandboxes.pop(request.pod_sandbox_id, None)
+        if sandbox is not None:
+            self.names.discard(self.name_of(sandbox.metadata, sandbox.metadata.uid))
         for key in [key for key, item in self.containers.items() if item["sandbox"] == request.pod_sandbox_id]:
-            del self.containers[key]
+            self.drop(key)
         self.changed()
         return answer()
 
@@ -212,6 +239,11 @@ class Runtime:
 
     def key_of(self, container):
         return container["uid"], container["status"].metadata.name
+
+    def drop(self, key):
+        container = self.containers.pop(key, None)
+        if container is not None:
+            self.names.discard(self.name_of(container["status"].metadata, container["sandbox"]))
 
     def end(self, container, code, reason):
         status = container["status"]
@@ -255,7 +287,7 @@ class Runtime:
         return answer()
 
     def RemoveContainer(self, answer, request):
-        self.containers.pop(request.container_id, None)
+        self.drop(request.container_id)
         self.changed()
         return answer()
 

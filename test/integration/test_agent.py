@@ -4,137 +4,19 @@ import json
 import os
 import random
 import re
-import shutil
 import signal
-import tempfile
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
 import cluster as control
+from agents import PATH, agent, api, create, is_ready, ready_count, runtime, scheduler, uid  # noqa: F401
 from cluster import until
-from fakes import HOSTS, LEASES, NODES, PODS, PROFILES, pod, profile
 
-runtime_module = pytest.importorskip("runtime", reason="needs python3-grpcio and protoc: scripts/install-packages test")
-
-NAMESPACE = "agent"
-PATH = PODS.format(NAMESPACE)
-HOST = "host-a"
 # how many pods the scale test runs; an hour of it with 1,000: FKS_TEST_PODS=1000 FKS_TEST_SECONDS=3600
 PODS_AT_ONCE = int(os.environ.get("FKS_TEST_PODS", "60"))
 STEADY_SECONDS = int(os.environ.get("FKS_TEST_SECONDS", "20"))
-
-
-class Agent:
-    def __init__(self, plane, path, folder, runtime):
-        self.plane, self.folder, self.runtime = plane, folder, runtime
-        self.port = control.free_port()
-        self.cgroup = f"fks-test-{os.getpid()}/pods"
-        pki = plane.pki.path
-        self.argv = [path, "--kubeconfig", plane.kubeconfig("node"), "--host-name", HOST, "--zone", "z1", "--region", "local",
-                     "--address", "127.0.0.1", "--container-runtime-endpoint", f"unix://{runtime.socket}",
-                     "--state-dir", folder / "state", "--pod-log-dir", folder / "logs", "--cluster-dns", "10.96.0.10",
-                     "--tls-cert", pki("apiserver.crt"), "--tls-key", pki("apiserver.key"), "--client-ca", pki("ca.crt"),
-                     "--cgroup-root", self.cgroup, "--capacity-cpu", "4000", "--capacity-memory", "8000Gi",
-                     "--capacity-pods", "2000", "--metrics-listen", f"127.0.0.1:{self.port}"]
-        self.child = None
-
-    def start(self):
-        self.child = self.plane.processes.start("agent", self.argv)
-
-    def kill(self):
-        self.plane.processes.stop(self.child, signal.SIGKILL)
-
-    def stop(self):
-        if self.child is not None:
-            self.plane.processes.stop(self.child)
-
-    def status(self, name):
-        """A number of /proc/PID/status, in KiB."""
-        text = Path(f"/proc/{self.child.pid}/status").read_text()
-        return int(re.search(rf"^{name}:\s+(\d+) kB", text, re.M).group(1))
-
-    def cpu_seconds(self):
-        fields = Path(f"/proc/{self.child.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def remove_cgroups(name):
-    for root in Path("/sys/fs/cgroup").iterdir():
-        top = root / name.split("/")[0]
-        if top.is_dir():
-            for folder in sorted(top.rglob("*"), reverse=True):
-                if folder.is_dir():
-                    folder.rmdir()
-            top.rmdir()
-
-
-@pytest.fixture(scope="module")
-def api(plane):
-    plane.admin.post("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-    until(lambda: plane.admin.find(f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/default"), 30)
-    plane.admin.post(PROFILES, profile("agent", {"namespace": NAMESPACE}))
-    yield plane.admin
-    plane.admin.delete(f"{PROFILES}/agent")
-
-
-@pytest.fixture
-def runtime():
-    folder = Path(tempfile.mkdtemp(prefix="fks-agent-"))
-    runtime = runtime_module.Runtime(folder)
-    runtime.start()
-    yield runtime
-    runtime.stop()
-    for line in Path("/proc/mounts").read_text().splitlines():
-        if line.split()[1].startswith(str(folder)):
-            control.LIBC.umount2(line.split()[1].encode(), 2)
-    shutil.rmtree(folder)
-
-
-@pytest.fixture(scope="module")
-def scheduler(api, program):
-    with program("fks-scheduler", "scheduler") as running:
-        yield running
-
-
-@pytest.fixture
-def agent(plane, api, scheduler, binary, runtime):
-    agent = Agent(plane, binary("fks-node"), runtime.socket.parent, runtime)
-    agent.start()
-    until(lambda: api.find(f"{HOSTS}/{HOST}"), 20, "the host announces itself")
-    yield agent
-    for item in api.get(PATH)["items"]:
-        api.delete(f"{PATH}/{item['metadata']['name']}")
-    until(lambda: not api.get(NODES)["items"], 60, "no Node is left")
-    until(lambda: not runtime.sandboxes and not runtime.containers, 60, "nothing is left in the runtime")
-    agent.stop()
-    api.delete(f"{HOSTS}/{HOST}")
-    for item in api.get(LEASES)["items"]:
-        if item["metadata"]["name"] == HOST:
-            api.delete(f"{LEASES}/{HOST}")
-    remove_cgroups(agent.cgroup)
-
-
-def create(api, name, **rest):
-    """A pod as it is after admission."""
-    rest.setdefault("terminationGracePeriodSeconds", 2)
-    return api.post(PATH, pod(name, labels={"eks.amazonaws.com/fargate-profile": "agent"}, schedulerName="fargate-scheduler",
-                              **rest))
-
-
-def is_ready(item):
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in item.get("status", {}).get("conditions", []))
-
-
-def ready_count(api):
-    return sum(is_ready(item) for item in api.get(PATH)["items"])
-
-
-def uid(item):
-    return item["metadata"]["uid"]
-
 
 CALLS = ["ImageStatus", "RunPodSandbox", "PodSandboxStatus", "CreateContainer", "StartContainer", "ContainerStatus", "ListPodSandbox",
          "ListContainers", "StopContainer", "RemoveContainer", "StopPodSandbox", "RemovePodSandbox"]

@@ -140,6 +140,32 @@ static void test_log_rotation__files_of_one_log(void **state)
 
 /* --- images */
 
+static void expect_name(const char *log, int64_t now_s, const char *want)
+{
+    CLEANUP(xfree) char *name = log_rotation_name(log, now_s);
+    CLEANUP(xfree) char *whole = xasprintf("%s.%s", log, want);
+
+    assert_string_equal(name, whole);
+}
+
+static void test_log_rotation__names_never_go_back(void **state)
+{
+    (void)state;
+    char *folder = make_folder();
+    CLEANUP(xfree) char *log = path_join(folder, "0.log", NULL);
+
+    expect_name(log, 1767366245, "20260102-150405");
+    write_file(folder, "0.log.20260102-150405.gz", 1);
+    expect_name(log, 1767366246, "20260102-150406");
+    expect_name(log, 1767366245, "20260102-150406"); /* twice in a second */
+    expect_name(log, 1767366245 - 3600, "20260102-150406"); /* the clock was set back by an hour */
+    write_file(folder, "0.log.20260102-235959", 1);
+    expect_name(log, 0, "20260103-000000");
+    write_file(folder, "0.log.somebody-else", 1);
+    expect_name(log, 1767366245, "20260102-150405");
+    remove_folder(folder);
+}
+
 static void test_image_gc__least_recently_used_first(void **state)
 {
     const int64_t now = 1000000;
@@ -196,6 +222,28 @@ static void test_image_credentials__private_images_stay_private(void **state)
 }
 
 /* --- use */
+
+static void test_image_credentials__written_when_the_disk_has_room_again(void **state)
+{
+    (void)state;
+    char *folder = make_folder();
+    CLEANUP(xfree) char *state_dir = path_join(folder, "state", NULL);
+    CLEANUP(err_clear) struct err err = {0};
+    struct pull_credential a = {.username = (char *)(uintptr_t) "a", .password = (char *)(uintptr_t) "1"};
+    const struct pull_credentials none = {0};
+
+    struct image_credentials *records = image_credentials_new(state_dir);
+    image_credentials_record(records, "private", &a); /* nothing can be written: there is no such folder */
+    assert_false(image_credentials_allow(records, "private", &none));
+    assert_int_equal(dir_make(state_dir, 0700, &err), 0);
+    assert_false(image_credentials_allow(records, "private", &none));
+    image_credentials_free(records);
+
+    records = image_credentials_new(state_dir);
+    assert_false(image_credentials_allow(records, "private", &none));
+    image_credentials_free(records);
+    remove_folder(folder);
+}
 
 static void test_stats__network(void **state)
 {
@@ -255,7 +303,9 @@ int main(void)
         cmocka_unit_test(test_storage__measures_files_below),
         cmocka_unit_test(test_log_rotation__files_of_one_log),
         cmocka_unit_test(test_image_gc__least_recently_used_first),
+        cmocka_unit_test(test_log_rotation__names_never_go_back),
         cmocka_unit_test(test_image_credentials__private_images_stay_private),
+        cmocka_unit_test(test_image_credentials__written_when_the_disk_has_room_again),
         cmocka_unit_test(test_stats__network),
         cmocka_unit_test(test_stats__resource_page),
     };

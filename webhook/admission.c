@@ -19,8 +19,6 @@
  * What no decision looks at, which is most of a review: no trees are built of it. The paths are spelled out because the
  * names may be keys of labels, annotations and node selectors as well.
  */
-static const struct json_omit omit_in_metadata[] = {{.name = "creationTimestamp"}, {.name = "managedFields"}, {0}};
-
 static const struct json_omit omit_in_projected[] = {{.name = "sources"}, {0}};
 
 static const struct json_omit omit_in_volumes[] = {{.name = "projected", .inside = omit_in_projected}, {0}};
@@ -61,7 +59,7 @@ static const struct json_omit omit_in_spec[] = {
 };
 
 static const struct json_omit omit_in_pod[] = {
-    {.name = "metadata", .inside = omit_in_metadata},
+    {.name = "metadata", .inside = review_omit_in_metadata},
     {.name = "spec", .inside = omit_in_spec},
     {.name = "status"},
     {0},

@@ -19,11 +19,9 @@ static const char *const control_plane_users[] = {"system:kube-controller-manage
 static const char *const agent_conditions[] = {"ContainersReady", "Initialized", "PodReadyToStartContainers",
                                                "PodScheduled", "Ready"};
 
-/* the object may be a FargateProfile, whose spec counts */
-static const struct json_omit omit_in_metadata[] = {{.name = "creationTimestamp"}, {.name = "managedFields"}, {0}};
-
+/* no more than the metadata's: the object may be a FargateProfile, whose spec counts */
 static const struct json_omit omit_in_any_object[] = {
-    {.name = "metadata", .inside = omit_in_metadata},
+    {.name = "metadata", .inside = review_omit_in_metadata},
     {0},
 };
 

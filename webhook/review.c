@@ -10,6 +10,8 @@
 #define REVIEW_API_VERSION "admission.k8s.io/v1"
 #define PATCH_ROOM 1000 /* of most */
 
+const struct json_omit review_omit_in_metadata[] = {{.name = "creationTimestamp"}, {.name = "managedFields"}, {0}};
+
 static void copy_cut(char *to, size_t size, const char *text)
 {
     size_t len = strnlen(text, size - 1);

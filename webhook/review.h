@@ -7,6 +7,9 @@
 #include "base/buf.h"
 #include "data/json.h"
 
+/* What no decision looks at in the metadata of any object; both endpoints leave it out. */
+extern const struct json_omit review_omit_in_metadata[];
+
 /*
  * The tree is only read and owned by the caller; *ret_request is borrowed from it. Also begins the decision. ERR_PARSE or
  * ERR_INVALID: these bytes are no review.

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/proc.h"
 #include "routes.h"
 
 enum { SHOWN_FOR_MS = 100 };
@@ -243,6 +244,11 @@ static void *run(void *data)
     struct worker *worker = data;
     CLEANUP(err_clear) struct err err = {0};
 
+    /*
+     * While all workers are busy two of them may share a CPU; one would hold up the other's connections for a whole turn, which
+     * is 4 ms or so, many times what a review takes.
+     */
+    proc_take_short_turns();
     if (loop_run(worker->loop, &err) < 0) {
         log_error("a worker cannot go on", "error", err_text(&err));
         abort(); /* connections would be dealt to nobody */

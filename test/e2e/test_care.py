@@ -1,5 +1,8 @@
 """What people do when pods are not where they should be: explain, reconcile, drain a host, delete a profile."""
 
+import os
+import signal
+
 import pytest
 
 from harness import deployment, eventually, namespace, pod
@@ -60,6 +63,25 @@ def test_early_pods_are_reconciled_and_leave_with_their_profile(cluster, other):
     assert all(item["spec"]["schedulerName"] == "default-scheduler" for item in items)
     unknown = cluster.fks.run("reconcile", "fargateprofile", "nobody")
     assert unknown.code == 1 and "No Fargate Profile found with name: nobody." in unknown.err
+
+
+def test_system_pods_made_without_the_webhook_are_replaced(cluster):
+    """kube-system does without the webhook while that is away, so CoreDNS misses its profile then, and no other node would take it."""
+    dns = ["kube-system", "k8s-app=kube-dns"]
+
+    def missed():
+        return any(item["spec"]["schedulerName"] == "default-scheduler" for item in cluster.pods(*dns))
+
+    count = len(cluster.pods(*dns))
+    pid = cluster.pid("fks-webhook")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        cluster.fks.ok("delete", "pod", "-n", *dns[:1], "-l", *dns[1:], "--wait=false")
+        eventually(missed, 60, "a pod that missed its profile")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    pods = cluster.ready(dns[0], count, dns[1], seconds=120)
+    assert {item["spec"]["schedulerName"] for item in pods} == {"fargate-scheduler"}
 
 
 def test_a_drained_host_gets_its_pods_back(cluster):

@@ -2,9 +2,11 @@
 #include "base/proc.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -245,6 +247,33 @@ static void test_proc_find__paths(void **state)
     assert_int_equal(proc_find("/tmp", &path, &err), ERR_NOT_FOUND);
 }
 
+/* The words of the kernel's struct sched_attr: size and policy, flags, nice and priority, runtime, deadline, period. */
+enum { POLICY_WORD = 0, NICE_WORD = 2, TURN_WORD = 3, N_WORDS = 6 };
+
+static void scheduling(uint64_t words[N_WORDS])
+{
+    assert_int_equal(syscall(SYS_sched_getattr, 0, words, N_WORDS * sizeof(*words), 0), 0);
+}
+
+static void test_proc_take_short_turns__nothing_else_changes(void **state)
+{
+    uint64_t before[N_WORDS], after[N_WORDS];
+
+    (void)state;
+    assert_int_not_equal(nice(3), -1);
+    scheduling(before);
+    proc_take_short_turns();
+    scheduling(after);
+    assert_true(after[TURN_WORD] == 100000 || after[TURN_WORD] == 0); /* 0: a kernel before 6.12 */
+    assert_true(after[POLICY_WORD] == before[POLICY_WORD] && after[NICE_WORD] == before[NICE_WORD]);
+    const struct sched_param param = {0};
+    assert_int_equal(sched_setscheduler(0, SCHED_IDLE, &param), 0);
+    scheduling(before);
+    proc_take_short_turns();
+    scheduling(after);
+    assert_memory_equal(before, after, sizeof(before));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +289,7 @@ int main(void)
         cmocka_unit_test(test_proc_spawn__clean_signals_and_session),
         cmocka_unit_test(test_proc_spawn__swapped_descriptors),
         cmocka_unit_test(test_proc_find__paths),
+        cmocka_unit_test(test_proc_take_short_turns__nothing_else_changes), /* last: the process stays so */
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -133,7 +133,8 @@ int addons_profile(struct kube_client *client, const struct json *profile, struc
 
 struct json *addons_default_profile(void)
 {
-    return json_build("{s:s, s:s, s:{s:s}, s:{s:[{s:s}, {s:s}]}}", "apiVersion", FKS_API_VERSION, "kind", "FargateProfile",
-                      "metadata", "name", "fp-default", "spec", "selectors", "namespace", "default", "namespace",
-                      "kube-system");
+    /* admission of kube-system goes on without the webhook while that is away: such pods are replaced when it is back */
+    return json_build("{s:s, s:s, s:{s:s}, s:{s:[{s:s}, {s:s}], s:b}}", "apiVersion", FKS_API_VERSION, "kind",
+                      "FargateProfile", "metadata", "name", "fp-default", "spec", "selectors", "namespace", "default",
+                      "namespace", "kube-system", "reconcilePendingPods", 1);
 }

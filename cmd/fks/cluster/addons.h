@@ -13,5 +13,5 @@ int addons_webhook(const struct cluster *cluster, struct kube_client *client, st
 int addons_coredns(const struct cluster *cluster, struct kube_client *client, struct err *err) MUST_CHECK;
 /* Creates one FargateProfile; ERR_EXISTS when the name is taken. */
 int addons_profile(struct kube_client *client, const struct json *profile, struct err *err) MUST_CHECK;
-/* eksctl's default: fp-default on the namespaces default and kube-system. */
+/* eksctl's default: fp-default on the namespaces default and kube-system; pods that missed it are replaced. */
 struct json *addons_default_profile(void) MUST_CHECK;

@@ -14,6 +14,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "net/forward_proxy.h"
 #include "net/http_internal.h"
 
 #define CONNECT_TIMEOUT_MS 10000
@@ -171,6 +172,7 @@ static void call_free(struct http_call *call)
     err_clear(&call->err);
     free(call->method);
     free(call->url);
+    free(call->proxy);
     if (call->head != NULL)
         explicit_bzero(call->head, strlen(call->head)); /* tokens */
     free(call->head);
@@ -254,24 +256,6 @@ void http_client_leave(struct http_client *client)
 
 /* --- clients */
 
-/* Go, and so every other Kubernetes client, never sends loopback traffic to the environment's proxy; curl would. */
-static bool env_has_proxy(void)
-{
-    static const char *const names[] = {"https_proxy", "HTTPS_PROXY", "http_proxy", "all_proxy", "ALL_PROXY"};
-    for (size_t i = 0; i < countof(names); i++)
-        if (strempty(getenv(names[i]))[0] != '\0')
-            return true;
-    return false;
-}
-
-bool http_is_loopback(const char *url)
-{
-    const char *host = strstr(url, "://");
-    host = host != NULL ? host + 3 : url;
-    return starts_with(host, "127.") || starts_with(host, "[::1]") ||
-           (starts_with(host, "localhost") && strchr(":/", host[9]) != NULL);
-}
-
 int http_client_new(struct loop *loop, const struct http_client_options *options, struct http_client **ret,
                     struct err *err)
 {
@@ -292,9 +276,9 @@ int http_client_new(struct loop *loop, const struct http_client_options *options
     client->user_agent = xstrdup(options->user_agent);
     client->session_dir = xstrdup(options->session_dir);
     client->h2c = options->h2c;
-    client->env_proxy = options->proxy == NULL && options->unix_socket == NULL && env_has_proxy();
     client->light = options->light && !options->h2c && options->unix_socket == NULL && strempty(options->proxy)[0] == '\0';
     client->connect_timeout_ms = options->connect_timeout_ms > 0 ? options->connect_timeout_ms : CONNECT_TIMEOUT_MS;
+    client->keepalive_ms = options->keepalive_ms;
     if (!client->light && http_curl_load(client, err) < 0)
         return (int)err->code;
     *ret = take(&client);
@@ -357,8 +341,9 @@ struct http_call *http_start(struct http_client *client, const struct http_reque
 {
     struct http_call *call = NEW(struct http_call);
     call->client = client;
-    /* a light client falls back to libcurl for what only the environment's proxy reaches */
-    call->light = client->light && (!client->env_proxy || http_is_loopback(request->url));
+    /* a light client falls back to libcurl for what only a proxy reaches */
+    call->proxy = client->unix_socket == NULL ? forward_proxy_choose(client->proxy, request->url) : NULL;
+    call->light = client->light && call->proxy == NULL;
     call->method = xstrdup(request->method);
     call->url = xstrdup(request->url);
     call->head = print_headers(request);

@@ -28,6 +28,7 @@ struct http_client_options {
     const char *proxy;       /* proxy URL, "" for none, NULL for the environment's */
     const char *user_agent;
     int64_t connect_timeout_ms; /* 0: 10 s */
+    int64_t keepalive_ms; /* how often TCP asks a silent peer whether it is there; 0: 30 s. Without effect if light. */
     bool light; /* command lines: HTTP/1.1 without libcurl, which takes longer to load than a request takes; looks names up
                    in a blocking way. Without effect where libcurl is needed: h2c, unix socket, proxy. */
     const char *session_dir; /* light: TLS sessions are kept in this folder (net/tls.h); NULL: not at all */

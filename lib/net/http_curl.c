@@ -375,14 +375,37 @@ static char *rewrite_url(struct http_call *call)
     return copy;
 }
 
+/* The environment has been read already, by Go's rules; curl would read it by its own. */
+static void set_proxy(struct http_call *call)
+{
+    struct http_client *client = call->client;
+    const struct curl_api *curl = client->curl;
+    CURL *easy = call->transfer->easy;
+    const char *proxy = strempty(call->proxy);
+    CLEANUP(xfree)
+    char *remote_names = starts_with(proxy, "socks5://") ? xasprintf("socks5h://%s", strstr(proxy, "://") + 3) : NULL;
+    curl->easy_setopt(easy, CURLOPT_PROXY, remote_names != NULL ? remote_names : proxy);
+    curl->easy_setopt(easy, CURLOPT_NOPROXY, "");
+    if (!starts_with(proxy, "https://"))
+        return;
+    if (client->insecure) {
+        curl->easy_setopt(easy, CURLOPT_PROXY_SSL_VERIFYPEER, 0L);
+        curl->easy_setopt(easy, CURLOPT_PROXY_SSL_VERIFYHOST, 0L);
+    }
+    if (client->insecure || client->ca_pem != NULL) {
+        curl->easy_setopt(easy, CURLOPT_PROXY_CAINFO, NULL);
+        curl->easy_setopt(easy, CURLOPT_PROXY_CAPATH, NULL);
+        set_pem(curl, easy, CURLOPT_PROXY_CAINFO_BLOB, client->ca_pem);
+    }
+}
+
 static void set_url(struct http_call *call)
 {
     struct http_client *client = call->client;
     CURL *easy = call->transfer->easy;
     CLEANUP(xfree) char *rewritten = rewrite_url(call);
     client->curl->easy_setopt(easy, CURLOPT_URL, rewritten != NULL ? rewritten : call->url);
-    if (!client->env_proxy || http_is_loopback(call->url))
-        client->curl->easy_setopt(easy, CURLOPT_PROXY, strempty(client->proxy));
+    set_proxy(call);
 }
 
 static void set_method(struct http_call *call)
@@ -442,8 +465,9 @@ static void set_connection(struct http_call *call)
     curl->easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)client->connect_timeout_ms);
     curl->easy_setopt(easy, CURLOPT_MAXAGE_CONN, IDLE_CONNECTION_MAX_S);
     curl->easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-    curl->easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, 30L);
-    curl->easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, 10L);
+    long period_s = client->keepalive_ms > 0 ? (long)((client->keepalive_ms + 999) / 1000) : 0;
+    curl->easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, period_s > 0 ? period_s : 30L);
+    curl->easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, period_s > 0 ? period_s : 10L);
     curl->easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     curl->easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
     if (call->timeout_ms > 0)

@@ -18,8 +18,8 @@ struct http_client {
     struct http_call *calls;
     char *ca_pem, *cert_pem, *key_pem, *server_name;
     char *unix_socket, *proxy, *user_agent, *session_dir;
-    bool insecure, h2c, light, env_proxy;
-    int64_t connect_timeout_ms;
+    bool insecure, h2c, light;
+    int64_t connect_timeout_ms, keepalive_ms;
     int depth;    /* callbacks under way: nothing is freed below them */
     bool busy;    /* a way is in the middle of something: it must not be called */
     bool unsettled, freed;
@@ -39,6 +39,7 @@ struct http_call {
     struct loop_timer *idle_timer;
     int64_t timeout_ms, idle_timeout_ms, last_byte_ms;
     char *method, *url;
+    char *proxy; /* NULL: none */
     char *head; /* further header lines, each with CR LF */
     void *body; /* NULL: none */
     size_t body_len;
@@ -69,8 +70,6 @@ void http_call_drop(struct http_call *call);
 void http_call_no_connection(struct http_call *call, int errnum, const char *text);
 /* Words for an X509_V_ERR_* number, those that Go's TLS and therefore kubectl has; fallback for the rarer ones. */
 const char *http_verify_text(long result, const char *fallback);
-/* The URL's host is this machine by address or as "localhost". */
-bool http_is_loopback(const char *url);
 /* To be called around everything that may call back; leave does what was put off, and may free the client. */
 void http_client_enter(struct http_client *client);
 void http_client_leave(struct http_client *client);

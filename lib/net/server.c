@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/codec.h"
@@ -356,6 +358,27 @@ static int open_listener(const struct addrinfo *info, int *ret_port, struct err 
     return listening;
 }
 
+/* Takes fd over. */
+static int add_listener(struct server *server, int fd, int port, void *tag, struct server_listener **ret, struct err *err)
+{
+    struct server_listener *listener = NEW(struct server_listener);
+    *listener = (struct server_listener){.server = server, .fd = fd, .port = port, .tag = tag};
+    int r = loop_fd_new(server->loop, fd, server->accept_paused ? 0 : EPOLLIN, on_listener, listener, &listener->source,
+                        err);
+    if (r < 0) {
+        (void)fd_close(fd);
+        free(listener);
+        return r;
+    }
+    listener->next = server->listeners;
+    if (listener->next != NULL)
+        listener->next->prev = listener;
+    server->listeners = listener;
+    if (ret != NULL)
+        *ret = listener;
+    return 0;
+}
+
 int server_listen(struct server *server, const char *address, int port, void *tag, struct server_listener **ret,
                   struct err *err)
 {
@@ -371,22 +394,33 @@ int server_listen(struct server *server, const char *address, int port, void *ta
     freeaddrinfo(info);
     if (fd < 0)
         return err_wrap(err, "listening on '%s' port %d", address, port);
-    struct server_listener *listener = NEW(struct server_listener);
-    *listener = (struct server_listener){.server = server, .fd = fd, .port = bound_port, .tag = tag};
-    r = loop_fd_new(server->loop, fd, server->accept_paused ? 0 : EPOLLIN, on_listener, listener, &listener->source,
-                    err);
-    if (r < 0) {
-        (void)fd_close(fd);
-        free(listener);
-        return r;
-    }
-    listener->next = server->listeners;
-    if (listener->next != NULL)
-        listener->next->prev = listener;
-    server->listeners = listener;
-    if (ret != NULL)
-        *ret = listener;
-    return 0;
+    return add_listener(server, fd, bound_port, tag, ret, err);
+}
+
+int server_listen_unix(struct server *server, const char *path, void *tag, struct server_listener **ret, struct err *err)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct stat info;
+
+    if (server->draining)
+        return err_set(err, ERR_CANCELLED, "the server is shutting down");
+    if (strlen(path) >= sizeof(address.sun_path))
+        return err_set(err, ERR_INVALID, "listening on '%s': the path is over %zu bytes", path, sizeof(address.sun_path) - 1);
+    memcpy(address.sun_path, path, strlen(path));
+    if (stat(path, &info) == 0 && S_ISSOCK(info.st_mode))
+        (void)unlink(path);
+    CLEANUP(fd_close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    mode_t mask = umask(0077);
+    int bound = fd < 0 ? -1 : bind(fd, (const struct sockaddr *)&address, sizeof(address));
+    int errnum = errno;
+    (void)umask(mask);
+    if (bound < 0 && errnum == EADDRINUSE)
+        return err_set(err, ERR_EXISTS, "listening on '%s': the file exists", path);
+    if (bound < 0 || listen(fd, SOMAXCONN) < 0)
+        return err_errno(err, bound < 0 ? errnum : errno, "listening on '%s'", path);
+    int listening = fd;
+    fd = -1;
+    return add_listener(server, listening, 0, tag, ret, err);
 }
 
 int server_listener_port(const struct server_listener *listener)

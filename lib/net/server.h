@@ -60,7 +60,13 @@ struct server *server_free(struct server *server);
  */
 int server_listen(struct server *server, const char *address, int port, void *tag, struct server_listener **ret,
                   struct err *err) MUST_CHECK;
-int server_listener_port(const struct server_listener *listener);
+/*
+ * The same at a socket in the file system, which only this user can reach; one that is there already is replaced, any other
+ * file is not: ERR_EXISTS. It stays when the server ends.
+ */
+int server_listen_unix(struct server *server, const char *path, void *tag, struct server_listener **ret,
+                       struct err *err) MUST_CHECK;
+int server_listener_port(const struct server_listener *listener); /* 0: a socket in the file system */
 /* No new connections; those open live on with tag NULL. */
 struct server_listener *server_listener_free(struct server_listener *listener);
 /* New certificate for connections from now on; borrowed like the first. */

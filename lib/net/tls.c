@@ -299,13 +299,24 @@ static bool set_server_name(SSL *ssl, const char *name, bool verify)
     return SSL_set_tlsext_host_name(ssl, name) == 1 && (!verify || SSL_set1_host(ssl, name) == 1);
 }
 
-int tls_new(struct tls_context *context, int fd, const char *server_name, struct tls **ret, struct err *err)
+static bool carry_inside(SSL *ssl, SSL *outer)
+{
+    BIO *bio = BIO_new(BIO_f_ssl());
+    if (bio == NULL)
+        return false;
+    (void)BIO_set_ssl(bio, outer, BIO_NOCLOSE);
+    SSL_set_bio(ssl, bio, bio);
+    return true;
+}
+
+static int new_connection(struct tls_context *context, int fd, struct tls *outer, const char *server_name,
+                          struct tls **ret, struct err *err)
 {
     CLEANUP(tls_free) struct tls *tls = NEW(struct tls);
 
     ERR_clear_error();
     tls->ssl = SSL_new(context->ctx);
-    if (tls->ssl == NULL || !SSL_set_fd(tls->ssl, fd))
+    if (tls->ssl == NULL || !(outer != NULL ? carry_inside(tls->ssl, outer->ssl) : SSL_set_fd(tls->ssl, fd) == 1))
         return openssl_error(err, ERR_INTERNAL, "making a TLS connection");
     SSL_set_app_data(tls->ssl, tls);
     if (context->is_server) {
@@ -319,6 +330,17 @@ int tls_new(struct tls_context *context, int fd, const char *server_name, struct
     }
     *ret = take(&tls);
     return 0;
+}
+
+int tls_new(struct tls_context *context, int fd, const char *server_name, struct tls **ret, struct err *err)
+{
+    return new_connection(context, fd, NULL, server_name, ret, err);
+}
+
+int tls_new_inside(struct tls_context *context, struct tls *outer, const char *server_name, struct tls **ret,
+                   struct err *err)
+{
+    return new_connection(context, -1, outer, server_name, ret, err);
 }
 
 void tls_resume(struct tls *tls, const char *server)

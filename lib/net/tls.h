@@ -34,6 +34,9 @@ struct tls_context *tls_context_free(struct tls_context *context);
 
 /* fd stays the caller's. server_name: for client contexts, SNI and verified name or address. */
 int tls_new(struct tls_context *context, int fd, const char *server_name, struct tls **ret, struct err *err) MUST_CHECK;
+/* TLS inside TLS, behind a proxy that is spoken to over TLS: `outer` carries it, and must outlive it. For clients. */
+int tls_new_inside(struct tls_context *context, struct tls *outer, const char *server_name, struct tls **ret,
+                   struct err *err) MUST_CHECK;
 struct tls *tls_free(struct tls *tls);
 /* Keeps the two 16 KiB record buffers while the connection is idle: quicker, where the connections are few. */
 void tls_keep_buffers(struct tls *tls);

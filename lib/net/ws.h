@@ -16,6 +16,7 @@ struct ws_options {
     const struct http_header *headers; /* Authorization, Impersonate-* */
     size_t n_headers;
     const char *const *protocols; /* Sec-WebSocket-Protocol offers, NULL-ended */
+    const char *proxy;            /* as in http.h: a proxy's URL, "" for none, NULL for the environment's */
 };
 
 /*

@@ -78,7 +78,11 @@ int err_errno(struct err *err, int errnum, const char *format, ...)
     va_start(args, format);
     text = format_text(format, args);
     va_end(args);
-    return err_set(err, code_of_errno(errnum), "%s: %s", text, strerror_r(errnum, reason, sizeof(reason)));
+    const char *why = strerror_r(errnum, reason, sizeof(reason));
+    bool is_word = why[0] >= 'A' && why[0] <= 'Z' && why[1] >= 'a' && why[1] <= 'z';
+    if (is_word) /* an error is no sentence; and Go, so kubectl, writes these in small letters */
+        return err_set(err, code_of_errno(errnum), "%s: %c%s", text, why[0] | 0x20, why + 1);
+    return err_set(err, code_of_errno(errnum), "%s: %s", text, why);
 }
 
 int err_wrap(struct err *err, const char *format, ...)

@@ -144,7 +144,7 @@ def test_full_home(other, full, nothing_stays):
     except OSError as error:
         assert error.errno == errno.ENOSPC
     os.close(ballast)
-    one_clear_line(other.fks.fails("create", "cluster", "demo", "--fargate", "--timeout=30s"), "No space left on device")
+    one_clear_line(other.fks.fails("create", "cluster", "demo", "--fargate", "--timeout=30s"), "no space left on device")
 
 
 def test_home_that_fills_up(other, full, nothing_stays):
@@ -156,7 +156,7 @@ def test_home_that_fills_up(other, full, nothing_stays):
 
 def test_read_only_home(other, full, nothing_stays):
     subprocess.run(["mount", "-o", "remount,ro", full], check=True)
-    one_clear_line(other.fks.fails("create", "cluster", "demo", "--fargate"), str(full), "Read-only file system")
+    one_clear_line(other.fks.fails("create", "cluster", "demo", "--fargate"), str(full), "read-only file system")
 
 
 def copy_of_assets(other):

@@ -55,7 +55,7 @@ static void test_err__errno_text(void **state)
 
     (void)state;
     (void)err_errno(&err, ENOENT, "cannot open '%s'", "f");
-    assert_string_equal(err_text(&err), "cannot open 'f': No such file or directory");
+    assert_string_equal(err_text(&err), "cannot open 'f': no such file or directory");
 }
 
 static void test_err__move_takes_everything(void **state)

@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -129,18 +130,27 @@ static bool is_remote_folder(const struct copy *copy, const char *path)
 
 /* --- paths: the container's are cleaned as text */
 
-/* "a//b/./c/" → "a/b/c", "" for none. */
+/* As Go's path.Clean: "a//b/./c/../" → "a/b", "/../x" → "/x"; but "" for none. */
 static char *clean(const char *path)
 {
     CLEANUP(strv_done) struct strv parts = {0};
-    CLEANUP(strv_done) struct strv kept = {0};
+    CLEANUP(buf_done) struct buf kept = {0};
+    bool absolute = path[0] == '/';
     strv_split(&parts, path, '/');
     for (size_t i = 0; i < parts.n; i++) {
-        if (parts.items[i][0] != '\0' && !streq(parts.items[i], "."))
-            strv_add(&kept, parts.items[i]);
+        const char *part = parts.items[i], *last = strrchr(buf_text(&kept), '/');
+        last = last != NULL ? last + 1 : buf_text(&kept);
+        if (part[0] == '\0' || streq(part, "."))
+            continue;
+        if (streq(part, "..") && kept.len > 0 && !streq(last, "..")) {
+            buf_truncate(&kept, last > buf_text(&kept) ? (size_t)(last - buf_text(&kept)) - 1 : 0);
+            continue;
+        }
+        if (streq(part, "..") && absolute)
+            continue;
+        buf_printf(&kept, "%s%s", kept.len > 0 ? "/" : "", part);
     }
-    CLEANUP(xfree) char *joined = strv_join(&kept, "/");
-    return xasprintf("%s%s", path[0] == '/' ? "/" : "", joined);
+    return xasprintf("%s%s", absolute ? "/" : "", buf_text(&kept));
 }
 
 static char *folder_of(const char *path)
@@ -247,13 +257,10 @@ static int send_path(int out, const char *path, const char *name, int depth, str
 
 static int copy_to(struct copy *copy, struct err *err)
 {
-    struct stat info;
     CLEANUP(strv_done) struct strv command = {0};
     CLEANUP(buf_done) struct buf end = {0};
     CLEANUP(xfree) char *source = clean(copy->source.path);
     CLEANUP(xfree) char *target = clean(copy->target.path);
-    if (stat(copy->source.path, &info) < 0)
-        return err_set(err, ERR_NOT_FOUND, "%s doesn't exist in local filesystem", copy->source.path);
     if (is_remote_folder(copy, copy->target.path)) {
         char *inside = path_join(target, base_of(source), NULL);
         free(target);
@@ -289,15 +296,80 @@ static int copy_to(struct copy *copy, struct err *err)
 
 /* --- from the container */
 
-static ssize_t read_pipe(void *data, void *bytes, size_t len, struct err *err)
+/* The archive as it comes, over several execs where the first ones break off. */
+struct incoming {
+    const struct copy *copy;
+    pid_t pid;
+    int pipe;
+    int exit_code; /* of the last exec that ended */
+    int64_t n_read, n_retries;
+};
+
+/* An exec that gives the archive from a byte on. With retries a shell is needed to leave out what has come already. */
+static int start_incoming(struct incoming *incoming, struct err *err)
 {
-    const int *fd = data;
+    const struct copy *copy = incoming->copy;
+    CLEANUP(strv_done) struct strv command = {0};
+    CLEANUP(xfree) char *path = xstrdup(copy->source.path);
+    size_t len = strlen(path);
+    if (len > 1 && path[len - 1] == '/')
+        path[len - 1] = '\0';
+    if (copy->retries == 0) {
+        strv_add(&command, "tar");
+        strv_add(&command, "cf");
+        strv_add(&command, "-");
+        strv_add(&command, path);
+    } else {
+        CLEANUP(strv_done) struct strv pieces = {0};
+        strv_split(&pieces, path, '\'');
+        CLEANUP(xfree) char *quoted = strv_join(&pieces, "'\\''");
+        strv_add(&command, "sh");
+        strv_add(&command, "-c");
+        strv_addf(&command, "tar cf - '%s' | tail -c+%lld", quoted, (long long)incoming->n_read + 1);
+    }
+    incoming->pid = start_remote(copy, &command, false, false, &incoming->pipe, err);
+    return incoming->pid < 0 ? (int)incoming->pid : 0;
+}
+
+static void finish_incoming(struct incoming *incoming)
+{
+    if (incoming->pid > 0)
+        incoming->exit_code = finish_remote(incoming->pid, incoming->pipe);
+    incoming->pid = 0;
+}
+
+/* The exec has ended before the archive did. */
+static bool may_retry(struct incoming *incoming)
+{
+    int64_t most = incoming->copy->retries;
+    if (most == 0)
+        return false;
+    if (most < 0 || incoming->n_retries < most)
+        return true;
+    printf("Dropping out copy after %lld retries\n", (long long)incoming->n_retries);
+    return false;
+}
+
+static ssize_t read_incoming(void *data, void *bytes, size_t len, struct err *err)
+{
+    struct incoming *incoming = data;
     for (;;) {
-        ssize_t n = read(*fd, bytes, len);
-        if (n >= 0)
-            return n;
-        if (errno != EINTR)
-            return err_errno(err, errno, "reading the archive");
+        ssize_t n = incoming->pid > 0 ? read(incoming->pipe, bytes, len) : 0;
+        if (n > 0)
+            incoming->n_read += n;
+        if (n > 0 || (n < 0 && errno != EINTR))
+            return n > 0 ? n : err_errno(err, errno, "reading the archive");
+        if (n < 0)
+            continue;
+        finish_incoming(incoming);
+        if (!may_retry(incoming))
+            return 0;
+        incoming->n_retries++;
+        printf("Resuming copy at %lld bytes, retry %lld/%lld\n", (long long)incoming->n_read,
+               (long long)incoming->n_retries, (long long)incoming->copy->retries);
+        (void)fflush(stdout);
+        if (start_incoming(incoming, err) < 0)
+            return err->code;
     }
 }
 
@@ -305,7 +377,7 @@ static ssize_t read_pipe(void *data, void *bytes, size_t len, struct err *err)
 static int write_file(struct tar_reader *reader, const char *path, struct err *err)
 {
     char *bytes = xmalloc(CHUNK);
-    CLEANUP(fd_close) int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
+    CLEANUP(fd_close) int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     int code = file < 0 ? err_errno(err, errno, "open %s", path) : 0;
     while (code == 0) {
         ssize_t n = tar_read(reader, bytes, CHUNK, err);
@@ -317,6 +389,35 @@ static int write_file(struct tar_reader *reader, const char *path, struct err *e
     }
     free(bytes);
     return code;
+}
+
+/* A second name of a file that came before: its content again, from the copy that was made then. */
+static int copy_again(const struct copy *copy, const char *link, const char *prefix, const char *path, struct err *err)
+{
+    CLEANUP(xfree) char *below = tar_safe_path(link, prefix);
+    CLEANUP(xfree) char *first = below != NULL ? path_join(copy->target.path, below, NULL) : NULL;
+    CLEANUP(fd_close) int from = first != NULL ? open(first, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) : -1;
+    if (from < 0) {
+        fprintf(stderr, "warning: skipping hard link: \"%s\" -> \"%s\"\n", path, link);
+        return 0;
+    }
+    CLEANUP(fd_close) int to = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    char *bytes = xmalloc(CHUNK);
+    int code = to < 0 ? err_errno(err, errno, "open %s", path) : 0;
+    for (ssize_t n; code == 0 && (n = read(from, bytes, CHUNK)) > 0;)
+        code = fd_write_all(to, bytes, (size_t)n, err);
+    free(bytes);
+    return code;
+}
+
+static void warn_of_symlink(const struct copy *copy, const struct tar_entry *entry, const char *path, bool *warned)
+{
+    fprintf(stderr, "warning: skipping symlink: \"%s\" -> \"%s\"", path, strempty(entry->link));
+    if (!*warned)
+        fprintf(stderr, " (consider using \"%s exec -n \"%s\" \"%s\" -- tar cf - \"%s\" | tar xf -\")",
+                copy->cli->program, strempty(copy->source.namespace), copy->source.pod, copy->source.path);
+    fputc('\n', stderr);
+    *warned = true;
 }
 
 static int extract(const struct copy *copy, struct tar_reader *reader, const struct tar_entry *entry, const char *prefix,
@@ -334,48 +435,49 @@ static int extract(const struct copy *copy, struct tar_reader *reader, const str
     CLEANUP(xfree) char *folder = folder_of(path);
     if (folder[0] != '\0' && dir_make(folder, 0755, err) < 0)
         return err->code;
-    if (entry->type == TAR_FOLDER)
+    switch (entry->type) {
+    case TAR_FOLDER:
         return dir_make(path, 0755, err);
-    if (entry->type == TAR_FILE)
-        return write_file(reader, path, err);
-    fprintf(stderr, "warning: skipping symlink: \"%s\" -> \"%s\"", path, strempty(entry->link));
-    if (!*warned)
-        fprintf(stderr, " (consider using \"%s exec -n \"%s\" \"%s\" -- tar cf - \"%s\" | tar xf -\")",
-                copy->cli->program, json_str_or("", copy->pod, "metadata", "namespace", NULL), copy->source.pod,
-                copy->source.path);
-    fputc('\n', stderr);
-    *warned = true;
-    return 0;
+    case TAR_SYMLINK:
+        warn_of_symlink(copy, entry, path, warned);
+        return 0;
+    case TAR_HARD_LINK:
+        return copy_again(copy, entry->link, prefix, path, err);
+    case TAR_FILE:
+    case TAR_OTHER: /* a pipe or a device becomes an empty file, as with kubectl */
+        break;
+    }
+    return write_file(reader, path, err);
 }
 
 static int copy_from(struct copy *copy, struct err *err)
 {
-    CLEANUP(strv_done) struct strv command = {0};
     CLEANUP(tar_entry_done) struct tar_entry entry = {0};
     CLEANUP(xfree) char *cleaned = clean(copy->source.path);
     const char *prefix = cleaned + strspn(cleaned, "/"); /* tar takes the slash off */
     while (starts_with(prefix, "../"))
         prefix += 3;
-    strv_add(&command, "tar");
-    strv_add(&command, "cf");
-    strv_add(&command, "-");
-    strv_add(&command, copy->source.path);
-    int in = -1;
+    if (streq(prefix, ".."))
+        prefix += 2;
+    struct incoming incoming = {.copy = copy};
+    if (start_incoming(&incoming, err) < 0)
+        return err->code;
+    struct tar_reader reader = {.source = read_incoming, .data = &incoming};
     bool warned = false;
-    pid_t pid = start_remote(copy, &command, false, false, &in, err);
-    if (pid < 0)
-        return (int)pid;
-    struct tar_reader reader = {.source = read_pipe, .data = &in};
     int got = 0;
     while ((got = tar_next(&reader, &entry, err)) == 1) {
         if (extract(copy, &reader, &entry, prefix, &warned, err) < 0)
             break;
     }
+    if (err->code != 0 && incoming.pid > 0) /* nobody reads on: it need not say so */
+        (void)kill(incoming.pid, SIGTERM);
     char rest[BUFSIZ]; /* blocks after the end: tar would be killed while writing them */
-    while (got == 0 && read(in, rest, sizeof(rest)) > 0)
+    while (got == 0 && incoming.pid > 0 && read(incoming.pipe, rest, sizeof(rest)) > 0)
         continue;
-    int exit_code = finish_remote(pid, in);
-    return err->code != 0 ? (int)err->code : exit_code;
+    finish_incoming(&incoming);
+    if (err->code != 0 && incoming.exit_code != 0 && err->code == ERR_PARSE) /* told by the child */
+        err_clear(err);
+    return err->code != 0 ? (int)err->code : incoming.exit_code;
 }
 
 /* --- the command */
@@ -388,9 +490,24 @@ static int check_places(const struct copy *copy, struct err *err)
         return err_set(err, ERR_USAGE, "filepath can not be empty");
     if (copy->source.pod == NULL && copy->target.pod == NULL)
         return err_set(err, ERR_USAGE, "one of src or dest must be a remote file specification");
-    if (copy->retries != 0)
-        return err_set(err, ERR_UNSUPPORTED, "--retries is not available: a copy that breaks off has to be started again");
     return 0;
+}
+
+/* The pod and its container that the other place is in. */
+static int find_remote(struct copy *copy, struct err *err)
+{
+    const struct place *remote = copy->source.pod != NULL ? &copy->source : &copy->target;
+    if (cli_connect(copy->cli, err) < 0)
+        return err->code;
+    const char *namespace = remote->namespace != NULL ? remote->namespace : cli_namespace(copy->cli);
+    CLEANUP(xfree) char *path = kube_path("", "v1", namespace, "pods", remote->pod, NULL);
+    const struct kube_request request = {.path = path};
+    if (cli_do(copy->cli, &request, &copy->pod, err) < 0)
+        return err->code;
+    const char *phase = json_str_or("", copy->pod, "status", "phase", NULL);
+    if (streq(phase, "Succeeded") || streq(phase, "Failed"))
+        return err_set(err, ERR_INVALID, "cannot exec into a container in a completed pod; current phase is %s", phase);
+    return pods_choose_container(copy->pod, copy->container, false, &copy->chosen, err);
 }
 
 static int run_copy(struct copy *copy, const struct strv *args)
@@ -401,15 +518,9 @@ static int run_copy(struct copy *copy, const struct strv *args)
     if (parse_place(args->items[0], &copy->source, &err) < 0 || parse_place(args->items[1], &copy->target, &err) < 0 ||
         check_places(copy, &err) < 0)
         return cli_fail(copy->cli, &err);
-    const struct place *remote = copy->source.pod != NULL ? &copy->source : &copy->target;
-    if (remote->namespace != NULL)
-        copy->cli->namespace = remote->namespace;
-    if (pods_read_object(copy->cli, remote->pod, &copy->pod, &err) < 0)
-        return cli_fail(copy->cli, &err);
-    const char *phase = json_str_or("", copy->pod, "status", "phase", NULL);
-    if (streq(phase, "Succeeded") || streq(phase, "Failed"))
-        return cli_error("cannot exec into a container in a completed pod; current phase is %s", phase);
-    if (pods_choose_container(copy->pod, copy->container, false, &copy->chosen, &err) < 0)
+    if (copy->target.pod != NULL && access(copy->source.path, F_OK) < 0)
+        return cli_error("%s doesn't exist in local filesystem", copy->source.path);
+    if (find_remote(copy, &err) < 0)
         return cli_fail(copy->cli, &err);
     int code = copy->source.pod != NULL ? copy_from(copy, &err) : copy_to(copy, &err);
     return code < 0 ? cli_fail(copy->cli, &err) : code;
@@ -421,7 +532,8 @@ int command_cp(struct cli *cli, int argc, char **argv)
     const struct opt options[] = {
         {"container", 'c', OPT_STRING, &copy.container, "", "Container; the default one or the first if omitted."},
         {"no-preserve", 0, OPT_BOOL, &copy.no_preserve, NULL, "Owner and permissions are not kept in the container."},
-        {"retries", 0, OPT_INT, &copy.retries, "0", "Not available."},
+        {"retries", 0, OPT_INT, &copy.retries, "0",
+         "How often a copy from a container that breaks off is taken up again; negative: without end."},
         {0},
     };
     const struct cli_command command = {

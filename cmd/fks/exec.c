@@ -1,6 +1,7 @@
 /*
  * exec.c: `exec` and `attach`: find the pod and the container, then stream.h does the rest.
  */
+#include "detach.h"
 #include "pods.h"
 #include "stream.h"
 
@@ -57,28 +58,28 @@ static int find_pod(struct exec *exec, const char *argument, struct json **ret, 
         if (item_get(exec->cli, &items.list[0], NULL, &object, err) < 0)
             return err->code;
     }
-    if (pods_of_object(exec->cli, object, "attach to", &pods, err) < 0)
+    if (pods_of_object(exec->cli, object, PODS_TO_ATTACH, exec->pod_timeout_ms, &pods, err) < 0)
         return err->code;
     *ret = json_keep(json_at(pods, 0));
     return 0;
 }
 
-static int stream_to(struct exec *exec, const struct json *pod, const char *subresource, const struct strv *command)
+/* Runs the session of exec or attach; the exit code is the remote program's. */
+static int stream_to(struct exec *exec, const struct stream_options *options)
 {
     CLEANUP(err_clear) struct err err = {0};
-    const char *container = NULL;
-    if (pods_choose_container(pod, exec->container, exec->quiet, &container, &err) < 0)
-        return cli_fail(exec->cli, &err);
-    bool tty = stream_wants_tty(exec->use_stdin, exec->tty, exec->quiet);
-    CLEANUP(xfree) char *path = stream_path(pod, subresource, container, command, exec->use_stdin, tty);
-    const struct stream_options options = {
-        .path = path, .use_stdin = exec->use_stdin, .tty = tty, .quiet = exec->quiet};
     int exit_code = 0;
-    if (stream_run(exec->cli, &options, &exit_code, &err) < 0)
+    if (stream_run(exec->cli, options, &exit_code, &err) < 0)
         return cli_fail(exec->cli, &err);
     if (exit_code != 0)
         fprintf(stderr, "command terminated with exit code %d\n", exit_code);
     return exit_code;
+}
+
+static int wrong_timeout(const struct exec *exec, const char *words)
+{
+    return cli_error("--pod-running-timeout must be higher than zero\nSee '%s %s -h' for help and examples",
+                     exec->cli->program, words);
 }
 
 static int run_exec(struct exec *exec, const struct strv *args, int dash)
@@ -91,6 +92,8 @@ static int run_exec(struct exec *exec, const struct strv *args, int dash)
             "exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead\nSee '%s exec -h' "
             "for help and examples",
             exec->cli->program);
+    if (exec->pod_timeout_ms <= 0)
+        return wrong_timeout(exec, "exec");
     CLEANUP(strv_done) struct strv command = {0};
     for (size_t i = dash >= 0 ? (size_t)dash : args->n; i < args->n; i++)
         strv_add(&command, args->items[i]);
@@ -104,7 +107,14 @@ static int run_exec(struct exec *exec, const struct strv *args, int dash)
     const char *phase = json_str_or("", pod, "status", "phase", NULL);
     if (streq(phase, "Succeeded") || streq(phase, "Failed"))
         return cli_error("cannot exec into a container in a completed pod; current phase is %s", phase);
-    return stream_to(exec, pod, "exec", &command);
+    const char *container = NULL;
+    if (pods_choose_container(pod, exec->container, exec->quiet, &container, &err) < 0)
+        return cli_fail(exec->cli, &err);
+    bool tty = stream_wants_tty(exec->use_stdin, exec->tty, exec->quiet);
+    CLEANUP(xfree) char *path = stream_path(pod, "exec", container, &command, exec->use_stdin, tty);
+    const struct stream_options options = {
+        .path = path, .use_stdin = exec->use_stdin, .tty = tty, .quiet = exec->quiet};
+    return stream_to(exec, &options);
 }
 
 int command_exec(struct cli *cli, int argc, char **argv)
@@ -132,34 +142,86 @@ int command_exec(struct cli *cli, int argc, char **argv)
     return code;
 }
 
-static int run_attach(struct exec *exec, const struct strv *args)
+/* --- attach */
+
+static int find_attachable(struct exec *exec, const struct strv *args, struct json **ret, struct err *err)
 {
-    CLEANUP(err_clear) struct err err = {0};
-    if (args->n == 0)
-        return cli_error("at least 1 argument is required for attach\nSee '%s attach -h' for help and examples",
-                         exec->cli->program);
-    if (args->n > 2)
-        return cli_error(
-            "expected POD, TYPE/NAME, or TYPE NAME, (at most 2 arguments) saw %zu: [%s %s %s]\nSee '%s attach -h' for "
-            "help and examples",
-            args->n, args->items[0], args->items[1], args->items[2], exec->cli->program);
     CLEANUP(xfree)
     char *argument = args->n == 2 ? xasprintf("%s/%s", args->items[0], args->items[1]) : xstrdup(args->items[0]);
-    CLEANUP(json_free) struct json *pod = NULL;
-    if (find_pod(exec, argument, &pod, &err) < 0)
-        return cli_fail(exec->cli, &err);
-    const char *phase = json_str_or("", pod, "status", "phase", NULL);
+    if (find_pod(exec, argument, ret, err) < 0)
+        return err->code;
+    const char *phase = json_str_or("", *ret, "status", "phase", NULL);
     if (streq(phase, "Succeeded") || streq(phase, "Failed"))
-        return cli_error("cannot attach a container in a completed pod; current phase is %s", phase);
-    if (exec->tty && exec->use_stdin && !exec->quiet)
-        fputs("If you don't see a command prompt, try pressing enter.\n", stderr);
-    return stream_to(exec, pod, "attach", NULL);
+        return err_set(err, ERR_INVALID, "cannot attach a container in a completed pod; current phase is %s", phase);
+    return 0;
+}
+
+/* How to come back to what goes on running. */
+static void tell_how_to_resume(const struct exec *exec, const struct json *pod, const char *container)
+{
+    bool ephemeral = streq(pods_find_container(pod, container), "ephemeralContainers");
+    const char *name = json_str_or("", pod, "metadata", "name", NULL),
+               *namespace = json_str_or("", pod, "metadata", "namespace", NULL);
+    printf("Session ended, %s '%s attach %s -c %s -n %s -i -t'%s\n",
+           ephemeral ? "the ephemeral container will not be restarted but may be reattached using" : "resume using",
+           exec->cli->program, name, container, namespace, ephemeral ? " if it is still running" : " command");
+}
+
+static bool container_has_tty(const struct json *pod, const char *name)
+{
+    const struct json *container;
+    json_each(container, json_get(pod, "spec", pods_find_container(pod, name), NULL)) {
+        if (streq(json_str(container, "name", NULL), name))
+            return json_is_true(container, "tty", NULL);
+    }
+    return false;
+}
+
+static int run_attach(struct exec *exec, const struct strv *args, const char *detach_keys)
+{
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(json_free) struct json *pod = NULL;
+    const char *container = NULL;
+    if (exec->pod_timeout_ms <= 0)
+        return wrong_timeout(exec, "attach");
+    if (args->n == 0)
+        return cli_error("at least 1 argument is required for attach");
+    if (args->n > 2) {
+        CLEANUP(xfree) char *all = strv_join(args, " ");
+        return cli_error("expected POD, TYPE/NAME, or TYPE NAME, (at most 2 arguments) saw %zu: [%s]", args->n, all);
+    }
+    if (find_attachable(exec, args, &pod, &err) < 0)
+        return cli_fail(exec->cli, &err);
+    if (pods_choose_container(pod, exec->container, exec->quiet, &container, &err) < 0)
+        return cli_error("cannot attach to the container: %s", err_text(&err));
+    bool has_tty = container_has_tty(pod, container);
+    if (exec->tty && !has_tty && !exec->quiet)
+        fprintf(stderr, "error: Unable to use a TTY - container %s did not allocate one\n", container);
+    bool tty = stream_wants_tty(exec->use_stdin, has_tty, exec->quiet);
+    if (!exec->quiet)
+        stream_warn_of_logs();
+    CLEANUP(xfree) char *path = stream_path(pod, "attach", container, NULL, exec->use_stdin, tty);
+    const struct stream_options options = {.path = path,
+                                           .use_stdin = exec->use_stdin,
+                                           .tty = tty,
+                                           .quiet = exec->quiet,
+                                           .redraw = true,
+                                           .detach_keys = detach_keys[0] != '\0' ? detach_keys : DETACH_KEYS_DEFAULT};
+    int exit_code = stream_to(exec, &options);
+    if (exit_code == 0 && tty && !exec->quiet)
+        tell_how_to_resume(exec, pod, container);
+    return exit_code;
 }
 
 int command_attach(struct cli *cli, int argc, char **argv)
 {
     struct exec exec = {.cli = cli, .pod_timeout_ms = 60000};
-    const struct opt options[] = {EXEC_OPTIONS(&exec), {0}};
+    const char *detach_keys = DETACH_KEYS_DEFAULT;
+    const struct opt options[] = {
+        EXEC_OPTIONS(&exec),
+        {"detach-keys", 0, OPT_STRING, &detach_keys, "", "The keys that end the session and leave the container running."},
+        {0},
+    };
     const struct cli_command command = {.words = "attach",
                                         .usage = "(POD | TYPE/NAME) -c CONTAINER [options]",
                                         .about =
@@ -168,6 +230,6 @@ int command_attach(struct cli *cli, int argc, char **argv)
     CLEANUP(strv_done) struct strv args = {0};
     int code = 0;
     if (cli_parse(cli, &command, argc, argv, &args, NULL, &code))
-        code = run_attach(&exec, &args);
+        code = run_attach(&exec, &args, detach_keys);
     return code;
 }

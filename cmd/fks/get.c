@@ -294,6 +294,9 @@ static int run_get(struct get *get, const struct strv *args)
         return cli_fail(get->cli, &err);
     if (failures.n > 0 && items.n == 0)
         return cli_fail_all(get->cli, &failures);
+    for (size_t i = 0; i < items.n && strempty(get->subresource)[0] != '\0'; i++)
+        if (items.list[i].name == NULL)
+            return cli_error("subresource cannot be used when bulk resources are specified");
     return get_is_table(get) ? print_tables(get, &items, &failures) : print_objects(get, &items, &failures);
 }
 

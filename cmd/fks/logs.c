@@ -59,6 +59,12 @@ static void query_int(struct buf *path, const char *key, int64_t value)
     kube_path_query(path, key, text);
 }
 
+/* To the nearest second, as kubectl; less than half a second becomes 0, which the server refuses. */
+static int64_t since_seconds(const struct logs *logs)
+{
+    return (logs->since_ms + (logs->since_ms < 0 ? -500 : 500)) / 1000;
+}
+
 static void add_source(struct logs *logs, const struct json *pod, const char *container, struct sources *sources)
 {
     const char *name = json_str_or("", pod, "metadata", "name", NULL);
@@ -74,8 +80,8 @@ static void add_source(struct logs *logs, const struct json *pod, const char *co
         kube_path_query(&path, "timestamps", "true");
     if (logs->insecure_backend)
         kube_path_query(&path, "insecureSkipTLSVerifyBackend", "true");
-    if (logs->since_ms > 0)
-        query_int(&path, "sinceSeconds", (logs->since_ms + 999) / 1000);
+    if (logs->since_ms != 0)
+        query_int(&path, "sinceSeconds", since_seconds(logs));
     if (logs->since_time != NULL)
         kube_path_query(&path, "sinceTime", logs->since_time);
     if (logs->limit_bytes > 0)
@@ -142,7 +148,7 @@ static int add_object(struct logs *logs, const char *argument, struct sources *s
         return err_set(err, ERR_NOT_FOUND, "error: error from server (NotFound): %s in namespace \"%s\"", text,
                        cli_namespace(logs->cli));
     }
-    if (pods_of_object(logs->cli, object, "get the logs from", &pods, err) < 0)
+    if (pods_of_object(logs->cli, object, PODS_FOR_LOGS, logs->pod_timeout_ms, &pods, err) < 0)
         return err->code;
     size_t n = json_len(pods);
     if (n > 1 && !logs->all_pods)
@@ -269,6 +275,8 @@ static int check_options(const struct logs *logs, const struct strv *args, struc
         return err_set(err, ERR_USAGE,
                        "only a selector (-l) or a POD name is allowed\nSee '%s logs -h' for help and examples",
                        program);
+    if (logs->pod_timeout_ms <= 0)
+        return err_set(err, ERR_USAGE, "--pod-running-timeout must be higher than zero");
     if (logs->since_time != NULL && logs->since_ms != 0)
         return err_set(err, ERR_USAGE, "at most one of `sinceTime` or `sinceSeconds` may be specified");
     if (logs->all_containers && logs->container != NULL)
@@ -278,7 +286,7 @@ static int check_options(const struct logs *logs, const struct strv *args, struc
         return err_set(err, ERR_USAGE, "only one of -c or an inline [CONTAINER] arg is allowed");
     if (logs->limit_bytes < 0)
         return err_set(err, ERR_USAGE, "--limit-bytes must be greater than 0");
-    if (logs->since_ms < 0)
+    if (since_seconds(logs) < 0)
         return err_set(err, ERR_USAGE, "--since must be greater than 0");
     if (logs->tail < -1)
         return err_set(err, ERR_USAGE, "--tail must be greater than or equal to -1");

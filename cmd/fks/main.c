@@ -2,7 +2,9 @@
  * main.c: the front door of fks: which command the words on the line mean, and the options that every command takes.
  * The commands are rows of commands.h; the longest row whose words match is run. Options may stand before the words.
  */
+#include <fcntl.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include "base/compiler.h"
 #include "base/mem.h"
@@ -268,8 +270,17 @@ static int run_line(struct cli *cli, int argc, char **argv)
     return code;
 }
 
+/* With one of the first three descriptors closed, the next file to be opened would be taken for it. */
+static void open_standard_files(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            (void)!open("/dev/null", O_RDWR); /* the lowest number that is free */
+}
+
 int main(int argc, char **argv)
 {
+    open_standard_files();
     struct cli cli = {.program = program_name(argv[0])};
     struct kube_overrides *o = &cli.overrides;
     bool disable_compression = false; /* nothing follows from it: fks never asks for compressed answers */

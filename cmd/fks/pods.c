@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "print/gotext.h"
+#include "watch.h"
 
 #define DEFAULT_CONTAINER_ANNOTATION "kubectl.kubernetes.io/default-container"
 
@@ -61,35 +62,79 @@ void pods_selector_text(const struct json *selector, struct buf *out)
     }
 }
 
-static bool is_ready(const struct json *pod)
+/* --- which pod is the best one */
+
+/* The Ready condition if it is true. */
+static const struct json *readiness(const struct json *pod)
 {
     const struct json *condition;
     json_each(condition, json_get(pod, "status", "conditions", NULL)) {
         if (streq(json_str(condition, "type", NULL), "Ready"))
-            return streq(json_str(condition, "status", NULL), "True");
+            return streq(json_str(condition, "status", NULL), "True") ? condition : NULL;
     }
-    return false;
+    return NULL;
 }
 
-static int pod_rank(const struct json *pod)
+/* Kubernetes' times compare as text. No time comes after all others. */
+static int compare_times(const char *a, const char *b)
+{
+    if (a == NULL || b == NULL)
+        return (a == NULL) - (b == NULL);
+    return strcmp(a, b);
+}
+
+static int64_t max_restarts(const struct json *statuses)
+{
+    const struct json *status;
+    int64_t most = 0;
+    json_each(status, statuses) {
+        int64_t count = json_int_or(0, status, "restartCount", NULL);
+        most = count > most ? count : most;
+    }
+    return most;
+}
+
+/* An ended pod still has logs, but nothing can be attached to it. */
+static int phase_rank(const struct json *pod, enum pods_purpose purpose)
 {
     const char *phase = json_str_or("", pod, "status", "phase", NULL);
-    int rank = json_str(pod, "spec", "nodeName", NULL) != NULL ? 8 : 0;
-    rank += streq(phase, "Running") ? 4 : streq(phase, "Unknown") ? 2 : 0;
-    return rank + (is_ready(pod) ? 1 : 0);
+    if (streq(phase, "Unknown") || streq(phase, "Running"))
+        return streq(phase, "Unknown") ? 1 : 0;
+    return streq(phase, "Pending") || purpose == PODS_TO_ATTACH ? 2 : 0;
 }
 
-/* Better first; of equals the one that has been there longer. */
-static bool is_better(const struct json *a, const struct json *b)
+/* Assigned, running, ready; then how long. Negative: a is the better one. The two purposes differ as kubectl's do. */
+static int compare_pods(const struct json *a, const struct json *b, enum pods_purpose purpose)
 {
-    int ra = pod_rank(a), rb = pod_rank(b);
-    if (ra != rb)
-        return ra > rb;
-    return strcmp(json_str_or("", a, "metadata", "creationTimestamp", NULL),
-                  json_str_or("", b, "metadata", "creationTimestamp", NULL)) < 0;
+    bool on_node_a = json_str(a, "spec", "nodeName", NULL) != NULL, on_node_b = json_str(b, "spec", "nodeName", NULL) != NULL;
+    const struct json *ready_a = readiness(a), *ready_b = readiness(b);
+    if (on_node_a != on_node_b)
+        return on_node_a ? -1 : 1;
+    if (phase_rank(a, purpose) != phase_rank(b, purpose))
+        return phase_rank(a, purpose) - phase_rank(b, purpose);
+    if ((ready_a != NULL) != (ready_b != NULL))
+        return ready_a != NULL ? -1 : 1;
+    if (purpose == PODS_TO_ATTACH) {
+        const char *deleted_a = json_str(a, "metadata", "deletionTimestamp", NULL),
+                   *deleted_b = json_str(b, "metadata", "deletionTimestamp", NULL);
+        int order = compare_times(deleted_b, deleted_a); /* the one that stays, else the one that stays longer */
+        if (order != 0)
+            return order;
+    }
+    if (ready_a != NULL) {
+        int order = compare_times(json_str(ready_a, "lastTransitionTime", NULL), json_str(ready_b, "lastTransitionTime", NULL));
+        if (order != 0)
+            return order;
+    }
+    int64_t restarts_a = max_restarts(json_get(a, "status", "containerStatuses", NULL)),
+            restarts_b = max_restarts(json_get(b, "status", "containerStatuses", NULL));
+    if (restarts_a != restarts_b)
+        return (restarts_a > restarts_b) == (purpose == PODS_FOR_LOGS) ? -1 : 1;
+    return compare_times(json_str(a, "metadata", "creationTimestamp", NULL),
+                         json_str(b, "metadata", "creationTimestamp", NULL));
 }
 
-static struct json *sorted(const struct json *pods)
+static struct json *sorted(const struct json *pods, enum pods_purpose purpose)
 {
     struct json *result = json_new_array();
     size_t n = json_len(pods);
@@ -97,7 +142,7 @@ static struct json *sorted(const struct json *pods)
     for (size_t i = 0; i < n; i++) {
         size_t best = n;
         for (size_t j = 0; j < n; j++) {
-            if (!taken[j] && (best == n || is_better(json_at(pods, j), json_at(pods, best))))
+            if (!taken[j] && (best == n || compare_pods(json_at(pods, j), json_at(pods, best), purpose) < 0))
                 best = j;
         }
         taken[best] = true;
@@ -107,11 +152,42 @@ static struct json *sorted(const struct json *pods)
     return result;
 }
 
-int pods_of_object(struct cli *cli, const struct json *object, const char *verb, struct json **ret_array,
-                   struct err *err)
+/* --- the pods of an object */
+
+static bool on_pod(const char *type, const struct json *pod, void *data)
+{
+    struct json **first = data;
+    if (!streq(type, "ADDED") && !streq(type, "MODIFIED"))
+        return true;
+    *first = json_clone(pod);
+    return false;
+}
+
+/* Nothing matches so far: the first pod that comes. */
+static int wait_for_pod(struct cli *cli, const char *collection, const char *selector, const char *version,
+                        int64_t timeout_ms, struct json **ret_array, struct err *err)
+{
+    const struct watch_request watch = {
+        .path = collection, .label_selector = selector, .resource_version = version, .timeout_ms = timeout_ms};
+    CLEANUP(json_free) struct json *first = NULL;
+    bool ended_by_server = false;
+    int code = watch_run(cli, &watch, on_pod, &first, &ended_by_server, err);
+    if (code == 0 && first != NULL) {
+        *ret_array = json_build("[O]", first);
+        return 0;
+    }
+    if (code < 0 && code != ERR_TIMEOUT)
+        return code;
+    err_clear(err);
+    return err_set(err, ERR_TIMEOUT, "timed out waiting for the condition");
+}
+
+int pods_of_object(struct cli *cli, const struct json *object, enum pods_purpose purpose, int64_t timeout_ms,
+                   struct json **ret_array, struct err *err)
 {
     static const char *const kinds[] = {
         "Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job", "ReplicationController", "Service"};
+    const char *verb = purpose == PODS_FOR_LOGS ? "get the logs from" : "attach to";
     const char *kind = json_str_or("", object, "kind", NULL);
     if (streq(kind, "Pod")) {
         *ret_array = json_build("[O]", object);
@@ -124,8 +200,8 @@ int pods_of_object(struct cli *cli, const struct json *object, const char *verb,
     if (!known)
         return err_set(err, ERR_UNSUPPORTED, "cannot %s *v1.%s: selector for *v1.%s not implemented", verb, kind, kind);
     if (json_len(selector) == 0)
-        return err_set(err, ERR_INVALID, "cannot %s *v1.%s: invalid %s '%s': no selector", verb, kind, kind,
-                       json_str_or("", object, "metadata", "name", NULL));
+        return err_set(err, ERR_INVALID, "cannot %s *v1.%s: invalid %s '%s': %s is defined without a selector", verb, kind,
+                       streq(kind, "Service") ? "service" : kind, json_str_or("", object, "metadata", "name", NULL), kind);
     CLEANUP(buf_done) struct buf text = {0}, path = {0};
     pods_selector_text(selector, &text);
     CLEANUP(xfree)
@@ -137,11 +213,13 @@ int pods_of_object(struct cli *cli, const struct json *object, const char *verb,
     if (cli_do(cli, &request, &list, err) < 0)
         return err->code;
     if (json_len(json_get(list, "items", NULL)) == 0)
-        return err_set(err, ERR_NOT_FOUND, "no pods match the selector '%s' of %s '%s'", buf_text(&text), kind,
-                       json_str_or("", object, "metadata", "name", NULL));
-    *ret_array = sorted(json_get(list, "items", NULL));
+        return wait_for_pod(cli, collection, buf_text(&text), json_str(list, "metadata", "resourceVersion", NULL),
+                            timeout_ms, ret_array, err);
+    *ret_array = sorted(json_get(list, "items", NULL), purpose);
     return 0;
 }
+
+/* --- containers */
 
 const char *pods_find_container(const struct json *pod, const char *name)
 {

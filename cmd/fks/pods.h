@@ -8,13 +8,15 @@
 
 /* "web", "pod/web", "deploy/web": the object, read from the server. */
 int pods_read_object(struct cli *cli, const char *argument, struct json **ret, struct err *err) MUST_CHECK;
+/* What the pods are wanted for: the words of the error about kinds that have none, and which pod is the best one. */
+enum pods_purpose { PODS_TO_ATTACH, PODS_FOR_LOGS };
 /*
  * The pods behind an object: itself if it is a pod, else those its selector matches, the best one first (running
- * before not running, ready before not ready). verb: "attach to" or "get the logs from", for the error about other
- * kinds.
+ * before not running, ready before not ready, and so on as kubectl). Without any, the first one that appears within
+ * timeout_ms; ERR_TIMEOUT.
  */
-int pods_of_object(struct cli *cli, const struct json *object, const char *verb, struct json **ret_array,
-                   struct err *err) MUST_CHECK;
+int pods_of_object(struct cli *cli, const struct json *object, enum pods_purpose purpose, int64_t timeout_ms,
+                   struct json **ret_array, struct err *err) MUST_CHECK;
 /*
  * Path of the list of a container: "containers", "initContainers", "ephemeralContainers"; NULL if the pod has none
  * of the name.

@@ -3,6 +3,8 @@
  * WebSocket of its own (subprotocol v4.channel.k8s.io: channel 0 carries the bytes, 1 an error, and the first message on
  * each is the port, little endian), so a slow one holds up nobody. That protocol cannot half-close: after the local end
  * of file the answer is still awaited for a while.
+ *
+ * As with kubectl a session ends when a connection fails at the pod, or when the pod goes.
  */
 #include "ports.h"
 #include "stream.h"
@@ -11,6 +13,8 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -32,9 +36,12 @@ struct forward {
     struct json *pod;
     struct port_pair pairs[PORTS_MAX];
     size_t n_pairs;
-    struct pollfd listeners[LISTENERS_MAX];
+    bool localhost; /* "localhost" stands for both loopback addresses */
+    int listeners[LISTENERS_MAX];
     const struct port_pair *pair_of[LISTENERS_MAX];
     size_t n_listeners;
+    int signals;        /* signalfd of SIGCHLD and SIGINT */
+    struct ws *session; /* see open_session; or NULL */
 };
 
 /* --- one connection, in a process of its own */
@@ -43,7 +50,8 @@ struct tunnel {
     struct ws *ws;
     int local;
     int port;
-    bool local_open, seen_data, seen_error; /* the first message of a channel is the port */
+    bool local_open, local_gone;
+    bool seen_data, seen_error; /* the first message of a channel is the port */
 };
 
 static int take_message(struct tunnel *tunnel, const struct buf *message, struct err *err)
@@ -56,8 +64,12 @@ static int take_message(struct tunnel *tunnel, const struct buf *message, struct
     if (channel > CHANNEL_ERROR || message->len < skip)
         return 0;
     *seen = true;
-    if (channel == CHANNEL_DATA && message->len > skip)
-        return fd_write_all(tunnel->local, message->data + skip, message->len - skip, err);
+    if (channel == CHANNEL_DATA && message->len > skip) {
+        CLEANUP(err_clear) struct err gone = {0};
+        if (fd_write_all(tunnel->local, message->data + skip, message->len - skip, &gone) < 0)
+            tunnel->local_gone = true;
+        return 0;
+    }
     if (message->len > skip)
         return err_set(err, ERR_IO, "%.*s", (int)(message->len - skip), message->data + skip);
     return 0;
@@ -71,7 +83,7 @@ static int take_messages(struct tunnel *tunnel, struct err *err)
         int got = ws_receive(tunnel->ws, &message, err);
         if (got == 1 && take_message(tunnel, &message, err) < 0)
             return err->code;
-        if (got == 2)
+        if (got == 2 || tunnel->local_gone)
             return 1;
         if (got <= 0)
             return got;
@@ -139,8 +151,10 @@ static void start_tunnel(struct forward *forward, const struct port_pair *pair, 
         return;
     }
     CLEANUP(err_clear) struct err err = {0};
+    (void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* with the session its connections end */
     for (size_t i = 0; i < forward->n_listeners; i++)
-        (void)fd_close(forward->listeners[i].fd);
+        (void)fd_close(forward->listeners[i]);
+    (void)fd_close(forward->signals);
     if (carry(forward, pair, local, &err) < 0)
         fprintf(stderr, "error: an error occurred forwarding %d -> %d: %s\n", pair->local, pair->remote, err_text(&err));
     (void)shutdown(local, SHUT_RDWR);
@@ -162,64 +176,162 @@ static int listen_at(struct forward *forward, const char *address, struct port_p
         return err_set(err, ERR_USAGE, "%s is not a valid IP", address);
     if (forward->n_listeners == LISTENERS_MAX)
         return err_set(err, ERR_TOO_BIG, "more than %d addresses to listen on", LISTENERS_MAX);
-    CLEANUP(fd_close) int fd = socket(ipv6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    CLEANUP(fd_close) int fd = socket(ipv6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd >= 0)
         (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     if (fd >= 0 && ipv6)
         (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
     if (fd < 0 || bind(fd, name, len) < 0 || listen(fd, SOMAXCONN) < 0 || getsockname(fd, name, &len) < 0)
-        return err_errno(err, errno, "unable to listen on port %d: listen tcp %s%s%s:%d: bind", pair->local,
+        return err_errno(err, errno, "unable to create listener: Error listen tcp%c %s%s%s:%d: bind", ipv6 ? '6' : '4',
                          ipv6 ? "[" : "", address, ipv6 ? "]" : "", pair->local);
     pair->local = ntohs(ipv6 ? six.sin6_port : four.sin_port);
     printf("Forwarding from %s%s%s:%d -> %d\n", ipv6 ? "[" : "", address, ipv6 ? "]" : "", pair->local, pair->remote);
-    forward->listeners[forward->n_listeners] = (struct pollfd){.fd = fd, .events = POLLIN};
+    forward->listeners[forward->n_listeners] = fd;
     forward->pair_of[forward->n_listeners++] = pair;
     fd = -1;
     return 0;
 }
 
-/* "localhost" is both loopback addresses, and one of them is enough. */
+/* "localhost" is both loopback addresses, of which one is enough; of others each one is needed. */
 static int listen_for(struct forward *forward, struct port_pair *pair, struct err *err)
 {
+    CLEANUP(strv_done) struct strv problems = {0};
+    size_t n_localhost = 0, n_missed = 0, n_failed = 0;
     for (size_t i = 0; i < forward->addresses.n; i++) {
+        CLEANUP(err_clear) struct err failure = {0};
         const char *address = forward->addresses.items[i];
-        if (!streq(address, "localhost")) {
-            if (listen_at(forward, address, pair, err) < 0)
-                return err->code;
+        bool is_localhost = streq(address, "127.0.0.1") || streq(address, "::1");
+        is_localhost = is_localhost && forward->localhost;
+        n_localhost += is_localhost;
+        if (listen_at(forward, address, pair, &failure) == 0)
             continue;
-        }
-        CLEANUP(err_clear) struct err four = {0};
-        CLEANUP(err_clear) struct err six = {0};
-        int first = listen_at(forward, "127.0.0.1", pair, &four), second = listen_at(forward, "::1", pair, &six);
-        if (first < 0 && second < 0)
-            return err_set(err, four.code, "%s", err_text(&four));
+        strv_add(&problems, err_text(&failure));
+        if (is_localhost)
+            n_missed++;
+        else
+            n_failed++;
     }
-    return 0;
+    if (n_failed == 0 && (n_localhost == 0 || n_missed < n_localhost))
+        return 0;
+    CLEANUP(xfree) char *all = strv_join(&problems, " ");
+    return err_set(err, ERR_IO, "Listeners failed to create with the following errors: [%s]", all);
+}
+
+static int listen_for_all(struct forward *forward, struct err *err)
+{
+    CLEANUP(buf_done) struct buf pairs = {0};
+    bool any = false;
+    for (size_t i = 0; i < forward->n_pairs; i++) {
+        CLEANUP(err_clear) struct err failure = {0};
+        struct port_pair *pair = &forward->pairs[i];
+        if (listen_for(forward, pair, &failure) == 0)
+            any = true;
+        else
+            fprintf(stderr, "Unable to listen on port %d: %s\n", pair->local, err_text(&failure));
+        buf_printf(&pairs, "%s{%d %d}", i > 0 ? " " : "", pair->local, pair->remote);
+    }
+    return any ? 0 : err_set(err, ERR_IO, "unable to listen on any of the requested ports: [%s]", buf_text(&pairs));
+}
+
+/* kubectl's session ends with the first connection that fails at the pod, and so does this one. */
+static bool has_failed(void)
+{
+    bool failed = false;
+    int status;
+    while (waitpid(-1, &status, WNOHANG) > 0)
+        failed = failed || !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+    return failed;
+}
+
+static bool is_interrupted(const struct forward *forward)
+{
+    struct signalfd_siginfo info;
+    bool interrupted = false;
+    while (read(forward->signals, &info, sizeof(info)) > 0)
+        interrupted = interrupted || info.ssi_signo == SIGINT;
+    return interrupted;
+}
+
+static bool session_has_ended(struct forward *forward)
+{
+    CLEANUP(buf_done) struct buf message = {0};
+    CLEANUP(err_clear) struct err why = {0};
+    int got = 1;
+    while (forward->session != NULL && got == 1)
+        got = ws_receive(forward->session, &message, &why);
+    return forward->session != NULL && got != 0;
 }
 
 static int accept_for_ever(struct forward *forward, struct err *err)
 {
+    struct pollfd sources[LISTENERS_MAX + 2];
+    size_t n = forward->n_listeners;
+    for (size_t i = 0; i < n; i++)
+        sources[i] = (struct pollfd){.fd = forward->listeners[i], .events = POLLIN};
+    sources[n] = (struct pollfd){.fd = forward->signals, .events = POLLIN};
+    sources[n + 1] = (struct pollfd){.fd = forward->session != NULL ? ws_fd(forward->session) : -1, .events = POLLIN};
     for (;;) {
-        if (poll(forward->listeners, forward->n_listeners, -1) < 0 && errno != EINTR)
+        if (has_failed() || session_has_ended(forward))
+            return err_set(err, ERR_IO, "lost connection to pod");
+        if (poll(sources, n + 2, -1) < 0 && errno != EINTR)
             return err_errno(err, errno, "poll");
-        for (size_t i = 0; i < forward->n_listeners; i++) {
-            if (forward->listeners[i].revents == 0)
+        if (is_interrupted(forward))
+            return 0;
+        for (size_t i = 0; i < n; i++) {
+            if ((sources[i].revents & POLLIN) == 0)
                 continue;
-            int local = accept4(forward->listeners[i].fd, NULL, NULL, SOCK_CLOEXEC);
+            int local = accept4(sources[i].fd, NULL, NULL, SOCK_CLOEXEC);
             if (local >= 0)
                 start_tunnel(forward, forward->pair_of[i], local);
         }
     }
 }
 
+/* Ends of children, and Ctrl-C, which is the usual way to end, are told by a descriptor. */
+static int watch_signals(struct forward *forward, struct err *err)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    sigaddset(&set, SIGINT);
+    (void)signal(SIGINT, SIG_DFL); /* a shell starts what is in its background with it ignored */
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+    forward->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return forward->signals < 0 ? err_errno(err, errno, "signalfd") : 0;
+}
+
 /* --- the command */
+
+static void add_once(struct strv *list, const char *text)
+{
+    if (!strv_has(list, text))
+        strv_add(list, text);
+}
+
+/* IP addresses, each once, sorted as text; "localhost" becomes two. */
+static int take_addresses(struct forward *forward, const struct strv *given, struct err *err)
+{
+    struct in6_addr ignored;
+    for (size_t i = 0; i < (given->n > 0 ? given->n : 1); i++) {
+        const char *address = given->n > 0 ? given->items[i] : "localhost";
+        bool is_localhost = streq(address, "localhost");
+        if (!is_localhost && inet_pton(AF_INET, address, &ignored) != 1 && inet_pton(AF_INET6, address, &ignored) != 1)
+            return err_set(err, ERR_USAGE, "%s is not a valid IP", address);
+        forward->localhost = forward->localhost || is_localhost;
+        add_once(&forward->addresses, is_localhost ? "127.0.0.1" : address);
+        if (is_localhost)
+            add_once(&forward->addresses, "::1");
+    }
+    strv_sort(&forward->addresses);
+    return 0;
+}
 
 static int find_target(struct forward *forward, const struct strv *args, struct err *err)
 {
     CLEANUP(json_free) struct json *object = NULL;
     CLEANUP(json_free) struct json *pods = NULL;
     if (pods_read_object(forward->cli, args->items[0], &object, err) < 0 ||
-        pods_of_object(forward->cli, object, "attach to", &pods, err) < 0)
+        pods_of_object(forward->cli, object, PODS_TO_ATTACH, forward->pod_timeout_ms, &pods, err) < 0)
         return err->code;
     forward->pod = json_keep(json_at(pods, 0));
     for (size_t i = 1; i < args->n; i++) {
@@ -234,31 +346,48 @@ static int find_target(struct forward *forward, const struct strv *args, struct 
     return 0;
 }
 
-static int run_forward(struct forward *forward, const struct strv *args)
+/*
+ * kubectl's one connection, of which only the beginning and the end matter here: what cannot work is told before there is
+ * a port to listen on, and a pod that is gone ends the session. A server that does not know it is no failure.
+ */
+static int open_session(struct forward *forward, struct err *err)
+{
+    static const char *const protocols[] = {"SPDY/3.1+portforward.k8s.io", NULL};
+    CLEANUP(err_clear) struct err failure = {0};
+    CLEANUP(xfree)
+    char *path = kube_path("", "v1", json_str(forward->pod, "metadata", "namespace", NULL), "pods",
+                           json_str(forward->pod, "metadata", "name", NULL), "portforward");
+    if (stream_connect(forward->cli, path, protocols, &forward->session, &failure) == 0)
+        return 0;
+    if (failure.http_status > 0 && failure.reason == NULL)
+        return 0;
+    err_move(err, &failure);
+    return err_wrap(err, "error upgrading connection");
+}
+
+static int run_forward(struct forward *forward, const struct strv *args, const struct strv *addresses)
 {
     CLEANUP(err_clear) struct err err = {0};
     if (args->n < 2)
         return cli_error("TYPE/NAME and list of ports are required for port-forward\nSee '%s port-forward -h' for help "
                          "and examples",
                          forward->cli->program);
-    if (forward->addresses.n == 0)
-        strv_add(&forward->addresses, "localhost");
-    if (find_target(forward, args, &err) < 0)
+    if (forward->pod_timeout_ms <= 0)
+        return cli_error("--pod-running-timeout must be higher than zero\nSee '%s port-forward -h' for help and examples",
+                         forward->cli->program);
+    if (find_target(forward, args, &err) < 0 || take_addresses(forward, addresses, &err) < 0 ||
+        open_session(forward, &err) < 0 || watch_signals(forward, &err) < 0 || listen_for_all(forward, &err) < 0)
         return cli_fail(forward->cli, &err);
-    for (size_t i = 0; i < forward->n_pairs; i++) {
-        if (listen_for(forward, &forward->pairs[i], &err) < 0)
-            return cli_fail(forward->cli, &err);
-    }
     (void)fflush(stdout);
-    (void)signal(SIGCHLD, SIG_IGN); /* nobody asks how a connection ended */
     return accept_for_ever(forward, &err) < 0 ? cli_fail(forward->cli, &err) : 0;
 }
 
 int command_port_forward(struct cli *cli, int argc, char **argv)
 {
-    struct forward forward = {.cli = cli, .pod_timeout_ms = 60000};
+    struct forward forward = {.cli = cli, .pod_timeout_ms = 60000, .signals = -1};
+    CLEANUP(strv_done) struct strv addresses = {0};
     const struct opt options[] = {
-        {"address", 0, OPT_LIST, &forward.addresses, "[localhost]", "Addresses to listen on: IP addresses or localhost."},
+        {"address", 0, OPT_LIST, &addresses, "[localhost]", "Addresses to listen on: IP addresses or localhost."},
         {"pod-running-timeout", 0, OPT_DURATION, &forward.pod_timeout_ms, "1m0s",
          "How long to wait until at least one pod is running."},
         {0},
@@ -274,8 +403,9 @@ int command_port_forward(struct cli *cli, int argc, char **argv)
     CLEANUP(strv_done) struct strv args = {0};
     int code = 0;
     if (cli_parse(cli, &command, argc, argv, &args, NULL, &code))
-        code = run_forward(&forward, &args);
+        code = run_forward(&forward, &args, &addresses);
     strv_done(&forward.addresses);
     json_free(forward.pod);
+    ws_free(forward.session);
     return code;
 }

@@ -66,6 +66,44 @@ static int from_service(const char *text, const struct json *service, const stru
     return 0;
 }
 
+static void note_protocols(const struct json *ports, const char *key, int number, bool *udp, bool *tcp)
+{
+    const struct json *port;
+    json_each(port, ports) {
+        const char *protocol = json_str_or("TCP", port, "protocol", NULL);
+        bool same = json_int_or(-1, port, key, NULL) == number;
+        *udp = *udp || (same && streq(protocol, "UDP"));
+        *tcp = *tcp || (same && streq(protocol, "TCP"));
+    }
+}
+
+/* Only TCP can be forwarded: a number or name that is UDP's alone is refused. */
+static int refuse_udp(const char *text, const struct json *object, const struct json *pod, bool by_service,
+                      struct err *err)
+{
+    const struct json *container;
+    bool udp = false, tcp = false;
+    int number = 0;
+    if (!as_port(text, &number))
+        number = by_service ? (int)json_int_or(0, service_port(object, text), "port", NULL) : pod_port(pod, text);
+    if (by_service)
+        note_protocols(json_get(object, "spec", "ports", NULL), "port", number, &udp, &tcp);
+    else
+        json_each(container, json_get(pod, "spec", "containers", NULL))
+            note_protocols(json_get(container, "ports", NULL), "containerPort", number, &udp, &tcp);
+    if (udp && !tcp)
+        return err_set(err, ERR_UNSUPPORTED, "UDP protocol is not supported for %s", text);
+    return 0;
+}
+
+/* strconv.ParseUint's words for what is no port. */
+static int wrong_port(const char *which, const char *text, struct err *err)
+{
+    const char *why = text[0] != '\0' && text[strspn(text, "0123456789")] == '\0' ? "value out of range" : "invalid syntax";
+    return err_set(err, ERR_USAGE, "error parsing %s port '%s': strconv.ParseUint: parsing \"%s\": %s", which, text, text,
+                   why);
+}
+
 int ports_parse(const char *text, const struct json *object, const struct json *pod, struct port_pair *ret,
                 struct err *err)
 {
@@ -78,10 +116,14 @@ int ports_parse(const char *text, const struct json *object, const struct json *
     bool by_service = streq(json_str(object, "kind", NULL), "Service");
     if (strchr(remote, ':') != NULL)
         return err_set(err, ERR_USAGE, "invalid port format '%s'", text);
+    if (refuse_udp(remote, object, pod, by_service, err) < 0)
+        return err->code;
     if (by_service) {
         if (from_service(remote, object, pod, &ret->remote, err) < 0)
             return err->code;
     } else if (!as_port(remote, &ret->remote)) {
+        if (remote[0] != '\0' && remote[strspn(remote, "0123456789")] == '\0')
+            return wrong_port("remote", remote, err);
         ret->remote = pod_port(pod, remote);
         if (ret->remote == 0)
             return err_set(err, ERR_NOT_FOUND, "Pod '%s' does not have a named port '%s'",
@@ -94,7 +136,6 @@ int ports_parse(const char *text, const struct json *object, const struct json *
     else if (local[0] == '\0')
         ret->local = 0;
     else if (!as_port(local, &ret->local))
-        return err_set(err, ERR_USAGE, "error parsing local port '%s': strconv.ParseUint: parsing \"%s\": invalid syntax",
-                       local, local);
+        return wrong_port("local", local, err);
     return 0;
 }

@@ -5,12 +5,16 @@
  */
 #include "proxy.h"
 
+#include <errno.h>
 #include <regex.h>
 #include <signal.h>
+#include <sys/stat.h>
 
 #include "base/mem.h"
 #include "identity.h"
 #include "net/server.h"
+
+#define DEFAULT_PORT 8001
 
 struct patterns {
     regex_t list[16];
@@ -146,6 +150,14 @@ static void copy_headers(const struct http1_request *head, struct identity *iden
     }
 }
 
+/* How much of a URL is scheme and host. */
+static size_t origin_len(const char *url)
+{
+    const char *host = strstr(url, "://");
+    host = host != NULL ? host + 3 : url;
+    return (size_t)(host - url) + strcspn(host, "/");
+}
+
 static void pass_on(struct proxy *proxy, struct server_request *request, const char *target)
 {
     const struct http1_request *head = server_request_head(request);
@@ -156,7 +168,9 @@ static void pass_on(struct proxy *proxy, struct server_request *request, const c
         return;
     }
     copy_headers(head, &identity);
-    CLEANUP(xfree) char *url = xasprintf("%s%s", proxy->cli->config.server, target);
+    const char *server = proxy->cli->config.server;
+    int server_len = (int)(proxy->append_server_path ? strlen(server) : origin_len(server));
+    CLEANUP(xfree) char *url = xasprintf("%.*s%s", server_len, server, target);
     CLEANUP(xfree) char *method = xstrndup(head->method.p, head->method.len);
     struct str body = server_request_body(request);
     const struct http_request out = {.method = method,
@@ -231,6 +245,7 @@ static int serve(struct proxy *proxy, struct err *err)
                                                        .server_name = config->tls_server_name,
                                                        .insecure = config->insecure},
                                                .proxy = config->proxy_url,
+                                               .keepalive_ms = proxy->keepalive_ms,
                                                .user_agent = "fks/v" FKS_PROGRAM_VERSION};
     const struct server_options options = {.handler = on_request, .data = proxy};
     struct server *server = NULL;
@@ -238,12 +253,25 @@ static int serve(struct proxy *proxy, struct err *err)
     if (loop_new(&proxy->loop, err) < 0 || http_client_new(proxy->loop, &client, &proxy->client, err) < 0 ||
         server_new(proxy->loop, &options, &server, err) < 0)
         return err->code;
-    int code = server_listen(server, proxy->address, (int)proxy->port, NULL, &listener, err);
+    int code = proxy->unix_socket != NULL
+                   ? server_listen_unix(server, proxy->unix_socket, NULL, &listener, err)
+                   : server_listen(server, proxy->address, (int)proxy->port, NULL, &listener, err);
+    if (code == ERR_EXISTS) { /* in kubectl's words */
+        err_clear(err);
+        if (proxy->unix_socket != NULL)
+            code = err_set(err, ERR_EXISTS, "listen unix %s: bind: address already in use", proxy->unix_socket);
+        else
+            code = err_set(err, ERR_EXISTS, "listen tcp %s:%lld: bind: address already in use", proxy->address,
+                           (long long)proxy->port);
+    }
     if (code == 0 && (loop_signal(proxy->loop, SIGINT, on_signal, proxy, err) < 0 ||
                       loop_signal(proxy->loop, SIGTERM, on_signal, proxy, err) < 0))
         code = err->code;
     if (code == 0) {
-        printf("Starting to serve on %s:%d\n", proxy->address, server_listener_port(listener));
+        if (proxy->unix_socket != NULL)
+            printf("Starting to serve on %s\n", proxy->unix_socket);
+        else
+            printf("Starting to serve on %s:%d\n", proxy->address, server_listener_port(listener));
         (void)fflush(stdout);
         code = loop_run(proxy->loop, err);
     }
@@ -251,21 +279,37 @@ static int serve(struct proxy *proxy, struct err *err)
     return code;
 }
 
+static void warn(const struct proxy *proxy)
+{
+    struct stat info;
+    const char *server = proxy->cli->config.server, *path = server + origin_len(server);
+    if (!proxy->append_server_path && path[0] != '\0')
+        fprintf(stderr,
+                "Your kube context contains a server path %s, use --append-server-path to automatically append the path to "
+                "each request\n",
+                path);
+    if (proxy->www != NULL && stat(proxy->www, &info) < 0)
+        fprintf(stderr, "Failed to stat static file directory %s: %s\n", proxy->www, strerror(errno));
+    else if (proxy->www != NULL && !S_ISDIR(info.st_mode))
+        fprintf(stderr, "Static file directory %s is not a directory\n", proxy->www);
+    if (proxy->disable_filter && proxy->unix_socket == NULL)
+        fputs("Request filter disabled, your proxy is vulnerable to XSRF attacks, please be cautious\n", stderr);
+}
+
 static int run_proxy(struct proxy *proxy)
 {
     CLEANUP(err_clear) struct err err = {0};
-    if (proxy->unix_socket != NULL)
-        return cli_error("--unix-socket is not available: use --port");
-    if (proxy->append_server_path)
-        return cli_error("--append-server-path is not available: the server's path is always part of the request");
+    if (strempty(proxy->unix_socket)[0] == '\0')
+        proxy->unix_socket = NULL;
+    if (proxy->unix_socket != NULL && proxy->port != DEFAULT_PORT)
+        return cli_error("cannot set --unix-socket and --port at the same time");
     if (proxy->port < 0 || proxy->port > 65535)
         return cli_error("listen tcp: address %lld: invalid port", (long long)proxy->port);
     if (compile(proxy->accept_hosts, &proxy->hosts, &err) < 0 || compile(proxy->accept_paths, &proxy->paths, &err) < 0 ||
         compile(proxy->reject_methods, &proxy->bad_methods, &err) < 0 ||
         compile(proxy->reject_paths, &proxy->bad_paths, &err) < 0 || cli_connect(proxy->cli, &err) < 0)
         return cli_fail(proxy->cli, &err);
-    if (proxy->disable_filter)
-        fputs("Request filter disabled, your proxy is vulnerable to XSRF attacks, please be cautious\n", stderr);
+    warn(proxy);
     proxy->prefix = slashed(proxy->api_prefix);
     proxy->static_prefix = slashed(proxy->www_prefix);
     int code = serve(proxy, &err);
@@ -280,7 +324,7 @@ int command_proxy(struct cli *cli, int argc, char **argv)
                           .address = "127.0.0.1",
                           .api_prefix = "/",
                           .www_prefix = "/static/",
-                          .port = 8001,
+                          .port = DEFAULT_PORT,
                           .accept_hosts = "^localhost$,^127\\.0\\.0\\.1$,^\\[::1\\]$",
                           .accept_paths = "^.*",
                           .reject_methods = "^$",
@@ -290,14 +334,15 @@ int command_proxy(struct cli *cli, int argc, char **argv)
         {"accept-paths", 0, OPT_STRING, &proxy.accept_paths, "", "Regular expressions for paths that are accepted."},
         {"address", 0, OPT_STRING, &proxy.address, "", "The IP address to serve on."},
         {"api-prefix", 0, OPT_STRING, &proxy.api_prefix, "", "Prefix to serve the API under."},
-        {"append-server-path", 0, OPT_BOOL, &proxy.append_server_path, NULL, "Not available."},
+        {"append-server-path", 0, OPT_BOOL, &proxy.append_server_path, NULL,
+         "Put the path of the context's server before that of each request."},
         {"disable-filter", 0, OPT_BOOL, &proxy.disable_filter, NULL,
          "Accept everything. Dangerous: any web page can then use the cluster."},
-        {"keepalive", 0, OPT_DURATION, &proxy.keepalive_ms, "0s", "Accepted as kubectl does; connections are kept alive."},
+        {"keepalive", 0, OPT_DURATION, &proxy.keepalive_ms, "0s", "How often TCP asks a silent API server whether it is still there; 0s: every 30 s."},
         {"port", 'p', OPT_INT, &proxy.port, "8001", "The port to serve on; 0 takes a free one."},
         {"reject-methods", 0, OPT_STRING, &proxy.reject_methods, "", "Regular expressions for methods to reject."},
         {"reject-paths", 0, OPT_STRING, &proxy.reject_paths, "", "Regular expressions for paths to reject, first of all."},
-        {"unix-socket", 'u', OPT_STRING, &proxy.unix_socket, "", "Not available."},
+        {"unix-socket", 'u', OPT_STRING, &proxy.unix_socket, "", "Serve on this socket in the file system instead of a port."},
         {"www", 'w', OPT_STRING, &proxy.www, "", "Also serve the files of this folder."},
         {"www-prefix", 'P', OPT_STRING, &proxy.www_prefix, "", "Prefix to serve the files under."},
         {0},

@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <sys/stat.h>
 
+#include "base/codec.h"
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
@@ -73,12 +74,12 @@ static void list_folder(struct server_request *request, const char *folder)
     CLEANUP(buf_done) struct buf page = {0};
     struct dirent **entries = NULL;
     int n = scandir(folder, &entries, NULL, alphasort);
-    buf_add_str(&page, "<pre>\n");
+    buf_add_str(&page, "<!doctype html>\n<meta name=\"viewport\" content=\"width=device-width\">\n<pre>\n");
     for (int i = 0; i < n; i++) {
         const char *slash = entries[i]->d_type == DT_DIR ? "/" : "";
         if (!streq(entries[i]->d_name, ".") && !streq(entries[i]->d_name, "..")) {
             buf_add_str(&page, "<a href=\"");
-            add_escaped(entries[i]->d_name, &page);
+            url_encode(entries[i]->d_name, &page);
             buf_printf(&page, "%s\">", slash);
             add_escaped(entries[i]->d_name, &page);
             buf_printf(&page, "%s</a>\n", slash);
@@ -87,6 +88,17 @@ static void list_folder(struct server_request *request, const char *folder)
     }
     free(entries);
     buf_add_str(&page, "</pre>\n");
+    server_respond(request, 200, "text/html; charset=utf-8", buf_text(&page), page.len);
+}
+
+/* Links of a page are relative to its folder, so a folder's path has to end with a slash. No header can be set here. */
+static void redirect_to_folder(struct server_request *request, const char *path)
+{
+    CLEANUP(buf_done) struct buf page = {0};
+    const char *slash = strrchr(path, '/');
+    buf_add_str(&page, "<!doctype html>\n<meta http-equiv=\"refresh\" content=\"0; url=");
+    add_escaped(slash != NULL ? slash + 1 : path, &page);
+    buf_add_str(&page, "/\">\n");
     server_respond(request, 200, "text/html; charset=utf-8", buf_text(&page), page.len);
 }
 
@@ -101,6 +113,10 @@ void proxy_serve_file(struct server_request *request, const char *folder, const 
         return;
     }
     CLEANUP(xfree) char *full = xasprintf("%s%s", folder, plain);
+    if (stat(full, &info) == 0 && S_ISDIR(info.st_mode) && !ends_with(full, "/")) {
+        redirect_to_folder(request, path);
+        return;
+    }
     if (stat(full, &info) == 0 && S_ISDIR(info.st_mode)) {
         CLEANUP(xfree) char *index = path_join(full, "index.html", NULL);
         if (!file_exists(index)) {

@@ -128,13 +128,10 @@ static int join_streams(const struct run_attach *attach, const struct json *pod,
     kube_path_query(&path, "stdout", "true");
     kube_path_query(&path, tty ? "tty" : "stderr", "true");
     const struct stream_options options = {
-        .path = buf_text(&path), .use_stdin = attach->use_stdin, .tty = tty, .quiet = attach->quiet};
+        .path = buf_text(&path), .use_stdin = attach->use_stdin, .tty = tty, .quiet = attach->quiet, .redraw = true};
     int exit_code = 0;
     if (!attach->quiet)
-        fputs("All commands and output from this session will be recorded in container logs, including credentials and "
-              "sensitive information passed through the command prompt.\n"
-              "If you don't see a command prompt, try pressing enter.\n",
-              stderr);
+        stream_warn_of_logs();
     return stream_run(attach->cli, &options, &exit_code, err);
 }
 

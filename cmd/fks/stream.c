@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "net/ws.h"
 
+#include "detach.h"
 #include "identity.h"
 
 enum channel { CHANNEL_STDIN, CHANNEL_STDOUT, CHANNEL_STDERR, CHANNEL_STATUS, CHANNEL_RESIZE, CHANNEL_CLOSE = 255 };
@@ -26,7 +27,9 @@ enum channel { CHANNEL_STDIN, CHANNEL_STDOUT, CHANNEL_STDERR, CHANNEL_STATUS, CH
 struct session {
     struct ws *ws;
     bool stdin_open, tty, can_close; /* can_close: the protocol has a message for the end of stdin */
-    int signals;                     /* signalfd of SIGWINCH, or -1 */
+    struct detach detach;
+    int signals;                     /* signalfd of SIGWINCH and of the ones that end us, or -1 */
+    int ended_by;                    /* such a signal, or 0 */
     struct json *status;             /* what came on the status channel */
     struct err *err;
 };
@@ -40,6 +43,14 @@ bool stream_wants_tty(bool use_stdin, bool tty, bool quiet)
     if (!quiet)
         fputs("Unable to use a TTY - input is not a terminal or the right kind of file\n", stderr);
     return false;
+}
+
+void stream_warn_of_logs(void)
+{
+    fputs("All commands and output from this session will be recorded in container logs, including credentials and "
+          "sensitive information passed through the command prompt.\n"
+          "If you don't see a command prompt, try pressing enter.\n",
+          stderr);
 }
 
 char *stream_path(const struct json *pod, const char *subresource, const char *container, const struct strv *command,
@@ -83,6 +94,7 @@ int stream_connect(struct cli *cli, const char *path, const char *const *protoco
             .headers = headers.list,
             .n_headers = headers.n,
             .protocols = protocols,
+            .proxy = config->proxy_url,
         };
         code = ws_connect(&options, ret, &refusal, err);
     }
@@ -116,12 +128,12 @@ static int send_channel(struct session *session, unsigned char channel, const vo
     return code;
 }
 
-static int send_size(struct session *session)
+static int send_size(struct session *session, int more)
 {
     struct winsize size;
     if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 && ioctl(STDIN_FILENO, TIOCGWINSZ, &size) < 0)
         return 0;
-    CLEANUP(xfree) char *text = xasprintf("{\"Width\":%d,\"Height\":%d}", size.ws_col, size.ws_row);
+    CLEANUP(xfree) char *text = xasprintf("{\"Width\":%d,\"Height\":%d}", size.ws_col + more, size.ws_row + more);
     return send_channel(session, CHANNEL_RESIZE, text, strlen(text));
 }
 
@@ -131,8 +143,14 @@ static int forward_stdin(struct session *session)
     ssize_t n = read(STDIN_FILENO, bytes, sizeof(bytes));
     if (n < 0 && (errno == EINTR || errno == EAGAIN))
         return 0;
-    if (n > 0)
-        return send_channel(session, CHANNEL_STDIN, bytes, (size_t)n);
+    if (n > 0) {
+        CLEANUP(buf_done) struct buf typed = {0};
+        bool detached = detach_filter(&session->detach, bytes, (size_t)n, &typed);
+        if (typed.len > 0 && send_channel(session, CHANNEL_STDIN, typed.data, typed.len) < 0)
+            return session->err->code;
+        if (!detached)
+            return 0;
+    }
     session->stdin_open = false;
     const unsigned char which = CHANNEL_STDIN;
     return session->can_close ? send_channel(session, CHANNEL_CLOSE, &which, 1) : 0;
@@ -170,9 +188,21 @@ static int receive_all(struct session *session)
     }
 }
 
-static int run_session(struct session *session)
+/* 1: one that ends us. */
+static int handle_signal(struct session *session)
 {
-    if (session->tty && send_size(session) < 0)
+    struct signalfd_siginfo info;
+    if (read(session->signals, &info, sizeof(info)) != sizeof(info))
+        return 0;
+    if (info.ssi_signo == SIGWINCH)
+        return send_size(session, 0);
+    session->ended_by = (int)info.ssi_signo;
+    return 1;
+}
+
+static int run_session(struct session *session, bool redraw)
+{
+    if (session->tty && ((redraw && send_size(session, 1) < 0) || send_size(session, 0) < 0))
         return session->err->code;
     int ended = receive_all(session);
     while (ended == 0) {
@@ -183,40 +213,40 @@ static int run_session(struct session *session)
         };
         if (poll(sources, 3, -1) < 0 && errno != EINTR)
             return err_errno(session->err, errno, "poll");
-        if (sources[2].revents != 0) {
-            struct signalfd_siginfo info;
-            if (read(session->signals, &info, sizeof(info)) > 0 && send_size(session) < 0)
-                return session->err->code;
-        }
+        if (sources[2].revents != 0)
+            ended = handle_signal(session);
         if (sources[1].revents != 0 && forward_stdin(session) < 0)
             return session->err->code;
-        if (sources[0].revents != 0)
+        if (ended == 0 && sources[0].revents != 0)
             ended = receive_all(session);
     }
     return ended < 0 ? ended : 0;
 }
 
-/* The remote program's exit code from the Status on the status channel. */
-static int read_status(const struct json *status, int *ret_exit_code, struct err *err)
+int stream_read_status(const struct json *status, int *ret_exit_code, struct err *err)
 {
+    static const char wrong[] = "error stream protocol error";
+    const struct json *cause, *causes = json_get(status, "details", "causes", NULL);
     *ret_exit_code = 0;
     if (status == NULL || streq(json_str(status, "status", NULL), "Success"))
         return 0;
-    if (streq(json_str(status, "reason", NULL), "NonZeroExitCode")) {
-        const struct json *cause;
-        json_each(cause, json_get(status, "details", "causes", NULL)) {
-            int64_t code = 0;
-            struct err no_number = {0};
-            if (streq(json_str(cause, "reason", NULL), "ExitCode") &&
-                parse_int(json_str_or("", cause, "message", NULL), 0, 255, &code, &no_number) == 0) {
-                *ret_exit_code = (int)code;
-                return 0;
-            }
-            err_clear(&no_number);
-        }
+    if (!streq(json_str(status, "status", NULL), "Failure"))
+        return err_set(err, ERR_PARSE, "%s: unknown error", wrong);
+    if (!streq(json_str(status, "reason", NULL), "NonZeroExitCode"))
+        return err_set(err, ERR_INTERNAL, "%s",
+                       json_str_or("the remote side failed without a reason", status, "message", NULL));
+    json_each(cause, causes) {
+        CLEANUP(err_clear) struct err no_number = {0};
+        const char *text = json_str_or("", cause, "message", NULL);
+        int64_t code = 0;
+        if (!streq(json_str(cause, "reason", NULL), "ExitCode"))
+            continue;
+        if (parse_int(text, 0, 255, &code, &no_number) < 0)
+            return err_set(err, ERR_PARSE, "%s: invalid exit code value \"%s\"", wrong, text);
+        *ret_exit_code = (int)code;
+        return 0;
     }
-    return err_set(err, ERR_INTERNAL, "%s",
-                   json_str_or("the remote side failed without a reason", status, "message", NULL));
+    return err_set(err, ERR_PARSE, "%s: no ExitCode cause given", wrong);
 }
 
 static void use_raw_terminal(struct termios *saved, sigset_t *saved_signals, int *ret_signals)
@@ -229,7 +259,9 @@ static void use_raw_terminal(struct termios *saved, sigset_t *saved_signals, int
     (void)tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
     sigset_t set;
     sigemptyset(&set);
-    sigaddset(&set, SIGWINCH);
+    static const int numbers[] = {SIGWINCH, SIGTERM, SIGHUP, SIGINT, SIGQUIT}; /* all but the first end the session */
+    for (size_t i = 0; i < countof(numbers); i++)
+        sigaddset(&set, numbers[i]);
     (void)sigprocmask(SIG_BLOCK, &set, saved_signals);
     *ret_signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
@@ -248,11 +280,13 @@ int stream_run(struct cli *cli, const struct stream_options *options, int *ret_e
                               .can_close = streq(ws_protocol(ws), "v5.channel.k8s.io")};
     struct termios saved;
     sigset_t saved_signals;
+    if (options->tty && options->detach_keys != NULL && detach_parse(options->detach_keys, &session.detach, err) < 0)
+        return err_wrap(err, "could not bind detach keys");
     (void)fflush(stdout);
     sigemptyset(&saved_signals);
     if (options->tty)
         use_raw_terminal(&saved, &saved_signals, &session.signals);
-    int code = run_session(&session);
+    int code = run_session(&session, options->redraw);
     if (options->tty) {
         (void)tcsetattr(STDIN_FILENO, TCSADRAIN, &saved);
         (void)sigprocmask(SIG_SETMASK, &saved_signals, NULL);
@@ -260,12 +294,14 @@ int stream_run(struct cli *cli, const struct stream_options *options, int *ret_e
             (void)fd_close(session.signals);
     }
     ws_close(ws);
+    if (session.ended_by != 0)
+        (void)raise(session.ended_by); /* the terminal is as it was, and nothing blocks it any more */
     if (code < 0 && session.status != NULL) { /* the verdict is in: how the connection ended does not matter */
         err_clear(err);
         code = 0;
     }
     if (code == 0)
-        code = read_status(session.status, ret_exit_code, err);
+        code = stream_read_status(session.status, ret_exit_code, err);
     json_free(session.status);
     return code;
 }

@@ -20,6 +20,8 @@ struct stream_options {
     const char *path; /* with query */
     bool use_stdin, tty;
     bool quiet;
+    bool redraw;             /* tty: the size is told as another one first, so that a program draws its screen anew */
+    const char *detach_keys; /* tty: keys that end the input, as in detach.h; or NULL */
 };
 /*
  * Joins the container's streams to ours until the remote side ends. *ret_exit_code is the remote program's. tty: our
@@ -31,3 +33,7 @@ int stream_run(struct cli *cli, const struct stream_options *options, int *ret_e
  * ask for a terminal.
  */
 bool stream_wants_tty(bool use_stdin, bool tty, bool quiet);
+/* The remote program's exit code from what came on the status channel; NULL is success. ERR_* when it did not run. */
+int stream_read_status(const struct json *status, int *ret_exit_code, struct err *err) MUST_CHECK;
+/* On stderr, before a session with a container's main program: what is typed there ends up in its log. */
+void stream_warn_of_logs(void);

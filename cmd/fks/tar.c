@@ -12,6 +12,7 @@
 
 #define BLOCK 512
 #define NAME_RECORD_MAX KIB(64) /* of a long name or a pax record */
+#define TAR_SIZE_MAX (INT64_MAX / 4) /* so that sums of sizes do not overflow */
 
 struct header {
     char name[100], mode[8], uid[8], gid[8], size[12], mtime[12], checksum[8], type, link[100], magic[8], owner[32],
@@ -158,6 +159,8 @@ static enum tar_type type_of(char type)
         return TAR_FOLDER;
     case '2':
         return TAR_SYMLINK;
+    case '1':
+        return TAR_HARD_LINK;
     default:
         return TAR_OTHER;
     }
@@ -171,7 +174,7 @@ static void fill_entry(const struct header *header, char **long_path, char **lon
     ret->path = *long_path != NULL ? take(long_path)
                                    : has_prefix ? xasprintf("%s/%s", prefix, name) : xstrdup(name);
     ret->type = type_of(header->type);
-    if (ret->type == TAR_SYMLINK)
+    if (ret->type == TAR_SYMLINK || ret->type == TAR_HARD_LINK)
         ret->link = *long_link != NULL ? take(long_link) : field_text(header->link, sizeof(header->link));
     if (ret->type == TAR_FILE && ends_with(ret->path, "/"))
         ret->type = TAR_FOLDER; /* archives older than POSIX */
@@ -209,8 +212,12 @@ int tar_next(struct tar_reader *reader, struct tar_entry *ret, struct err *err)
             }
             continue;
         }
+        if (header.type == 'S')
+            return err_set(err, ERR_UNSUPPORTED, "tar: sparse files are not available");
         fill_entry(&header, &path, &link, ret);
         ret->size = pax_size >= 0 ? pax_size : size;
+        if (ret->size > TAR_SIZE_MAX)
+            return err_set(err, ERR_TOO_BIG, "tar: '%s' is too large", ret->path);
         reader->left = ret->size;
         reader->padding = (BLOCK - ret->size % BLOCK) % BLOCK;
         return 1;

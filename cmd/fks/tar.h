@@ -8,11 +8,11 @@
 
 #include "base/buf.h"
 
-enum tar_type { TAR_FILE, TAR_FOLDER, TAR_SYMLINK, TAR_OTHER };
+enum tar_type { TAR_FILE, TAR_FOLDER, TAR_SYMLINK, TAR_HARD_LINK, TAR_OTHER };
 
 struct tar_entry {
     enum tar_type type;
-    char *path, *link; /* owned; link: of a symbolic link, else NULL */
+    char *path, *link; /* owned; link: where a symbolic or hard link leads, else NULL */
     int64_t size;      /* bytes of content that follow */
     mode_t mode;
     int64_t mtime_s;

@@ -92,8 +92,19 @@ static char *os_pretty_name(void)
     return xstrdup("Linux");
 }
 
+bool agent_handler_can(const struct agent *agent, const char *handler, const char *feature)
+{
+    const struct json *item;
+
+    json_each(item, agent->runtime.handlers)
+        if (streq(json_str(item, "name", NULL), handler))
+            return json_is_true(item, "features", feature, NULL);
+    return false;
+}
+
 void agent_system_read(struct agent_system *system)
 {
+    CLEANUP(xfree) char *apparmor = first_line("/sys/module/apparmor/parameters/enabled");
     struct utsname names;
     const char *machine = "unknown", *kernel = "unknown";
 
@@ -116,6 +127,7 @@ void agent_system_read(struct agent_system *system)
     else if (streq(machine, "aarch64"))
         machine = "arm64";
     system->architecture = xstrdup(machine);
+    system->apparmor = streq(apparmor, "Y");
     system->runtime_version = xstrdup("");
 }
 

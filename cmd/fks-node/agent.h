@@ -29,7 +29,14 @@ struct agent_options { /* strings are borrowed from the command line */
 
 struct agent_system { /* of this machine, for nodeInfo; owned, never NULL */
     char *machine_id, *system_uuid, *boot_id, *kernel, *os_image, *architecture;
+    bool apparmor; /* the kernel enforces its profiles */
     char *runtime_version; /* "containerd://1.6.20"; "" until the runtime answered */
+};
+
+struct agent_runtime { /* what the container runtime can, as it says itself; for Node status too */
+    bool known;
+    bool strict_groups;
+    struct json *handlers; /* [{name, features: {userNamespaces, recursiveReadOnlyMounts}}]; NULL: it does not tell */
 };
 
 struct cgroups;
@@ -43,10 +50,12 @@ struct storage;
 struct image_credentials;
 struct image_gc;
 struct log_rotation;
+struct user_ids;
 
 struct agent {
     struct agent_options options;
     struct agent_system system;
+    struct agent_runtime runtime;
     char *resolv_conf; /* text of the host's */
     int64_t renewed_ns; /* private to agent_renew_ns */
     char *sandbox_image; /* as the runtime's settings name it; NULL: not known */
@@ -67,6 +76,7 @@ struct agent {
     struct image_credentials *image_credentials;
     struct image_gc *image_gc;
     struct log_rotation *log_rotation;
+    struct user_ids *user_ids;
     struct kube_watch *services; /* for service variables */
 };
 
@@ -83,6 +93,8 @@ struct json *agent_time_micro(int64_t wall_ns) MUST_CHECK;
  * sign of life, so a clock that was set back would make every Node look dead. seen_ns: a renewTime found in a Lease, or 0.
  */
 int64_t agent_renew_ns(struct agent *agent, int64_t seen_ns);
+/* A feature ("userNamespaces", "recursiveReadOnlyMounts") of a runtime handler; "": the default one. */
+bool agent_handler_can(const struct agent *agent, const char *handler, const char *feature);
 /* Reads machine id, kernel and so on. */
 void agent_system_read(struct agent_system *system);
 void agent_system_done(struct agent_system *system);

@@ -64,7 +64,21 @@ static void know_sandbox_image(struct agent *agent, const char *config)
         agent->sandbox_image = xstrdup(json_str(settings, "sandboxImage", NULL));
 }
 
-struct json *host_runtime_handlers(const char *const *names, const char *config)
+static void know_runtime(struct agent_runtime *runtime, const struct cri_status *status)
+{
+    runtime->known = true;
+    runtime->strict_groups = status->strict_groups;
+    runtime->handlers = json_free(runtime->handlers);
+    if (status->n_handlers > 0)
+        runtime->handlers = json_new_array();
+    for (size_t i = 0; i < status->n_handlers; i++)
+        json_push(runtime->handlers,
+                  json_build("{s:s, s:{s:b, s:b}}", "name", status->handlers[i].name, "features",
+                             "recursiveReadOnlyMounts", (int)status->handlers[i].readonly_below, "userNamespaces",
+                             (int)status->handlers[i].user_namespaces));
+}
+
+struct json *host_runtime_handlers(const struct cri_handler *listed, size_t n, const char *config)
 {
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(json_free) struct json *settings = NULL;
@@ -73,9 +87,9 @@ struct json *host_runtime_handlers(const char *const *names, const char *config)
     const char *name;
     const struct json *runtime;
 
-    for (; names != NULL && *names != NULL; names++)
-        if (**names != '\0')
-            json_push(handlers, json_new_string(*names));
+    for (size_t i = 0; i < n; i++)
+        if (*listed[i].name != '\0')
+            json_push(handlers, json_new_string(listed[i].name));
     if (json_len(handlers) > 0 || config == NULL || json_parse(config, strlen(config), &settings, &err) < 0)
         return handlers;
     while (json_next(json_get(settings, "containerd", "runtimes", NULL), &position, &name, &runtime))
@@ -271,7 +285,8 @@ static void on_status(const struct cri_status *status, struct err *err, void *da
         free(system->runtime_version);
         system->runtime_version = xasprintf("%s://%s", strempty(status->name), strempty(status->version));
         json_free(host->handlers);
-        host->handlers = host_runtime_handlers(status->runtime_handlers, status->config);
+        host->handlers = host_runtime_handlers(status->handlers, status->n_handlers, status->config);
+        know_runtime(&host->agent->runtime, status);
         know_sandbox_image(host->agent, status->config);
     }
     publish(host);

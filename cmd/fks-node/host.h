@@ -9,9 +9,9 @@
 struct host_publisher *host_publisher_new(struct agent *agent);
 struct host_publisher *host_publisher_free(struct host_publisher *host);
 /*
- * The runtime's handlers: as it names them (NULL-ended, or NULL), else, for containerd before 2.0, those of its
- * settings (JSON, or NULL). An array of names. Pure.
+ * The runtime's handlers: as it names them, else, for containerd before 2.0, those of its settings (JSON, or NULL). An array
+ * of names. Pure.
  */
-struct json *host_runtime_handlers(const char *const *names, const char *config) MUST_CHECK;
+struct json *host_runtime_handlers(const struct cri_handler *handlers, size_t n, const char *config) MUST_CHECK;
 /* The FargateHost as it is created. Pure. handlers: array of names, or NULL. */
 struct json *host_publisher_object(const struct agent *agent, const struct json *handlers) MUST_CHECK;

@@ -31,6 +31,7 @@
 #include "pods.h"
 #include "relist.h"
 #include "storage.h"
+#include "user_ids.h"
 
 #define DEFAULT_PODS 110
 #define CGROUP_MOUNT "/sys/fs/cgroup"
@@ -257,6 +258,7 @@ static void start_parts(struct agent *agent)
         .data = agent,
     };
 
+    agent->user_ids = user_ids_new(agent->options.state_dir);
     agent->image_credentials = image_credentials_new(agent->options.state_dir);
     agent->pods = pods_new(agent);
     agent->nodes = nodes_new(agent);
@@ -307,6 +309,7 @@ static void end(struct agent *agent)
     cri_free(agent->cri); /* no answer may come to pods that are gone */
     pods_free(agent->pods);
     image_credentials_free(agent->image_credentials);
+    user_ids_free(agent->user_ids);
     nodes_free(agent->nodes);
     api_free(agent->api);
     kube_events_free(agent->events);
@@ -317,6 +320,7 @@ static void end(struct agent *agent)
     agent_system_done(&agent->system);
     free(agent->resolv_conf);
     free(agent->sandbox_image);
+    json_free(agent->runtime.handlers);
     loop_free(agent->loop);
 }
 

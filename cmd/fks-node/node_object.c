@@ -99,14 +99,17 @@ struct json *node_object(const struct agent *agent, const struct pod *pod, const
     CLEANUP(xfree) char *title = xasprintf("%s/%s", pod->namespace, pod->name);
     struct json *resources = node_resources(pod);
 
+    struct json *handlers = json_len(agent->runtime.handlers) > 0 ? json_clone(agent->runtime.handlers) : json_new_array();
+
     return json_build(
         "{s:s, s:s, s:{s:s, s:o, s:{s:s, s:s, s:s, s:s}}, s:{s:s, s:[{s:s, s:s, s:s}]},"
-        " s:{s:o, s:o, s:o, s:[{s:s, s:s}], s:o, s:{s:{s:i}}}}",
+        " s:{s:o, s:o, s:o, s:[{s:s, s:s}], s:o, s:{s:{s:i}}, s:o, s:{s:b}}}",
         "apiVersion", "v1", "kind", "Node", "metadata", "name", name, "labels", node_labels(agent, name),
         "annotations", FKS_POD_UID_ANNOTATION, pod->uid, FKS_POD_ANNOTATION, title, "node.alpha.kubernetes.io/ttl",
         "0", "volumes.kubernetes.io/controller-managed-attach-detach", "true", "spec", "providerID", provider,
         "taints", "key", FARGATE_COMPUTE_TYPE, "value", FARGATE_COMPUTE_FARGATE, "effect", "NoSchedule", "status",
         "capacity", json_keep(resources), "allocatable", resources, "conditions", node_conditions(clock_wall_ns()),
         "addresses", "type", "InternalIP", "address", agent->options.address, "nodeInfo", node_info(agent),
-        "daemonEndpoints", "kubeletEndpoint", "Port", port);
+        "daemonEndpoints", "kubeletEndpoint", "Port", port, "runtimeHandlers", handlers, "features",
+        "supplementalGroupsPolicy", (int)agent->runtime.strict_groups);
 }

@@ -240,6 +240,7 @@ void pod_context(struct pod *pod, struct podspec_context *ret)
         .host_resolv_conf = pod->agent->resolv_conf,
         .provisioned_cpu_m = pod->size.cpu_m,
         .provisioned_mem_b = pod->size.mem_b,
+        .user_ids = pod->user_ids,
     };
 }
 

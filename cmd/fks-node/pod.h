@@ -142,6 +142,7 @@ struct pod {
     bool hosts_written;
     char *address; /* of the current sandbox, or NULL */
     struct podspec_sandbox *sandbox_spec;
+    struct cri_id_range user_ids; /* of its user namespace; length 0: none, or not known yet */
     char *runtime_handler; /* NULL: not looked up yet; "": the default */
     bool handler_busy;
 

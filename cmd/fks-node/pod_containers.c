@@ -266,7 +266,11 @@ static int create(struct pod_container *container, struct err *err)
     CLEANUP(podspec_container_free) struct podspec_container *made = NULL;
     struct pod *pod = container->pod;
     CLEANUP(map_done) struct map images = {0};
-    const struct volumes_places places = {.state_dir = pod->agent->options.state_dir, .images = &images};
+    const struct volumes_places places = {
+        .state_dir = pod->agent->options.state_dir,
+        .readonly_below = agent_handler_can(pod->agent, strempty(pod->runtime_handler), "recursiveReadOnlyMounts"),
+        .images = &images,
+    };
     struct podspec_context context;
     int result;
 

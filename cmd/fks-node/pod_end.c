@@ -14,6 +14,7 @@
 #include "pods.h"
 #include "probes.h"
 #include "records.h"
+#include "user_ids.h"
 
 #define GRACE_GONE_S 2 /* of a pod that was deleted by force: nobody waits for it any more */
 #define DELETE_AGAIN_MS 15000
@@ -175,8 +176,10 @@ static bool tear_down_volumes(struct pod *pod)
         return true;
     if (!pod_may_try(pod))
         return false;
-    if (volumes_tear_down(pod->agent->options.state_dir, pod->uid, &err) == 0)
+    if (volumes_tear_down(pod->agent->options.state_dir, pod->uid, &err) == 0) {
+        user_ids_give(pod->agent->user_ids, pod->uid);
         return pod->volumes_down = true;
+    }
     pod_retry_later(pod, "removing the volumes of a pod", &err);
     return false;
 }

@@ -10,6 +10,9 @@
 #include "pod.h"
 #include "records.h"
 #include "relist.h"
+#include "user_ids.h"
+
+#define RUNTIME_UNKNOWN_MS 250 /* just started: its answer is on the way */
 
 /* --- cgroup */
 
@@ -152,6 +155,27 @@ static bool know_address(struct pod *pod)
 
 /* --- run */
 
+/* The range that the pod's user namespace has already, if it is to have one, or gets now. */
+static int know_user_ids(struct pod *pod, struct err *err)
+{
+    const struct agent *agent = pod->agent;
+    const struct podspec_host host = {
+        .known = agent->runtime.known,
+        .handler = strempty(pod->runtime_handler),
+        .user_namespaces = agent_handler_can(agent, strempty(pod->runtime_handler), "userNamespaces"),
+        .strict_groups = agent->runtime.strict_groups,
+        .apparmor = agent->system.apparmor,
+    };
+
+    pod->user_ids = user_ids_get(agent->user_ids, pod->uid);
+    if (pod->sandbox != NULL && pod->sandbox->ready) /* what was asked could be done */
+        return 0;
+    int result = podspec_check_host(pod->object, &host, err);
+    if (result < 0 || json_bool_or(true, pod->object, "spec", "hostUsers", NULL))
+        return result;
+    return user_ids_take(agent->user_ids, pod->uid, &pod->user_ids, err);
+}
+
 static bool make_spec(struct pod *pod, uint32_t attempt)
 {
     CLEANUP(err_clear) struct err err = {0};
@@ -160,8 +184,12 @@ static bool make_spec(struct pod *pod, uint32_t attempt)
     if (pod->sandbox_spec != NULL && pod->sandbox_spec->config.attempt == attempt)
         return true;
     pod->sandbox_spec = podspec_sandbox_free(pod->sandbox_spec);
+    if (know_user_ids(pod, &err) == ERR_BUSY) {
+        pod_wake_in(pod, RUNTIME_UNKNOWN_MS);
+        return false;
+    }
     pod_context(pod, &context);
-    if (podspec_sandbox(pod->object, &context, attempt, &pod->sandbox_spec, &err) == 0)
+    if (err.code == 0 && podspec_sandbox(pod->object, &context, attempt, &pod->sandbox_spec, &err) == 0)
         return true;
     pod_event(pod, "Warning", "FailedCreatePodSandBox", "Failed to create pod sandbox: %s", err_text(&err));
     pod_retry_later(pod, "working out the sandbox of a pod", &err);

@@ -32,6 +32,8 @@ static struct podstatus_container fact_of(const struct pod_container *container)
         .current_message = container->current_message,
         .last_message = container->last_message,
         .resources = container->resources,
+        .readonly_below = agent_handler_can(container->pod->agent, strempty(container->pod->runtime_handler),
+                                            "recursiveReadOnlyMounts"),
         .waiting_reason = container->waiting_reason,
         .waiting_message = container->waiting_message,
         .startup_done = container->startup_done,

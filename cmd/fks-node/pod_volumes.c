@@ -19,6 +19,7 @@
 struct fetch { /* one request under way */
     struct pod *pod;
     char *key;
+    bool older; /* of an API of several versions, the older one was asked */
     struct fetch *previous, *next; /* of the pod */
 };
 
@@ -87,11 +88,28 @@ static void fetch_claimed(struct pod *pod, const char *key, const struct json *o
                   fetch_new(pod, volume_key));
 }
 
+/* A list, so "not found" is about the API: it is of versions that a cluster may or may not serve. */
+static void fetch_trust(struct pod *pod, const char *key, bool older)
+{
+    CLEANUP(buf_done) struct buf path = {0};
+    struct fetch *fetch = fetch_new(pod, key);
+
+    buf_printf(&path, "/apis/certificates.k8s.io/%s/clustertrustbundles", older ? "v1alpha1" : "v1beta1");
+    kube_path_query(&path, "fieldSelector", strchr(key, '/') + 1);
+    fetch->older = older;
+    agent_request(pod->agent, "GET", buf_take(&path), NULL, NULL, on_object, fetch);
+}
+
 static void on_object(struct json **answer, struct err *err, void *data)
 {
     struct fetch *fetch = data;
     struct pod *pod = fetch->pod;
 
+    if (err->code == ERR_NOT_FOUND && starts_with(fetch->key, VOLUMES_TRUST "/") && !fetch->older) {
+        fetch_trust(pod, fetch->key, true);
+        fetch_end(fetch);
+        return;
+    }
     pod->n_fetches--;
     if (err->code == 0) {
         fetch_claimed(pod, fetch->key, *answer);
@@ -121,6 +139,10 @@ static void fetch_objects(struct pod *pod)
     pod->n_fetches += (int)pod->needs.n_objects;
     for (size_t i = 0; i < pod->needs.n_objects; i++) {
         const struct volumes_object *object = &pod->needs.objects[i];
+        if (streq(object->kind, VOLUMES_TRUST)) {
+            fetch_trust(pod, object->key, false);
+            continue;
+        }
         const char *plural = streq(object->kind, "Secret")      ? "secrets"
                              : streq(object->kind, "ConfigMap") ? "configmaps"
                                                                 : "persistentvolumeclaims";

@@ -231,8 +231,6 @@ int podspec_sandbox(const struct json *pod, const struct podspec_context *contex
     struct podspec_pairs labels = {0}, annotations = {0};
     int r;
 
-    if (!json_bool_or(true, pod, "spec", "hostUsers", NULL)) /* to run it without one would be less than was asked for */
-        return err_set(err, ERR_UNSUPPORTED, "a user namespace for the pod (hostUsers: false) is not supported here");
     config->name = podspec_copy(memory, json_str_or("", pod, "metadata", "name", NULL));
     config->namespace = podspec_copy(memory, json_str_or("", pod, "metadata", "namespace", NULL));
     config->uid = podspec_copy(memory, json_str_or("", pod, "metadata", "uid", NULL));
@@ -249,7 +247,7 @@ int podspec_sandbox(const struct json *pod, const struct podspec_context *contex
     config->annotations = podspec_pairs_end(memory, &annotations);
     config->sysctls = sandbox_sysctls(memory, pod);
     config->cgroup_parent = podspec_copy(memory, context->cgroup_parent);
-    podspec_sandbox_security(memory, pod, &config->security);
+    podspec_sandbox_security(memory, pod, context, &config->security);
     r = podspec_sandbox_resources(pod, context, config, err);
     if (r < 0)
         return r;
@@ -332,8 +330,9 @@ static struct cri_pairs container_envs(struct podspec_memory *memory, const stru
     return podspec_pairs_end(memory, &pairs);
 }
 
+/* In a user namespace the runtime maps the owners of files, so that volumes look inside as they do without one. */
 static void container_mounts(struct podspec_memory *memory, const struct volumes_mounts *mounts,
-                             struct cri_container_config *config)
+                             const struct podspec_context *context, struct cri_container_config *config)
 {
     struct cri_mount *items = xcalloc(mounts->n ? mounts->n : 1, sizeof(*items));
 
@@ -343,6 +342,8 @@ static void container_mounts(struct podspec_memory *memory, const struct volumes
             .container_path = podspec_copy(memory, mounts->items[i].container_path),
             .host_path = podspec_copy(memory, mounts->items[i].host_path),
             .readonly = mounts->items[i].readonly,
+            .readonly_below = mounts->items[i].readonly_below,
+            .user_ids = context->user_ids,
             .from_host = mounts->items[i].from_host,
             .image = podspec_copy(memory, mounts->items[i].image),
             .image_sub_path = podspec_copy(memory, mounts->items[i].image_sub_path),
@@ -370,12 +371,12 @@ int podspec_container(const struct podspec_container_input *input, const struct 
     config->envs = container_envs(memory, input->environment);
     config->labels = container_labels(memory, input);
     config->annotations = container_annotations(memory, input);
-    container_mounts(memory, input->mounts, config);
+    container_mounts(memory, input->mounts, context, config);
     config->log_path = podspec_keep(memory, podspec_log_path(config->name, input->attempt));
     config->stdin_open = json_is_true(container, "stdin", NULL);
     config->stdin_once = json_is_true(container, "stdinOnce", NULL);
     config->tty = json_is_true(container, "tty", NULL);
-    podspec_container_security(memory, input, &config->security);
+    podspec_container_security(memory, input, context, &config->security);
     r = podspec_container_resources(input->pod, container, context, &config->resources, err);
     if (r < 0)
         return r;

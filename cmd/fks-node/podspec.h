@@ -36,6 +36,7 @@ struct podspec_context {
     const char *host_resolv_conf;   /* text of the host's /etc/resolv.conf */
     int64_t provisioned_cpu_m;      /* the pod's machine: its cap where containers set no limits */
     int64_t provisioned_mem_b;
+    struct cri_id_range user_ids; /* of the pod's user namespace; length 0: it has none */
 };
 
 struct podspec_memory; /* private: what the pointers of a configuration point to */
@@ -46,8 +47,7 @@ struct podspec_sandbox {
 };
 /*
  * attempt: 0 for the pod's first sandbox, one more for each that had to be made anew. Pass the same one again with
- * every cri_create_container in it. ERR_INVALID: a quantity or sysctl that makes no sense;
- * ERR_UNSUPPORTED: hostUsers false.
+ * every cri_create_container in it. ERR_INVALID: a quantity or sysctl that makes no sense.
  */
 int podspec_sandbox(const struct json *pod, const struct podspec_context *context, uint32_t attempt,
                     struct podspec_sandbox **ret, struct err *err) MUST_CHECK;
@@ -70,6 +70,14 @@ struct podspec_container {
 int podspec_container(const struct podspec_container_input *input, const struct podspec_context *context,
                       struct podspec_container **ret, struct err *err) MUST_CHECK;
 struct podspec_container *podspec_container_free(struct podspec_container *container);
+
+struct podspec_host { /* what a pod may ask of host and runtime */
+    bool known;      /* false: the runtime was not asked yet */
+    const char *handler; /* of the pod's RuntimeClass, or "" */
+    bool user_namespaces, strict_groups, apparmor;
+};
+/* Whether the pod can be run as it asks. ERR_UNSUPPORTED, as the kubelet says it; ERR_BUSY: not known yet. */
+int podspec_check_host(const struct json *pod, const struct podspec_host *host, struct err *err) MUST_CHECK;
 
 /* The container's resources as the runtime takes them, also for an update. ERR_PARSE: a bad quantity. */
 int podspec_container_resources(const struct json *pod, const struct json *container,

@@ -35,9 +35,10 @@ void podspec_dns(struct podspec_memory *memory, const struct json *pod, const st
 void podspec_host_name(const struct json *pod, const char *cluster_domain, char **ret_name, char **ret_domain);
 
 /* podspec_security.c */
-void podspec_sandbox_security(struct podspec_memory *memory, const struct json *pod, struct cri_security *security);
+void podspec_sandbox_security(struct podspec_memory *memory, const struct json *pod,
+                              const struct podspec_context *context, struct cri_security *security);
 void podspec_container_security(struct podspec_memory *memory, const struct podspec_container_input *input,
-                                struct cri_security *security);
+                                const struct podspec_context *context, struct cri_security *security);
 
 /* podspec_resources.c */
 int podspec_sandbox_resources(const struct json *pod, const struct podspec_context *context,

@@ -11,8 +11,6 @@
 
 #define SECCOMP_ROOT "/var/lib/kubelet/seccomp" /* where the kubelet's documentation puts Localhost profiles */
 
-enum seccomp { SECCOMP_RUNTIME_DEFAULT = 0, SECCOMP_UNCONFINED = 1, SECCOMP_LOCALHOST = 2 }; /* protocol numbers */
-
 /* The container's member, else the pod's; NULL if neither sets it. */
 static const struct json *setting(const struct json *pod, const struct json *container, const char *key)
 {
@@ -32,14 +30,43 @@ static void set_seccomp(struct podspec_memory *memory, const struct json *profil
 {
     const char *type = json_str_or("RuntimeDefault", profile, "type", NULL);
 
-    security->seccomp_profile = SECCOMP_RUNTIME_DEFAULT;
+    security->seccomp_profile = CRI_RUNTIME_DEFAULT;
     if (security->privileged || streq(type, "Unconfined")) {
-        security->seccomp_profile = SECCOMP_UNCONFINED;
+        security->seccomp_profile = CRI_UNCONFINED;
     } else if (streq(type, "Localhost")) {
-        security->seccomp_profile = SECCOMP_LOCALHOST;
+        security->seccomp_profile = CRI_LOCALHOST;
         security->seccomp_localhost = podspec_keep(
             memory, xasprintf(SECCOMP_ROOT "/%s", json_str_or("", profile, "localhostProfile", NULL)));
     }
+}
+
+/* A Localhost profile was loaded into the kernel under its name by the host's administrator. */
+static void set_apparmor(struct podspec_memory *memory, const struct json *profile, struct cri_security *security)
+{
+    const char *type = json_str_or("RuntimeDefault", profile, "type", NULL);
+
+    security->apparmor_set = profile != NULL;
+    if (streq(type, "Unconfined")) {
+        security->apparmor_profile = CRI_UNCONFINED;
+    } else if (streq(type, "Localhost")) {
+        security->apparmor_profile = CRI_LOCALHOST;
+        security->apparmor_localhost = podspec_copy(memory, json_str_or("", profile, "localhostProfile", NULL));
+    }
+}
+
+static void set_selinux(struct podspec_memory *memory, const struct json *options, struct cri_security *security)
+{
+    struct cri_selinux *selinux;
+
+    if (options == NULL)
+        return;
+    selinux = NEW(struct cri_selinux);
+    podspec_keep(memory, selinux);
+    selinux->user = podspec_copy(memory, json_str(options, "user", NULL));
+    selinux->role = podspec_copy(memory, json_str(options, "role", NULL));
+    selinux->type = podspec_copy(memory, json_str(options, "type", NULL));
+    selinux->level = podspec_copy(memory, json_str(options, "level", NULL));
+    security->selinux = selinux;
 }
 
 static void set_groups(struct podspec_memory *memory, const struct json *pod, struct cri_security *security)
@@ -58,10 +85,13 @@ static void set_groups(struct podspec_memory *memory, const struct json *pod, st
         list[n++] = json_int_value(group);
     security->supplemental_groups = list;
     security->n_supplemental_groups = n;
+    security->strict_groups = streq(json_str(context, "supplementalGroupsPolicy", NULL), "Strict");
 }
 
-static void set_namespaces(const struct json *pod, struct cri_security *security)
+static void set_namespaces(const struct json *pod, const struct podspec_context *context,
+                           struct cri_security *security)
 {
+    security->user_ids = context->user_ids;
     security->network = json_is_true(pod, "spec", "hostNetwork", NULL) ? CRI_NS_NODE : CRI_NS_POD;
     security->ipc = json_is_true(pod, "spec", "hostIPC", NULL) ? CRI_NS_NODE : CRI_NS_POD;
     if (json_is_true(pod, "spec", "hostPID", NULL))
@@ -82,17 +112,19 @@ static bool has_privileged_container(const struct json *pod)
     return false;
 }
 
-void podspec_sandbox_security(struct podspec_memory *memory, const struct json *pod, struct cri_security *security)
+void podspec_sandbox_security(struct podspec_memory *memory, const struct json *pod,
+                              const struct podspec_context *context, struct cri_security *security)
 {
-    const struct json *context = json_get(pod, "spec", "securityContext", NULL);
+    const struct json *settings = json_get(pod, "spec", "securityContext", NULL);
 
-    set_namespaces(pod, security);
+    set_namespaces(pod, context, security);
     security->privileged = has_privileged_container(pod);
-    security->run_as_user = number_of(json_get(context, "runAsUser", NULL));
+    security->run_as_user = number_of(json_get(settings, "runAsUser", NULL));
     if (security->run_as_user.set) /* the CRI refuses a group without a user */
-        security->run_as_group = number_of(json_get(context, "runAsGroup", NULL));
+        security->run_as_group = number_of(json_get(settings, "runAsGroup", NULL));
     set_groups(memory, pod, security);
-    security->seccomp_profile = SECCOMP_RUNTIME_DEFAULT; /* of the pause process, whatever the containers get */
+    set_selinux(memory, json_get(settings, "seLinuxOptions", NULL), security);
+    security->seccomp_profile = CRI_RUNTIME_DEFAULT; /* of the pause process, whatever the containers get */
 }
 
 /* --- containers */
@@ -137,11 +169,11 @@ static void set_user(struct podspec_memory *memory, const struct podspec_contain
 }
 
 void podspec_container_security(struct podspec_memory *memory, const struct podspec_container_input *input,
-                                struct cri_security *security)
+                                const struct podspec_context *context, struct cri_security *security)
 {
     const struct json *own = json_get(input->container, "securityContext", NULL);
 
-    set_namespaces(input->pod, security);
+    set_namespaces(input->pod, context, security);
     if (input->target_container_id != NULL) {
         security->pid = CRI_NS_TARGET;
         security->target_id = podspec_copy(memory, input->target_container_id);
@@ -154,6 +186,8 @@ void podspec_container_security(struct podspec_memory *memory, const struct pods
     security->add_capabilities = capability_list(memory, json_get(own, "capabilities", "add", NULL));
     security->drop_capabilities = capability_list(memory, json_get(own, "capabilities", "drop", NULL));
     set_seccomp(memory, setting(input->pod, input->container, "seccompProfile"), security);
+    set_apparmor(memory, setting(input->pod, input->container, "appArmorProfile"), security);
+    set_selinux(memory, setting(input->pod, input->container, "seLinuxOptions"), security);
     if (!security->privileged && !streq(json_str(own, "procMount", NULL), "Unmasked")) {
         security->masked_paths = masked_paths;
         security->readonly_paths = readonly_paths;
@@ -184,5 +218,42 @@ int podspec_check_user(const struct json *pod, const struct json *container, con
                        image_user, who);
     if (!image->uid.set || image->uid.value == 0)
         return err_set(err, ERR_FORBIDDEN, "container has runAsNonRoot and image will run as root %s", who);
+    return 0;
+}
+
+/* --- what the host can */
+
+/* A profile other than none at all, of the pod or of any of its containers. */
+static bool wants_apparmor(const struct json *pod)
+{
+    static const char *const lists[] = {"containers", "initContainers", "ephemeralContainers"};
+    const struct json *container;
+
+    for (size_t i = 0; i < countof(lists); i++)
+        json_each(container, json_get(pod, "spec", lists[i], NULL))
+            if (!streq(json_str_or("Unconfined", setting(pod, container, "appArmorProfile"), "type", NULL), "Unconfined"))
+                return true;
+    return false;
+}
+
+int podspec_check_host(const struct json *pod, const struct podspec_host *host, struct err *err)
+{
+    bool user_namespace = !json_bool_or(true, pod, "spec", "hostUsers", NULL);
+    bool strict = streq(json_str(pod, "spec", "securityContext", "supplementalGroupsPolicy", NULL), "Strict");
+
+    if (wants_apparmor(pod) && !host->apparmor)
+        return err_set(err, ERR_UNSUPPORTED, "Cannot enforce AppArmor: AppArmor is not enabled on the host");
+    if ((user_namespace || strict) && !host->known)
+        return err_set(err, ERR_BUSY, "the container runtime has not told yet what it can");
+    if (user_namespace && !host->user_namespaces)
+        return *host->handler == '\0'
+                   ? err_set(err, ERR_UNSUPPORTED,
+                             "can't set `spec.hostUsers: false`, runtime does not support user namespaces")
+                   : err_set(err, ERR_UNSUPPORTED,
+                             "can't set `spec.hostUsers: false`, RuntimeClass handler \"%s\" does not support user "
+                             "namespaces",
+                             host->handler);
+    if (strict && !host->strict_groups)
+        return err_set(err, ERR_UNSUPPORTED, "SupplementalGroupsPolicy=Strict is not supported in this node");
     return 0;
 }

@@ -24,6 +24,7 @@ struct podstatus_container {
     bool startup_done; /* startup probe succeeded, or there is none; matters only while it runs */
     bool ready;        /* readiness probe's last result, true without one; matters only while it runs */
     uint32_t restarts; /* lower bound of restartCount; the attempt of current is taken into account */
+    bool readonly_below; /* read-only mounts that ask for it are so all the way down */
     /* what is in force, for status.resources (a resize); NULL: what its status says, else its spec */
     const struct json *resources;
 };

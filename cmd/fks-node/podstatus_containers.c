@@ -222,7 +222,9 @@ static void set_mounts(const struct view *view, struct json *status)
 
         if (json_is_true(mount, "readOnly", NULL)) {
             json_set_bool(item, "readOnly", true);
-            json_set_str(item, "recursiveReadOnly", "Disabled");
+            bool below = view->facts != NULL && view->facts->readonly_below &&
+                         !streq(json_str_or("Disabled", mount, "recursiveReadOnly", NULL), "Disabled");
+            json_set_str(item, "recursiveReadOnly", below ? "Enabled" : "Disabled");
         }
         json_push(list, item);
     }

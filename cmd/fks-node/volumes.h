@@ -19,9 +19,10 @@
 #include "environment.h"
 
 /* --- what is needed */
+#define VOLUMES_TRUST "ClusterTrustBundle" /* no single object: a list, by field selector */
 struct volumes_object {
-    const char *kind; /* "ConfigMap", "Secret" or "PersistentVolumeClaim" */
-    char *name;
+    const char *kind; /* "ConfigMap", "Secret", "PersistentVolumeClaim" or VOLUMES_TRUST */
+    char *name;       /* of VOLUMES_TRUST the field selector */
     char *key;       /* "ConfigMap/NAME": its place in maps of objects */
     bool optional;   /* every use of it is optional */
     bool in_volume;  /* fetch again from time to time and call volumes_set_up; else only variables or pulls use it */
@@ -72,10 +73,11 @@ struct volumes_mounts {
 };
 struct volumes_places { /* borrowed */
     const char *state_dir;
+    bool readonly_below; /* the runtime can make what is mounted below a volume read-only too */
     const struct map *images; /* name of an image volume → const char *: id of its image; NULL: none */
 };
 /*
- * *ret must be empty ({0}). ERR_UNSUPPORTED: recursive read-only mounts. ERR_NOT_FOUND: names a volume that the pod does not have; ERR_INVALID: subPath with
+ * *ret must be empty ({0}). ERR_UNSUPPORTED: recursive read-only mounts where the runtime cannot. ERR_NOT_FOUND: names a volume that the pod does not have; ERR_INVALID: subPath with
  * ".." or that leads out of the volume; ERR_IO. Reason for the container: CreateContainerConfigError.
  */
 int volumes_mounts_of(const struct json *pod, const struct json *container, const struct volumes_places *places,

@@ -32,6 +32,12 @@ void volumes_payload_done(struct volumes_payload *payload);
 int volumes_payload_of(const struct volumes_input *input, const struct json *volume, struct volumes_payload *ret,
                        struct err *err) MUST_CHECK;
 
+/* volumes_trust.c: appends the certificates of a clusterTrustBundle source. ERR_NOT_FOUND, ERR_UNSUPPORTED, ERR_PARSE. */
+int volumes_trust_anchors(const struct json *source, const struct map *objects, struct buf *out,
+                          struct err *err) MUST_CHECK;
+/* Which ones it may be, as a field selector: "metadata.name=x" or "spec.signerName=y". Heap string. */
+char *volumes_trust_selector(const struct json *source) MUST_CHECK;
+
 /* spec.securityContext.fsGroup, -1 without one. */
 int64_t volumes_fs_group(const struct json *pod);
 /* Mode of files made from a volume's mode with an fsGroup: the group may read what the owner may. */

@@ -185,6 +185,7 @@ struct place { /* of the container under way */
     const struct json *pod;
     const char *state_dir;
     const struct map *images;
+    bool readonly_below;
     const char *uid;
     const char *container;
     const struct environment *environment;
@@ -226,10 +227,9 @@ static int add_volume_mount(const struct place *place, const struct json *mount,
     if (volume == NULL)
         return err_set(err, ERR_NOT_FOUND, "cannot find volume \"%s\" to mount into container \"%s\"", name,
                        place->container);
-    if (streq(json_str(mount, "recursiveReadOnly", NULL), "Enabled"))
+    if (streq(json_str(mount, "recursiveReadOnly", NULL), "Enabled") && !place->readonly_below)
         return err_set(err, ERR_UNSUPPORTED,
-                       "volumeMount \"%s\" of container \"%s\" asks for recursiveReadOnly, which is not supported here",
-                       name, place->container);
+                       "volume \"%s\" requested recursive read-only mode, but it is not supported by the runtime", name);
     r = sub_path_of(mount, place->environment, &sub_path, err);
     if (r == 0)
         r = check_sub_path(sub_path, err);
@@ -251,6 +251,8 @@ static int add_volume_mount(const struct place *place, const struct json *mount,
     }
     mounts_add(ret, inside[0] == '/' ? xstrdup(inside) : xasprintf("/%s", inside), take(&host_path),
                json_is_true(mount, "readOnly", NULL) || is_readonly_type(volume));
+    ret->items[ret->n - 1].readonly_below =
+        place->readonly_below && !streq(json_str_or("Disabled", mount, "recursiveReadOnly", NULL), "Disabled");
     ret->items[ret->n - 1].from_host = streq(json_str(mount, "mountPropagation", NULL), "HostToContainer");
     return 0;
 }
@@ -282,6 +284,7 @@ int volumes_mounts_of(const struct json *pod, const struct json *container, cons
         .pod = pod,
         .state_dir = places->state_dir,
         .images = places->images,
+        .readonly_below = places->readonly_below,
         .uid = json_str_or("", pod, "metadata", "uid", NULL),
         .container = json_str_or("", container, "name", NULL),
         .environment = environment,

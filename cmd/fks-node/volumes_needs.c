@@ -71,6 +71,11 @@ static void add_volume(struct volumes_needs *needs, const struct json *volume)
         add_reference(needs, "Secret", json_get(source, "secret", NULL), USE_VOLUME);
         if (token != NULL)
             add_token(needs, name, source_index, token);
+        if (json_get(source, "clusterTrustBundle", NULL) != NULL) {
+            CLEANUP(xfree) char *selector = volumes_trust_selector(json_get(source, "clusterTrustBundle", NULL));
+
+            add_object(needs, VOLUMES_TRUST, selector, false, USE_VOLUME);
+        }
     }
 }
 

@@ -227,6 +227,21 @@ static int add_token(struct volumes_payload *payload, const struct volumes_input
     return 0;
 }
 
+static int add_trust_anchors(struct volumes_payload *payload, const struct volumes_input *input,
+                             const struct json *source, mode_t default_mode, struct err *err)
+{
+    CLEANUP(buf_done) struct buf text = {0};
+    int64_t user = common_user(input->pod);
+    bool narrow = user >= 0 || volumes_fs_group(input->pod) >= 0;
+    int r = volumes_trust_anchors(source, input->objects, &text, err);
+
+    if (r < 0)
+        return r;
+    size_t len = text.len;
+    payload_add(payload, json_str_or("", source, "path", NULL), buf_take(&text), len, narrow ? 0600 : default_mode, user);
+    return 0;
+}
+
 /* --- volumes */
 
 static struct object_source object_source_of(const char *kind, const struct json *reference, const char *name_key,
@@ -259,6 +274,8 @@ static int add_projected(struct volumes_payload *payload, const struct volumes_i
     }
     if ((part = json_get(source, "downwardAPI", NULL)) != NULL)
         return add_downward(payload, input, json_get(part, "items", NULL), default_mode, err);
+    if ((part = json_get(source, "clusterTrustBundle", NULL)) != NULL)
+        return add_trust_anchors(payload, input, part, default_mode, err);
     if (json_len(source) == 0)
         return 0;
     return err_set(err, ERR_UNSUPPORTED, "projected source %zu is of a type that is not supported", index);

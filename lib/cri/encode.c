@@ -82,6 +82,31 @@ static Runtime__V1__Int64Value *encode_int(struct cri_scratch *scratch, const st
     return value;
 }
 
+static Runtime__V1__IDMapping **encode_range(struct cri_scratch *scratch, const struct cri_id_range *range,
+                                             size_t *ret_n)
+{
+    Runtime__V1__IDMapping **list = cri_scratch_alloc(scratch, 1, sizeof(*list));
+
+    *ret_n = range->length > 0;
+    list[0] = MAKE(scratch, Runtime__V1__IDMapping, RUNTIME__V1__IDMAPPING__INIT);
+    list[0]->host_id = range->host_id;
+    list[0]->length = range->length;
+    return list;
+}
+
+static Runtime__V1__UserNamespace *encode_user_namespace(struct cri_scratch *scratch, const struct cri_id_range *range)
+{
+    Runtime__V1__UserNamespace *message;
+
+    if (range->length == 0)
+        return NULL;
+    message = MAKE(scratch, Runtime__V1__UserNamespace, RUNTIME__V1__USER_NAMESPACE__INIT);
+    message->mode = RUNTIME__V1__NAMESPACE_MODE__POD;
+    message->uids = encode_range(scratch, range, &message->n_uids);
+    message->gids = encode_range(scratch, range, &message->n_gids);
+    return message;
+}
+
 static Runtime__V1__NamespaceOption *encode_namespaces(struct cri_scratch *scratch, const struct cri_security *security)
 {
     Runtime__V1__NamespaceOption *option =
@@ -91,17 +116,46 @@ static Runtime__V1__NamespaceOption *encode_namespaces(struct cri_scratch *scrat
     option->pid = (Runtime__V1__NamespaceMode)security->pid;
     option->ipc = (Runtime__V1__NamespaceMode)security->ipc;
     option->target_id = cri_text(security->target_id);
+    option->userns_options = encode_user_namespace(scratch, &security->user_ids);
     return option;
 }
 
-static Runtime__V1__SecurityProfile *encode_seccomp(struct cri_scratch *scratch, const struct cri_security *security)
+static Runtime__V1__SecurityProfile *encode_profile(struct cri_scratch *scratch, enum cri_profile_type type,
+                                                    const char *localhost)
 {
     Runtime__V1__SecurityProfile *profile =
         MAKE(scratch, Runtime__V1__SecurityProfile, RUNTIME__V1__SECURITY_PROFILE__INIT);
 
-    profile->profile_type = (Runtime__V1__SecurityProfile__ProfileType)security->seccomp_profile;
-    profile->localhost_ref = cri_text(security->seccomp_localhost);
+    profile->profile_type = (Runtime__V1__SecurityProfile__ProfileType)type;
+    profile->localhost_ref = cri_text(localhost);
     return profile;
+}
+
+static Runtime__V1__SecurityProfile *encode_apparmor(struct cri_scratch *scratch, const struct cri_security *security)
+{
+    return security->apparmor_set
+               ? encode_profile(scratch, security->apparmor_profile, security->apparmor_localhost)
+               : NULL;
+}
+
+static Runtime__V1__SELinuxOption *encode_selinux(struct cri_scratch *scratch, const struct cri_selinux *selinux)
+{
+    Runtime__V1__SELinuxOption *option;
+
+    if (selinux == NULL)
+        return NULL;
+    option = MAKE(scratch, Runtime__V1__SELinuxOption, RUNTIME__V1__SELINUX_OPTION__INIT);
+    option->user = cri_text(selinux->user);
+    option->role = cri_text(selinux->role);
+    option->type = cri_text(selinux->type);
+    option->level = cri_text(selinux->level);
+    return option;
+}
+
+static Runtime__V1__SupplementalGroupsPolicy groups_policy(const struct cri_security *security)
+{
+    return security->strict_groups ? RUNTIME__V1__SUPPLEMENTAL_GROUPS_POLICY__Strict
+                                   : RUNTIME__V1__SUPPLEMENTAL_GROUPS_POLICY__Merge;
 }
 
 static int64_t *encode_groups(struct cri_scratch *scratch, const struct cri_security *security)
@@ -140,7 +194,10 @@ static Runtime__V1__LinuxSandboxSecurityContext *encode_sandbox_security(struct 
     context->privileged = security->privileged;
     context->supplemental_groups = encode_groups(scratch, security);
     context->n_supplemental_groups = security->n_supplemental_groups;
-    context->seccomp = encode_seccomp(scratch, security);
+    context->supplemental_groups_policy = groups_policy(security);
+    context->seccomp = encode_profile(scratch, security->seccomp_profile, security->seccomp_localhost);
+    context->apparmor = encode_apparmor(scratch, security);
+    context->selinux_options = encode_selinux(scratch, security->selinux);
     return context;
 }
 
@@ -207,7 +264,10 @@ static Runtime__V1__LinuxContainerSecurityContext *encode_container_security(str
     context->no_new_privs = security->no_new_privileges;
     context->masked_paths = cri_texts(scratch, security->masked_paths, &context->n_masked_paths);
     context->readonly_paths = cri_texts(scratch, security->readonly_paths, &context->n_readonly_paths);
-    context->seccomp = encode_seccomp(scratch, security);
+    context->supplemental_groups_policy = groups_policy(security);
+    context->seccomp = encode_profile(scratch, security->seccomp_profile, security->seccomp_localhost);
+    context->apparmor = encode_apparmor(scratch, security);
+    context->selinux_options = encode_selinux(scratch, security->selinux);
     return context;
 }
 
@@ -237,6 +297,9 @@ static void encode_mounts(struct cri_scratch *scratch, const struct cri_containe
         mount->container_path = cri_text(config->mounts[i].container_path);
         mount->host_path = cri_text(config->mounts[i].host_path);
         mount->readonly = config->mounts[i].readonly;
+        mount->recursive_read_only = config->mounts[i].readonly_below;
+        mount->uidmappings = encode_range(scratch, &config->mounts[i].user_ids, &mount->n_uidmappings);
+        mount->gidmappings = encode_range(scratch, &config->mounts[i].user_ids, &mount->n_gidmappings);
         if (config->mounts[i].from_host)
             mount->propagation = RUNTIME__V1__MOUNT_PROPAGATION__PROPAGATION_HOST_TO_CONTAINER;
         if (config->mounts[i].image != NULL) {

@@ -60,17 +60,26 @@ static void deliver_status(const ProtobufCMessage *message, struct err *err, uni
     CLEANUP(cri_scratch_done) struct cri_scratch scratch = {0};
     const Runtime__V1__StatusResponse *answer = (const Runtime__V1__StatusResponse *)message;
     struct cri_status status = {.reason = "", .name = query->name, .version = query->version};
-    const char **handlers;
+    struct cri_handler *handlers;
 
     if (answer == NULL) {
         query->done(NULL, err, query->data);
         return;
     }
     read_conditions(answer, &status);
-    handlers = cri_scratch_alloc(&scratch, answer->n_runtime_handlers + 1, sizeof(*handlers));
-    for (size_t i = 0; i < answer->n_runtime_handlers; i++)
-        handlers[i] = answer->runtime_handlers[i]->name;
-    status.runtime_handlers = handlers;
+    handlers = cri_scratch_alloc(&scratch, answer->n_runtime_handlers, sizeof(*handlers));
+    for (size_t i = 0; i < answer->n_runtime_handlers; i++) {
+        const Runtime__V1__RuntimeHandler *handler = answer->runtime_handlers[i];
+
+        handlers[i] = (struct cri_handler){
+            .name = handler->name,
+            .user_namespaces = handler->features != NULL && handler->features->user_namespaces,
+            .readonly_below = handler->features != NULL && handler->features->recursive_read_only_mounts,
+        };
+    }
+    status.handlers = handlers;
+    status.n_handlers = answer->n_runtime_handlers;
+    status.strict_groups = answer->features != NULL && answer->features->supplemental_groups_policy;
     for (size_t i = 0; i < answer->n_info; i++)
         if (streq(answer->info[i]->key, "config"))
             status.config = answer->info[i]->value;

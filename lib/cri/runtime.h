@@ -30,6 +30,13 @@ enum cri_namespace_mode { CRI_NS_POD, CRI_NS_CONTAINER, CRI_NS_NODE, CRI_NS_TARG
 
 struct cri_int { bool set; int64_t value; };
 
+/* A user namespace: IDs from 0 on inside are those from host_id on outside. length 0: none, IDs are the host's. */
+struct cri_id_range { uint32_t host_id, length; };
+
+enum cri_profile_type { CRI_RUNTIME_DEFAULT, CRI_UNCONFINED, CRI_LOCALHOST }; /* protocol numbers */
+
+struct cri_selinux { const char *user, *role, *type, *level; };
+
 struct cri_security { /* sandbox and container */
     enum cri_namespace_mode network, pid, ipc;
     const char *target_id;
@@ -38,9 +45,15 @@ struct cri_security { /* sandbox and container */
     const char *run_as_username;
     const int64_t *supplemental_groups;
     size_t n_supplemental_groups;
+    bool strict_groups; /* only these, whatever /etc/group of the image says */
+    struct cri_id_range user_ids;
     const char *const *add_capabilities, *const *drop_capabilities; /* NULL-ended, or NULL */
-    int seccomp_profile; /* 0 RuntimeDefault, 1 Unconfined, 2 Localhost (protocol numbers) */
+    enum cri_profile_type seccomp_profile;
     const char *seccomp_localhost;
+    bool apparmor_set; /* false: as the runtime likes */
+    enum cri_profile_type apparmor_profile;
+    const char *apparmor_localhost;
+    const struct cri_selinux *selinux; /* or NULL */
     const char *const *masked_paths, *const *readonly_paths;
 };
 
@@ -62,6 +75,8 @@ struct cri_sandbox_config {
 struct cri_mount {
     const char *container_path, *host_path;
     bool readonly;
+    bool readonly_below;        /* with readonly: what is mounted below, too */
+    struct cri_id_range user_ids; /* of files: owners on disk are IDs inside; length 0: owners are the host's */
     bool from_host;             /* what the host mounts below later is seen too */
     const char *image;          /* instead of host_path: id of an image whose files are mounted; or NULL */
     const char *image_sub_path; /* of these only what is there; or NULL */
@@ -129,11 +144,17 @@ typedef void cri_containers_done(const struct cri_container *items, size_t n, st
 typedef void cri_image_done(const struct cri_image *image, struct err *err, void *data);
 typedef void cri_images_done(const struct cri_image *items, size_t n, struct err *err, void *data);
 typedef void cri_stats_done(const struct cri_stats *items, size_t n, struct err *err, void *data);
+struct cri_handler {
+    const char *name; /* "": the default one */
+    bool user_namespaces, readonly_below; /* what it can */
+};
 struct cri_status {
     bool runtime_ready, network_ready;
     const char *reason;                  /* of the first condition that is not true, or "" */
     const char *name, *version;          /* runtime: "containerd", "1.6.20" */
-    const char *const *runtime_handlers; /* NULL-ended; may be empty on runtimes that do not tell */
+    const struct cri_handler *handlers;  /* none on runtimes that do not tell */
+    size_t n_handlers;
+    bool strict_groups;                  /* knows the policy of supplemental groups */
     const char *config;                  /* containerd: its CRI settings as JSON; NULL: not told */
 };
 typedef void cri_status_done(const struct cri_status *status, struct err *err, void *data);

@@ -72,6 +72,7 @@ class Runtime:
         self.lock = threading.RLock()
         self.numbers = itertools.count(1)
         self.sandboxes, self.containers = {}, {}
+        self.configs = {}  # pod uid → configuration of its latest sandbox
         self.images = {name: f"sha256:{number:064x}" for number, name in enumerate(images, 1)}
         self.starts = {}   # (pod uid, container) → how often it was started
         self.killed = {}   # (pod uid, container) → how often it was stopped while it ran
@@ -171,6 +172,10 @@ class Runtime:
         reply = answer()
         for kind in ("RuntimeReady", "NetworkReady"):
             reply.status.conditions.add(type=kind, status=True)
+        for name in ("", "runc"):
+            handler = reply.runtime_handlers.add(name=name)
+            handler.features.user_namespaces = handler.features.recursive_read_only_mounts = True
+        reply.features.supplemental_groups_policy = True
         return reply
 
     # --- sandboxes
@@ -192,6 +197,7 @@ class Runtime:
             item.labels[name] = request.config.labels[name]
         for name in request.config.annotations:
             item.annotations[name] = request.config.annotations[name]
+        self.configs[request.config.metadata.uid] = request.config
         item.network.ip = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
         self.sandboxes[key] = item
         self.changed()
@@ -265,7 +271,7 @@ class Runtime:
             status.labels[name] = request.config.labels[name]
         for name in request.config.annotations:
             status.annotations[name] = request.config.annotations[name]
-        self.containers[key] = {"sandbox": sandbox.id, "uid": sandbox.metadata.uid, "status": status}
+        self.containers[key] = {"sandbox": sandbox.id, "uid": sandbox.metadata.uid, "status": status, "config": request.config}
         self.changed()
         return answer(container_id=key)
 

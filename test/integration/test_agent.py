@@ -85,6 +85,39 @@ def test_api_server_away(plane, api, runtime, agent):
         assert (uid(item), "main") not in runtime.killed
 
 
+def test_user_namespaces(api, runtime, agent):
+    """Each pod with hostUsers: false has user IDs of its own, in sandbox, containers and mounts, and a new agent knows them."""
+    made = [create(api, f"own-{number}", hostUsers=False, securityContext={"supplementalGroupsPolicy": "Strict"}) for number in range(2)]
+    plain = create(api, "plain")
+    until(lambda: ready_count(api) == 3, 60, "all pods are Ready")
+
+    def users(config):
+        return [(one.host_id, one.container_id, one.length) for one in config.linux.security_context.namespace_options.userns_options.uids]
+
+    def container_of(item):
+        return next(one["config"] for one in runtime.containers.values() if one["uid"] == uid(item) and one["status"].state == 1)
+
+    ranges = []
+    for item in made:
+        sandbox = runtime.configs[uid(item)]
+        ((first, inside, length),) = users(sandbox)
+        assert first >= 65536 and first % 65536 == 0 and inside == 0 and length == 65536
+        assert sandbox.linux.security_context.supplemental_groups_policy == 1
+        assert users(container_of(item)) == users(sandbox)
+        for mount in container_of(item).mounts:
+            assert [one.host_id for one in (*mount.uidMappings, *mount.gidMappings)] == [first, first], mount
+        ranges.append(first)
+    assert ranges[0] != ranges[1]
+    assert not users(runtime.configs[uid(plain)]) and not any(mount.uidMappings for mount in container_of(plain).mounts)
+    node = next(node for node in api.get(NODES)["items"] if node["metadata"]["annotations"]["fks.dev/pod"].endswith("/plain"))
+    assert node["status"]["features"] == {"supplementalGroupsPolicy": True}
+    agent.kill()
+    agent.start()
+    runtime.exit(next(one["status"].id for one in runtime.containers.values() if one["uid"] == uid(made[0])), 1, "Error")
+    until(lambda: runtime.starts[(uid(made[0]), "main")] == 2, 60, "the container is started again")
+    assert users(container_of(made[0]))[0][0] == ranges[0]
+
+
 def writes(plane):
     """Requests by verb and resource that the API server has answered."""
     text = plane.admin.get("/metrics")

@@ -226,7 +226,7 @@ static int make_ground(const struct cluster *cluster, struct err *err)
 {
     CLEANUP(xfree) char *run = xasprintf("/run/fks/%d", cluster->number);
     int r;
-    if ((r = dir_make(run, 0700, err)) < 0 || (r = host_files_resolv_conf(cluster, err)) < 0 ||
+    if ((r = dir_make(run, CLUSTER_RUN_MODE, err)) < 0 || (r = host_files_resolv_conf(cluster, err)) < 0 ||
         (r = credentials_make(cluster, err)) < 0 || (r = network_up(cluster, err)) < 0)
         return r;
     for (size_t i = 0; i < cluster->n_hosts; i++)

@@ -238,7 +238,7 @@ int cluster_lock(int *ret_fd, struct err *err)
 {
     for (;;) {
         struct stat locked, named;
-        int r = dir_make(RUN_FOLDER, 0700, err);
+        int r = dir_make(RUN_FOLDER, CLUSTER_RUN_MODE, err);
         if (r < 0)
             return r;
         CLEANUP(fd_close) int fd = open(LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);

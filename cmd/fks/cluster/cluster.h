@@ -82,6 +82,8 @@ void cluster_lock_tidy(void);
 
 /* A path inside the cluster's folder, printf style. Heap string. */
 char *cluster_path(const struct cluster *cluster, const char *format, ...) PRINTF(2, 3) MUST_CHECK;
+/* The first process of a pod with a user namespace, nobody on this machine, passes through on its way to its files. */
+#define CLUSTER_RUN_MODE 0711
 /* /run/fks/I: sockets (short paths) and runtime state. */
 char *cluster_run_path(const struct cluster *cluster, const char *format, ...) PRINTF(2, 3) MUST_CHECK;
 

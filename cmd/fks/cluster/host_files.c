@@ -152,7 +152,7 @@ int host_files_write(const struct cluster *cluster, const struct cluster_host *h
     CLEANUP(xfree) char *run = cluster_run_path(cluster, "h%d", host->number);
     CLEANUP(xfree) char *cni_dir = NULL;
     int r = host_files_cni_dir(&cni_dir, err);
-    if (r < 0 || (r = dir_make(folder, 0700, err)) < 0 || (r = dir_make(run, 0700, err)) < 0 ||
+    if (r < 0 || (r = dir_make(folder, 0700, err)) < 0 || (r = dir_make(run, CLUSTER_RUN_MODE, err)) < 0 ||
         (r = write_containerd(cluster, host, cni_dir, err)) < 0 || (r = write_cni(cluster, host, err)) < 0)
         return r;
     if (host->kind == CLUSTER_HOST_FARGATE)

@@ -436,9 +436,9 @@ static void test_agent__renewals_never_go_back(void **state)
 
 /* --- runtime handlers */
 
-static void expect_handlers(const char *const *names, const char *config, const char *want)
+static void expect_handlers(const struct cri_handler *listed, size_t n, const char *config, const char *want)
 {
-    CLEANUP(json_free) struct json *handlers = host_runtime_handlers(names, config);
+    CLEANUP(json_free) struct json *handlers = host_runtime_handlers(listed, n, config);
     CLEANUP(buf_done) struct buf text = {0};
 
     json_print(handlers, &text);
@@ -450,11 +450,12 @@ static void test_host__runtime_handlers(void **state)
     static const char config[] = "{\"containerd\":{\"runtimes\":{\"kata\":{},\"runc\":{\"runtimeType\":\"x\"}}}}";
 
     (void)state;
-    expect_handlers((const char *const[]){"", "runc", "runsc", NULL}, config, "[\"runc\",\"runsc\"]");
-    expect_handlers((const char *const[]){"", NULL}, config, "[\"kata\",\"runc\"]");
-    expect_handlers(NULL, NULL, "[]");
-    expect_handlers(NULL, "{\"containerd\":", "[]");
-    expect_handlers(NULL, "{\"containerd\":[1]}", "[]");
+    const struct cri_handler listed[] = {{.name = ""}, {.name = "runc"}, {.name = "runsc"}};
+    expect_handlers(listed, 3, config, "[\"runc\",\"runsc\"]");
+    expect_handlers(listed, 1, config, "[\"kata\",\"runc\"]");
+    expect_handlers(NULL, 0, NULL, "[]");
+    expect_handlers(NULL, 0, "{\"containerd\":", "[]");
+    expect_handlers(NULL, 0, "{\"containerd\":[1]}", "[]");
 }
 
 int main(void)

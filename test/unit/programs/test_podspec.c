@@ -66,7 +66,7 @@ static struct podspec_container *make_container(const struct json *pod, const st
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(environment_done) struct environment environment = {0};
     const struct environment_context env = {0};
-    struct cri_mount mount = {"/data", "/state/v", true};
+    struct cri_mount mount = {.container_path = "/data", .host_path = "/state/v", .readonly = true};
     const struct volumes_mounts mounts = {&mount, 1, 1};
     const struct json *container = podspec_find_container(pod, "c");
     struct podspec_container *made = NULL;
@@ -109,6 +109,93 @@ static void test_podspec__sandbox_basics(void **state)
     assert_false(config->security.run_as_user.set);
     assert_int_equal(config->resources.cpu_quota, 50000);
     assert_int_equal(config->resources.memory_limit_b, 1024 << 20);
+}
+
+static void test_podspec__user_namespace(void **state)
+{
+    static const struct cri_image root = {.id = "sha256:1"};
+    struct podspec_context ranged = context;
+    CLEANUP(json_free) struct json *pod = make_pod("\"hostUsers\":false,", "");
+    CLEANUP(podspec_sandbox_free) struct podspec_sandbox *sandbox = NULL;
+    CLEANUP(podspec_container_free) struct podspec_container *made = NULL;
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(environment_done) struct environment environment = {0};
+    struct cri_mount mount = {.container_path = "/data", .host_path = "/state/v", .readonly = true, .readonly_below = true};
+    const struct volumes_mounts mounts = {&mount, 1, 1};
+    const struct podspec_container_input input = {
+        .pod = pod,
+        .container = podspec_find_container(pod, "c"),
+        .image = &root,
+        .environment = &environment,
+        .mounts = &mounts,
+    };
+
+    (void)state;
+    ranged.user_ids = (struct cri_id_range){131072, 65536};
+    assert_int_equal(podspec_sandbox(pod, &ranged, 0, &sandbox, &err), 0);
+    assert_int_equal(sandbox->config.security.user_ids.host_id, 131072);
+    assert_int_equal(podspec_container(&input, &ranged, &made, &err), 0);
+    assert_int_equal(made->config.security.user_ids.length, 65536);
+    assert_int_equal(made->config.mounts[0].user_ids.host_id, 131072);
+    assert_true(made->config.mounts[0].readonly_below);
+}
+
+static void test_podspec__what_the_host_can(void **state)
+{
+    static const char strict[] = "\"securityContext\":{\"supplementalGroupsPolicy\":\"Strict\"},";
+    static const char armor[] = ",\"securityContext\":{\"appArmorProfile\":{\"type\":\"RuntimeDefault\"}}";
+    static const struct {
+        const char *spec, *container;
+        struct podspec_host host;
+        const char *want; /* part of the error; NULL: it can run */
+    } rows[] = {
+        {"", "", {.handler = ""}, NULL},
+        {"\"hostUsers\":true,", "", {.handler = ""}, NULL},
+        {"\"hostUsers\":false,", "", {.handler = ""}, "not told yet"},
+        {"\"hostUsers\":false,", "", {.known = true, .handler = ""}, "runtime does not support user namespaces"},
+        {"\"hostUsers\":false,", "", {.known = true, .handler = "x"}, "handler \"x\" does not support user namespaces"},
+        {"\"hostUsers\":false,", "", {.known = true, .handler = "", .user_namespaces = true}, NULL},
+        {strict, "", {.known = true, .handler = ""}, "SupplementalGroupsPolicy=Strict is not supported"},
+        {strict, "", {.known = true, .handler = "", .strict_groups = true}, NULL},
+        {"", armor, {.handler = ""}, "Cannot enforce AppArmor"},
+        {"", armor, {.handler = "", .apparmor = true}, NULL},
+        {"\"securityContext\":{\"appArmorProfile\":{\"type\":\"Unconfined\"}},", "", {.handler = ""}, NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < countof(rows); i++) {
+        CLEANUP(json_free) struct json *pod = make_pod(rows[i].spec, rows[i].container);
+        CLEANUP(err_clear) struct err err = {0};
+        int r = podspec_check_host(pod, &rows[i].host, &err);
+
+        if (rows[i].want == NULL)
+            assert_int_equal(r, 0);
+        else if (r >= 0 || strstr(err_text(&err), rows[i].want) == NULL)
+            fail_msg("row %zu: %s", i, err_text(&err));
+    }
+}
+
+static void test_podspec__profiles(void **state)
+{
+    CLEANUP(json_free) struct json *pod = make_pod(
+        "\"securityContext\":{\"supplementalGroupsPolicy\":\"Strict\",\"seLinuxOptions\":{\"level\":\"s0:c1\"},"
+        "\"appArmorProfile\":{\"type\":\"Localhost\",\"localhostProfile\":\"mine\"}},",
+        ",\"securityContext\":{\"seLinuxOptions\":{\"type\":\"t\"}}");
+    CLEANUP(podspec_sandbox_free) struct podspec_sandbox *sandbox = make_sandbox(pod);
+    CLEANUP(podspec_container_free) struct podspec_container *made = make_container(pod, NULL);
+    CLEANUP(json_free) struct json *plain = make_pod("", "");
+    CLEANUP(podspec_container_free) struct podspec_container *bare = make_container(plain, NULL);
+
+    (void)state;
+    assert_true(sandbox->config.security.strict_groups && made->config.security.strict_groups);
+    assert_string_equal(sandbox->config.security.selinux->level, "s0:c1");
+    assert_string_equal(made->config.security.selinux->type, "t"); /* the container's own, whole */
+    assert_null(made->config.security.selinux->level);
+    assert_true(made->config.security.apparmor_set);
+    assert_int_equal(made->config.security.apparmor_profile, CRI_LOCALHOST);
+    assert_string_equal(made->config.security.apparmor_localhost, "mine");
+    assert_false(bare->config.security.apparmor_set || bare->config.security.strict_groups);
+    assert_null(bare->config.security.selinux);
 }
 
 static void test_podspec__names(void **state)
@@ -475,6 +562,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_podspec__sandbox_basics),
+        cmocka_unit_test(test_podspec__user_namespace),
+        cmocka_unit_test(test_podspec__what_the_host_can),
+        cmocka_unit_test(test_podspec__profiles),
         cmocka_unit_test(test_podspec__names),
         cmocka_unit_test(test_podspec__dns),
         cmocka_unit_test(test_podspec__sysctls),

@@ -1,5 +1,5 @@
 /* test_volumes.c: what pods need, and volumes on disk (mounting needs root: skipped otherwise). */
-#include "cmd/fks-node/volumes.h"
+#include "cmd/fks-node/volumes_internal.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -50,14 +50,16 @@ static void test_volumes__needs(void **state)
         "\"volumes\":[{\"name\":\"e\",\"emptyDir\":{}},{\"name\":\"c\",\"configMap\":{\"name\":\"cm\",\"optional\":true}},"
         "{\"name\":\"s\",\"secret\":{\"secretName\":\"se\"}},{\"name\":\"p\",\"projected\":{\"sources\":["
         "{\"secret\":{\"name\":\"se2\",\"optional\":true}},{\"serviceAccountToken\":{\"path\":\"t\",\"audience\":\"vault\",\"expirationSeconds\":10}},"
-        "{\"serviceAccountToken\":{\"path\":\"t2\"}}]}}],"
+        "{\"serviceAccountToken\":{\"path\":\"t2\"}},"
+        "{\"clusterTrustBundle\":{\"signerName\":\"x.test/s\",\"path\":\"ca\"}}]}}],"
         "\"containers\":[{\"name\":\"x\",\"env\":[{\"name\":\"A\",\"valueFrom\":{\"configMapKeyRef\":{\"name\":\"cm\",\"key\":\"k\"}}}],"
         "\"envFrom\":[{\"secretRef\":{\"name\":\"only-env\"}}]}]");
     CLEANUP(volumes_needs_done) struct volumes_needs needs = {0};
 
     (void)state;
     volumes_needs_of(pod, &needs);
-    assert_int_equal(needs.n_objects, 5);
+    assert_int_equal(needs.n_objects, 6);
+    assert_true(find(&needs, VOLUMES_TRUST "/spec.signerName=x.test/s")->in_volume);
     assert_false(find(&needs, "ConfigMap/cm")->optional); /* the variable needs it */
     assert_true(find(&needs, "ConfigMap/cm")->in_volume);
     assert_true(find(&needs, "Secret/se")->in_volume);
@@ -72,6 +74,58 @@ static void test_volumes__needs(void **state)
     assert_int_equal(needs.tokens[1].expiration_s, 3600);
 }
 
+/* --- certificates of signers */
+
+#define CERTIFICATE(text) "-----BEGIN CERTIFICATE-----\\n" text "\\n-----END CERTIFICATE-----\\n"
+#define PRINTED(text) "-----BEGIN CERTIFICATE-----\n" text "\n-----END CERTIFICATE-----\n"
+#define BUNDLE(name, labels, text) "{\"metadata\":{\"name\":\"" name "\",\"labels\":{" labels "}},\"spec\":{\"trustBundle\":\"" text "\"}}"
+
+static void test_volumes__trust(void **state)
+{
+    static const char by_signer[] = "spec.signerName=x.test/s", by_name[] = "metadata.name=one";
+    static const struct {
+        const char *source, *found_by;
+        int code;
+        const char *want;
+    } rows[] = {
+        {"{\"name\":\"one\"}", by_name, 0, PRINTED("AAAA") PRINTED("BBBB")},
+        {"{\"name\":\"one\"}", by_signer, ERR_UNSUPPORTED, NULL}, /* not asked for: not served */
+        {"{\"signerName\":\"x.test/s\"}", by_signer, ERR_NOT_FOUND, NULL}, /* no selector selects nothing */
+        {"{\"signerName\":\"x.test/s\",\"optional\":true}", by_signer, 0, ""},
+        {"{\"signerName\":\"x.test/s\",\"labelSelector\":{}}", by_signer, 0, PRINTED("AAAA") PRINTED("BBBB") PRINTED("CCCC")},
+        {"{\"signerName\":\"x.test/s\",\"labelSelector\":{\"matchLabels\":{\"l\":\"2\"}}}", by_signer, 0, PRINTED("AAAA") PRINTED("CCCC")},
+    };
+    CLEANUP(json_free) struct json *one = parse("{\"items\":[" BUNDLE("one", "\"l\":\"1\"", CERTIFICATE("BB\\nBB") CERTIFICATE("AAAA")) "]}");
+    CLEANUP(json_free) struct json *both = parse("{\"items\":[" BUNDLE("one", "\"l\":\"1\"", CERTIFICATE("BBBB") CERTIFICATE("AAAA")) ","
+                                                 BUNDLE("two", "\"l\":\"2\"", CERTIFICATE("CCCC") CERTIFICATE("AAAA")) "]}");
+
+    (void)state;
+    for (size_t i = 0; i < countof(rows); i++) {
+        CLEANUP(json_free) struct json *source = parse(rows[i].source);
+        CLEANUP(xfree) char *key = xasprintf(VOLUMES_TRUST "/%s", rows[i].found_by);
+        CLEANUP(map_done) struct map objects = {0};
+        CLEANUP(buf_done) struct buf text = {0};
+        CLEANUP(err_clear) struct err err = {0};
+
+        (void)map_set(&objects, key, rows[i].found_by == by_name ? one : both);
+        assert_int_equal(volumes_trust_anchors(source, &objects, &text, &err), rows[i].code);
+        if (rows[i].want != NULL)
+            assert_string_equal(buf_text(&text), rows[i].want);
+    }
+    static const char *const broken[] = {"-----BEGIN CERTIFICATE-----\\nAAAA", CERTIFICATE("*")};
+    for (size_t i = 0; i < countof(broken); i++) {
+        CLEANUP(json_free) struct json *source = parse("{\"name\":\"one\"}");
+        CLEANUP(xfree) char *list_text = xasprintf("{\"items\":[" BUNDLE("one", "", "%s") "]}", broken[i]);
+        CLEANUP(json_free) struct json *list = parse(list_text);
+        CLEANUP(map_done) struct map objects = {0};
+        CLEANUP(buf_done) struct buf text = {0};
+        CLEANUP(err_clear) struct err err = {0};
+
+        (void)map_set(&objects, VOLUMES_TRUST "/metadata.name=one", list);
+        assert_true(volumes_trust_anchors(source, &objects, &text, &err) < 0);
+    }
+}
+
 /* --- on disk */
 
 struct disk {
@@ -81,6 +135,7 @@ struct disk {
     struct volumes_input input;
     struct environment environment;
     struct volumes_mounts mounts;
+    bool readonly_below;
     struct err err;
 };
 
@@ -353,7 +408,8 @@ static void test_volumes__claims_of_nfs(void **state)
 static int make_mounts(struct disk *disk)
 {
     CLEANUP(map_done) struct map images = {0};
-    const struct volumes_places places = {.state_dir = disk->dir, .images = &images};
+    const struct volumes_places places = {
+        .state_dir = disk->dir, .readonly_below = disk->readonly_below, .images = &images};
 
     (void)map_set(&images, "pulled", (char *)(uintptr_t) "sha256:1");
     return volumes_mounts_of(disk->pod, json_at(json_get(disk->pod, "spec", "containers", NULL), 0), &places,
@@ -380,6 +436,10 @@ static void test_volumes__image(void **state)
     disk_make(&recursive, MOUNTING("{\"name\":\"e\",\"mountPath\":\"/e\",\"readOnly\":true,\"recursiveReadOnly\":\"Enabled\"}"));
     set_up(&recursive);
     assert_int_equal(make_mounts(&recursive), ERR_UNSUPPORTED);
+    err_clear(&recursive.err);
+    recursive.readonly_below = true; /* another runtime */
+    assert_int_equal(make_mounts(&recursive), 0);
+    assert_true(recursive.mounts.items[0].readonly && recursive.mounts.items[0].readonly_below);
 }
 
 static void test_volumes__mounts(void **state)
@@ -490,6 +550,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_volumes__needs),
+        cmocka_unit_test(test_volumes__trust),
         cmocka_unit_test(test_volumes__config_map),
         cmocka_unit_test(test_volumes__secret_and_groups),
         cmocka_unit_test(test_volumes__projected),

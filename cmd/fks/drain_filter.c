@@ -177,11 +177,11 @@ struct page_data {
     struct drain_pods *out;
 };
 
-static bool sort_page(const struct json *answer, void *data)
+static bool sort_page(struct json **answer, void *data)
 {
     struct page_data *page = data;
     const struct json *pod;
-    json_each(pod, json_get(answer, "items", NULL))
+    json_each(pod, json_get(*answer, "items", NULL))
         sort_pod(page->drain, pod, page->out);
     return true;
 }
@@ -199,8 +199,9 @@ int drain_find_pods(const struct drain *drain, const char *node, struct drain_po
     struct item collection = {0};
     if (kube_discovery_find(cli->discovery, "pods", &collection.resource, err) < 0)
         return err->code;
+    const struct item_listing listing = {.selection = &selection};
     struct page_data page = {drain, &pods};
-    if (item_list(cli, &collection, &selection, NULL, NULL, sort_page, &page, err) < 0)
+    if (item_list(cli, &collection, &listing, sort_page, &page, err) < 0)
         return err->code;
     if (json_len(pods.refusals) > 0)
         (void)refuse(pods.refusals, err);

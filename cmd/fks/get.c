@@ -17,6 +17,8 @@ struct answers {
     struct answer *list;
     size_t n, cap;
     const struct kube_resource *resource; /* of the collection being read */
+    bool one_kind;      /* then the answers become rows of this table as they come, and no list */
+    struct table table;
 };
 
 static void answers_done(struct answers *answers)
@@ -24,6 +26,8 @@ static void answers_done(struct answers *answers)
     for (size_t i = 0; i < answers->n; i++)
         json_free(answers->list[i].table);
     free(answers->list);
+    if (answers->one_kind)
+        table_done(&answers->table);
 }
 DEFINE_CLEANUP_IN_PLACE(struct answers, answers_done)
 
@@ -48,11 +52,15 @@ void get_table_init(const struct get *get, const struct kube_resource *resource,
 
 /* --- reading tables */
 
-static bool add_answer(const struct json *table, void *data)
+static bool add_answer(struct json **table, void *data)
 {
     struct answers *answers = data;
+    if (answers->one_kind) {
+        table_add(&answers->table, *table, NULL);
+        return true;
+    }
     GROW(answers->list, answers->n, answers->cap);
-    answers->list[answers->n++] = (struct answer){answers->resource, json_keep(table)};
+    answers->list[answers->n++] = (struct answer){answers->resource, take(table)};
     return true;
 }
 
@@ -77,13 +85,13 @@ static struct json *table_of_objects(const struct json *answer)
                       "priority", 0, "rows", rows);
 }
 
-static bool add_objects_as_table(const struct json *answer, void *data)
+static bool add_objects_as_table(struct json **answer, void *data)
 {
-    CLEANUP(json_free) struct json *table = table_of_objects(answer);
-    return add_answer(table, data);
+    CLEANUP(json_free) struct json *table = table_of_objects(*answer);
+    return add_answer(&table, data);
 }
 
-static void fail_or_ignore(const struct get *get, struct failures *failures, struct err *failure)
+void get_fail_or_ignore(const struct get *get, struct failures *failures, struct err *failure)
 {
     if (get->ignore_not_found && failure->code == ERR_NOT_FOUND && failure->http_status == 404)
         err_clear(failure);
@@ -92,7 +100,7 @@ static void fail_or_ignore(const struct get *get, struct failures *failures, str
 }
 
 /* One object; a Table as the rest when the accept header asks for it. */
-static int read_one(struct get *get, const struct item *item, bool table, struct json **ret, struct err *err)
+int get_read_one(struct get *get, const struct item *item, bool table, struct json **ret, struct err *err)
 {
     if (get->subresource == NULL && get->sort_by == NULL)
         return item_get(get->cli, item, table ? GET_TABLE_ACCEPT : NULL, ret, err);
@@ -113,20 +121,22 @@ static void read_tables(struct get *get, const struct items *items, struct answe
         answers->resource = item->resource;
         int code = 0;
         if (item->name == NULL) {
-            bool whole = get->sort_by != NULL && get->server_print;
-            code = item_list(get->cli, item, &selection, get->server_print ? GET_TABLE_ACCEPT : NULL,
-                             whole ? "includeObject=Object" : NULL,
-                             get->server_print ? add_answer : add_objects_as_table, answers, &failure);
+            const struct item_listing listing = {
+                .selection = &selection,
+                .accept = get->server_print ? GET_TABLE_ACCEPT : NULL,
+                .extra_query = get->sort_by != NULL && get->server_print ? "includeObject=Object" : NULL};
+            code = item_list(get->cli, item, &listing, get->server_print ? add_answer : add_objects_as_table, answers,
+                             &failure);
         } else {
             CLEANUP(json_free) struct json *table = NULL;
-            code = read_one(get, item, get->server_print, &table, &failure);
+            code = get_read_one(get, item, get->server_print, &table, &failure);
             if (code == 0 && get->server_print)
-                add_answer(table, answers);
+                add_answer(&table, answers);
             else if (code == 0)
-                add_objects_as_table(table, answers);
+                add_objects_as_table(&table, answers);
         }
         if (code < 0)
-            fail_or_ignore(get, failures, &failure);
+            get_fail_or_ignore(get, failures, &failure);
     }
 }
 
@@ -145,18 +155,10 @@ static int sort_table(const struct get *get, struct answer *answer, struct err *
     return code;
 }
 
-/* Answers [from, to) are of one kind: one table. Returns whether something was printed. */
-static bool print_group(const struct get *get, const struct answers *answers, size_t from, size_t to, bool with_kind,
-                        bool blank_line_before)
+static bool print_table(const struct get *get, struct table *table, bool blank_line_before)
 {
-    const struct kube_resource *resource = answers->list[from].resource;
-    CLEANUP(buf_done) struct buf prefix = {0}, text = {0};
-    resource_print_kind(resource, &prefix);
-    CLEANUP(table_done) struct table table;
-    get_table_init(get, resource, with_kind ? buf_text(&prefix) : NULL, &table);
-    for (size_t i = from; i < to; i++)
-        table_add(&table, answers->list[i].table, NULL);
-    table_flush(&table, &text);
+    CLEANUP(buf_done) struct buf text = {0};
+    table_flush(table, &text);
     if (text.len == 0)
         return false;
     if (blank_line_before && !get->no_headers)
@@ -165,28 +167,64 @@ static bool print_group(const struct get *get, const struct answers *answers, si
     return true;
 }
 
+/* Answers [from, to) are of one kind: one table. Returns whether something was printed. */
+static bool print_group(const struct get *get, const struct answers *answers, size_t from, size_t to, bool with_kind,
+                        bool blank_line_before)
+{
+    const struct kube_resource *resource = answers->list[from].resource;
+    CLEANUP(buf_done) struct buf prefix = {0};
+    resource_print_kind(resource, &prefix);
+    CLEANUP(table_done) struct table table;
+    get_table_init(get, resource, with_kind ? buf_text(&prefix) : NULL, &table);
+    for (size_t i = from; i < to; i++)
+        table_add(&table, answers->list[i].table, NULL);
+    return print_table(get, &table, blank_line_before);
+}
+
+/* Returns whether something was printed; negative: a table could not be sorted. */
+static int print_groups(struct get *get, struct answers *answers, struct err *err)
+{
+    bool with_kind = get->show_kind, printed = false;
+    for (size_t i = 0; i < answers->n; i++) {
+        with_kind = with_kind || answers->list[i].resource != answers->list[0].resource;
+        if (sort_table(get, &answers->list[i], err) < 0)
+            return (int)err->code;
+    }
+    for (size_t from = 0, to; from < answers->n; from = to) {
+        for (to = from + 1; to < answers->n && answers->list[to].resource == answers->list[from].resource; to++)
+            continue;
+        printed = print_group(get, answers, from, to, with_kind, printed) || printed;
+    }
+    return printed ? 1 : 0;
+}
+
+static bool is_one_kind(const struct get *get, const struct items *items)
+{
+    for (size_t i = 1; i < items->n; i++) {
+        if (items->list[i].resource != items->list[0].resource)
+            return false;
+    }
+    return items->n > 0 && get->sort_by == NULL;
+}
+
 /* failures: of reading the files; told after what there is. */
 static int print_tables(struct get *get, const struct items *items, struct failures *failures)
 {
-    CLEANUP(answers_done) struct answers answers = {0};
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(buf_done) struct buf prefix = {0};
+    CLEANUP(answers_done) struct answers answers = {.one_kind = is_one_kind(get, items)};
+    if (answers.one_kind) {
+        resource_print_kind(items->list[0].resource, &prefix);
+        get_table_init(get, items->list[0].resource, get->show_kind ? buf_text(&prefix) : NULL, &answers.table);
+    }
     read_tables(get, items, &answers, failures);
-    bool with_kind = get->show_kind, all_namespaced = !get->selection.all_namespaces, printed = false;
-    for (size_t i = 0; i < answers.n; i++) {
-        struct err failure = {0};
-        with_kind = with_kind || answers.list[i].resource != answers.list[0].resource;
-        all_namespaced = all_namespaced && answers.list[i].resource->namespaced;
-        if (sort_table(get, &answers.list[i], &failure) < 0) {
-            int code = cli_fail(get->cli, &failure);
-            err_clear(&failure);
-            return code;
-        }
-    }
-    for (size_t from = 0, to; from < answers.n; from = to) {
-        for (to = from + 1; to < answers.n && answers.list[to].resource == answers.list[from].resource; to++)
-            continue;
-        printed = print_group(get, &answers, from, to, with_kind, printed) || printed;
-    }
-    if (!printed && !get->ignore_not_found && failures->n == 0) {
+    int printed = answers.one_kind ? (int)print_table(get, &answers.table, false) : print_groups(get, &answers, &err);
+    if (printed < 0)
+        return cli_fail(get->cli, &err);
+    if (printed == 0 && !get->ignore_not_found && failures->n == 0) {
+        bool all_namespaced = !get->selection.all_namespaces;
+        for (size_t i = 0; i < items->n; i++)
+            all_namespaced = all_namespaced && items->list[i].resource->namespaced;
         if (all_namespaced)
             fprintf(stderr, "No resources found in %s namespace.\n", cli_namespace(get->cli));
         else
@@ -205,12 +243,12 @@ static void read_objects(struct get *get, const struct items *items, struct item
         struct err failure = {0};
         if (item->name == NULL) {
             if (items_list(get->cli, item, &get->selection, objects, &failure) < 0)
-                fail_or_ignore(get, failures, &failure);
+                get_fail_or_ignore(get, failures, &failure);
             continue;
         }
         struct json *object = NULL;
-        if (read_one(get, item, false, &object, &failure) < 0) {
-            fail_or_ignore(get, failures, &failure);
+        if (get_read_one(get, item, false, &object, &failure) < 0) {
+            get_fail_or_ignore(get, failures, &failure);
             continue;
         }
         struct item *copy = items_add(objects);
@@ -297,7 +335,9 @@ static int run_get(struct get *get, const struct strv *args)
     for (size_t i = 0; i < items.n && strempty(get->subresource)[0] != '\0'; i++)
         if (items.list[i].name == NULL)
             return cli_error("subresource cannot be used when bulk resources are specified");
-    return get_is_table(get) ? print_tables(get, &items, &failures) : print_objects(get, &items, &failures);
+    if (get_is_table(get))
+        return print_tables(get, &items, &failures);
+    return get_streams(get, &items) ? get_stream(get, &items, &failures) : print_objects(get, &items, &failures);
 }
 
 int command_get(struct cli *cli, int argc, char **argv)

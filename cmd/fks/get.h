@@ -1,5 +1,5 @@
 /*
- * get.h: between get.c and get_watch.c.
+ * get.h: between get.c, get_stream.c and get_watch.c.
  */
 #pragma once
 
@@ -25,5 +25,13 @@ bool get_is_table(const struct get *get);
 /* The table printer for one kind. prefix is "pod" or NULL. */
 void get_table_init(const struct get *get, const struct kube_resource *resource, const char *prefix,
                     struct table *table);
+/* One object; a Table as the rest when the accept header asks for it. */
+int get_read_one(struct get *get, const struct item *item, bool table, struct json **ret, struct err *err) MUST_CHECK;
+/* Drops a 404 with --ignore-not-found. */
+void get_fail_or_ignore(const struct get *get, struct failures *failures, struct err *failure);
+/* Whether the list can be printed object by object, none kept. */
+bool get_streams(const struct get *get, const struct items *items);
+/* Does that; returns the exit code. failures: of reading the files. */
+int get_stream(struct get *get, const struct items *items, struct failures *failures);
 /* -w and --watch-only; returns the exit code. */
 int get_watch(struct get *get, const struct strv *args);

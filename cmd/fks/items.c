@@ -144,9 +144,10 @@ static int blame_selector(const struct item *item, const struct selection *selec
                     labels, fields);
 }
 
-int item_list(struct cli *cli, const struct item *item, const struct selection *selection, const char *accept,
-              const char *extra_query, item_page *page, void *data, struct err *err)
+int item_list(struct cli *cli, const struct item *item, const struct item_listing *listing, item_page *page, void *data,
+              struct err *err)
 {
+    const struct selection *selection = listing->selection;
     CLEANUP(xfree) char *continue_token = NULL;
     do {
         CLEANUP(buf_done) struct buf path = {0};
@@ -157,8 +158,8 @@ int item_list(struct cli *cli, const struct item *item, const struct selection *
             kube_path_query(&path, "continue", continue_token);
         if (selection->field_selector != NULL && selection->field_selector[0] != '\0')
             kube_path_query(&path, "fieldSelector", selection->field_selector);
-        if (extra_query != NULL)
-            buf_printf(&path, "%c%s", strchr(buf_text(&path), '?') != NULL ? '&' : '?', extra_query);
+        if (listing->extra_query != NULL)
+            buf_printf(&path, "%c%s", strchr(buf_text(&path), '?') != NULL ? '&' : '?', listing->extra_query);
         if (selection->label_selector != NULL && selection->label_selector[0] != '\0')
             kube_path_query(&path, "labelSelector", selection->label_selector);
         if (selection->chunk_size > 0) {
@@ -166,15 +167,16 @@ int item_list(struct cli *cli, const struct item *item, const struct selection *
             kube_path_query(&path, "limit", limit);
         }
 
-        const struct kube_request request = {.path = buf_text(&path), .accept = accept};
+        const struct kube_request request = {
+            .path = buf_text(&path), .accept = listing->accept, .omit = listing->omit};
         CLEANUP(json_free) struct json *answer = NULL;
         if (cli_do(cli, &request, &answer, err) < 0)
             return blame_selector(item, selection, err);
-        if (!page(answer, data))
-            return 0;
         free(continue_token);
         const char *next = json_str(answer, "metadata", "continue", NULL);
         continue_token = next != NULL && next[0] != '\0' ? xstrdup(next) : NULL;
+        if (!page(&answer, data))
+            return 0;
     } while (continue_token != NULL);
     return 0;
 }
@@ -198,28 +200,34 @@ int items_select(struct cli *cli, const struct selection *selection, const struc
     return items_from_files(cli, selection, ret, failures, err);
 }
 
-struct listing {
+void item_set_type(const struct kube_resource *resource, struct json *object)
+{
+    CLEANUP(xfree)
+    char *api_version = resource->group[0] != '\0' ? xasprintf("%s/%s", resource->group, resource->version)
+                                                   : xstrdup(resource->version);
+    json_set_str(object, "apiVersion", api_version);
+    json_set_str(object, "kind", resource->kind);
+}
+
+struct members {
     const struct item *collection;
     struct items *out;
 };
 
-/* One item per member of a list answer. The members lack apiVersion and kind, which only the list carries. */
-static bool add_members(const struct json *answer, void *data)
+/* One item per member of a list answer, which has no other holder. */
+static bool add_members(struct json **answer, void *data)
 {
-    struct listing *listing = data;
-    const struct kube_resource *resource = listing->collection->resource;
-    const struct json *member;
-    json_each(member, json_get(answer, "items", NULL)) {
-        struct item *item = items_add(listing->out);
+    struct members *members = data;
+    const struct kube_resource *resource = members->collection->resource;
+    struct json *list = json_edit_member(*answer, "items");
+    for (size_t i = 0; i < json_len(list); i++) {
+        struct json *member = json_edit_at(list, i);
+        struct item *item = items_add(members->out);
         item->resource = resource;
         item->name = xstrdup(json_str(member, "metadata", "name", NULL));
         item->namespace = xstrdup(json_str(member, "metadata", "namespace", NULL));
-        item->object = json_clone(member);
-        CLEANUP(xfree)
-        char *api_version = resource->group[0] != '\0' ? xasprintf("%s/%s", resource->group, resource->version)
-                                                       : xstrdup(resource->version);
-        json_set_str(item->object, "apiVersion", api_version);
-        json_set_str(item->object, "kind", resource->kind);
+        item_set_type(resource, member);
+        item->object = json_keep(member);
     }
     return true;
 }
@@ -227,8 +235,9 @@ static bool add_members(const struct json *answer, void *data)
 int items_list(struct cli *cli, const struct item *collection, const struct selection *selection, struct items *ret,
                struct err *err)
 {
-    struct listing listing = {.collection = collection, .out = ret};
-    return item_list(cli, collection, selection, NULL, NULL, add_members, &listing, err);
+    const struct item_listing listing = {.selection = selection};
+    struct members members = {.collection = collection, .out = ret};
+    return item_list(cli, collection, &listing, add_members, &members, err);
 }
 
 int items_resolve(struct cli *cli, const struct selection *selection, const struct strv *args, bool fetch,

@@ -122,10 +122,20 @@ int item_get(struct cli *cli, const struct item *item, const char *accept, struc
              struct err *err) MUST_CHECK;
 /* The item's object becomes what the server has under a subresource of it. */
 int item_fetch(struct cli *cli, struct item *item, const char *subresource, struct err *err) MUST_CHECK;
-/* GET of a collection, piece by piece; page is called with each answer and returns false to stop. */
-typedef bool item_page(const struct json *answer, void *data);
-int item_list(struct cli *cli, const struct item *item, const struct selection *selection, const char *accept,
-              const char *extra_query, item_page *page, void *data, struct err *err) MUST_CHECK;
+/* How a collection is asked for. */
+struct item_listing {
+    const struct selection *selection;
+    const char *accept;            /* NULL: objects as JSON */
+    const char *extra_query;       /* or NULL */
+    const struct json_omit *omit;  /* what of the answers makes no tree, or NULL */
+};
+/* One piece of a collection: take() it to keep it. False: no further ones. */
+typedef bool item_page(struct json **answer, void *data);
+/* GET of a collection, piece by piece. */
+int item_list(struct cli *cli, const struct item *item, const struct item_listing *listing, item_page *page, void *data,
+              struct err *err) MUST_CHECK;
+/* Gives a member of a list answer, which only the list does, its apiVersion and kind. */
+void item_set_type(const struct kube_resource *resource, struct json *object);
 /* The objects of a collection, each an item with its name, apiVersion and kind. */
 int items_list(struct cli *cli, const struct item *collection, const struct selection *selection, struct items *ret,
                struct err *err) MUST_CHECK;

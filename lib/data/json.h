@@ -50,6 +50,8 @@ bool json_same(const struct json *a, const struct json *b);  /* equal by value; 
 void json_print(const struct json *json, struct buf *out);
 /* kubectl's -o json: indented by 4 spaces, keys sorted, <, > and & as \u003c, \u003e, \u0026 (Go's encoder), no newline at the end. */
 void json_print_pretty(const struct json *json, struct buf *out);
+/* The same as a part of a larger text: all lines but the first have the indentation of that depth before their own. */
+void json_print_pretty_inside(const struct json *json, int depth, struct buf *out);
 
 enum json_type json_type(const struct json *json); /* NULL tree: JSON_NULL */
 bool json_is_object(const struct json *json);

@@ -219,9 +219,14 @@ void json_print(const struct json *json, struct buf *out)
     print_value(&printer, json);
 }
 
-void json_print_pretty(const struct json *json, struct buf *out)
+void json_print_pretty_inside(const struct json *json, int depth, struct buf *out)
 {
-    struct printer printer = {.out = out, .pretty = true};
+    struct printer printer = {.out = out, .pretty = true, .depth = depth};
 
     print_value(&printer, json);
+}
+
+void json_print_pretty(const struct json *json, struct buf *out)
+{
+    json_print_pretty_inside(json, 0, out);
 }

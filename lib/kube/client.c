@@ -319,7 +319,7 @@ static void on_retry(void *data)
 }
 
 /*
- * What a Table brings and no table shows makes no tree: the rows' objects are their metadata (unless the whole object was
+ * A Table is only read (json_parse_to_read). What it brings and no table shows makes no tree: the rows' objects are their metadata (unless the whole object was
  * asked for), of which name, namespace and labels are of use, and each column explains itself in a sentence.
  */
 static int parse_table(const char *path, const struct buf *body, struct json **ret, struct err *err)
@@ -338,7 +338,7 @@ static int parse_table(const char *path, const struct buf *body, struct json **r
     static const struct json_omit of_full_table[] = {{"columnDefinitions", of_column}, {"rows", of_full_row}, {NULL, NULL}};
     bool full = strstr(path, "includeObject=Object") != NULL;
 
-    return json_parse_without(body->data, body->len, full ? of_full_table : of_table, ret, err);
+    return json_parse_to_read(body->data, body->len, full ? of_full_table : of_table, ret, err);
 }
 
 static int parse_answer(const struct kube_call *call, const struct buf *body, struct json **ret, struct err *err)

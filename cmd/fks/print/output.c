@@ -163,12 +163,12 @@ void output_object_name(const struct json *object, struct buf *out)
     buf_printf(out, "/%s", json_str_or("<unknown>", object, "metadata", "name", NULL));
 }
 
-static void print_names(const struct json *object, struct buf *out)
+void output_print_names(const struct json *object, struct buf *out)
 {
     const struct json *items = json_get(object, "items", NULL), *item;
     if (ends_with(json_str_or("", object, "kind", NULL), "List") && json_is_array(items)) {
         json_each(item, items)
-            print_names(item, out);
+            output_print_names(item, out);
         return;
     }
     output_object_name(object, out);
@@ -207,7 +207,7 @@ int output_print(struct output *output, const struct json *object, struct err *e
         kyaml_print(object, !output->keep_order, &text);
         break;
     case OUTPUT_NAME:
-        print_names(object, &text);
+        output_print_names(object, &text);
         break;
     case OUTPUT_JSONPATH:
     case OUTPUT_JSONPATH_JSON:

@@ -72,6 +72,8 @@ int output_print(struct output *output, const struct json *object, struct err *e
  */
 int output_result(struct output *output, const struct json *object, const char *verb, const char *dry_run,
                   struct err *err) MUST_CHECK;
+/* A line "deployment.apps/web" for an object or for each member of a list. */
+void output_print_names(const struct json *object, struct buf *out);
 /* "deployment.apps/web" from the object's own type. */
 void output_object_name(const struct json *object, struct buf *out);
 /* Indented by 4 spaces, keys in their own order, escapes as Go's encoder. */

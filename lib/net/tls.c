@@ -25,6 +25,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "net/openssl_util.h"
+#include "net/tls_algorithms.h"
 #include "net/tls_session.h"
 
 /* Forward secret and authenticated only; TLS 1.3 suites all are. The order between them is the client's choice. */
@@ -86,10 +87,11 @@ static void ignore_sigpipe(void)
  */
 void tls_init_short_lived(void)
 {
-    (void)OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_ADD_ALL_CIPHERS |
+    (void)OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_ADD_ALL_CIPHERS | OPENSSL_INIT_NO_ADD_ALL_DIGESTS |
                                OPENSSL_INIT_NO_LOAD_CRYPTO_STRINGS | OPENSSL_INIT_NO_LOAD_SSL_STRINGS |
                                OPENSSL_INIT_NO_ATEXIT,
                            NULL);
+    tls_algorithms_limit();
 }
 
 static int context_begin(const SSL_METHOD *method, struct tls_context **ret, struct err *err)

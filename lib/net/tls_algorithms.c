@@ -1,0 +1,101 @@
+/*
+ * tls_algorithms.c: OpenSSL makes an object of each of its 130 ciphers and 30 digests when the first one is asked for, which
+ * takes longer than a request to an API server and 300 KB. Here the default provider is taken in under another name, with
+ * a list of ciphers and digests that has only what TLS 1.2 and 1.3, the random generator and certificates need; keys,
+ * signatures and key exchanges all stay.
+ */
+#include "net/tls_algorithms.h"
+
+#include <strings.h>
+
+#include <openssl/core_dispatch.h>
+#include <openssl/evp.h>
+#include <openssl/provider.h>
+
+#include "base/compiler.h"
+#include "base/str.h"
+
+#define NAME "fks"
+#define KEPT_MAX 24
+#define DISPATCH_MAX 16
+
+/* Of libcrypto.a; a shared library keeps it to itself, and it is NULL. */
+extern OSSL_provider_init_fn ossl_default_provider_init __attribute__((weak));
+
+/* Filled once, before the first answer: OpenSSL hands a provider's functions no place of our own. */
+static struct {
+    OSSL_FUNC_provider_query_operation_fn *query;
+    OSSL_DISPATCH dispatch[DISPATCH_MAX];
+    OSSL_ALGORITHM ciphers[KEPT_MAX], digests[KEPT_MAX];
+} kept;
+
+/* By their first names. CTR and ECB are the random generator's; MD5 and SHA-1 are in old certificates and in WebSocket. */
+static const char *const ciphers[] = {"AES-256-GCM", "AES-128-GCM", "AES-256-CTR", "AES-256-ECB", "AES-128-ECB",
+                                      "ChaCha20",    "ChaCha20-Poly1305", NULL};
+static const char *const digests[] = {"SHA1", "SHA2-224", "SHA2-256", "SHA2-384", "SHA2-512", "MD5", "MD5-SHA1", NULL};
+
+static bool is_listed(const char *names, const char *const *list)
+{
+    for (; *list != NULL; list++) {
+        size_t len = strlen(*list);
+        if (strncasecmp(names, *list, len) == 0 && (names[len] == ':' || names[len] == '\0'))
+            return true;
+    }
+    return false;
+}
+
+/* The table ends with an entry of zeros. */
+static const OSSL_ALGORITHM *only(const OSSL_ALGORITHM *all, const char *const *list, OSSL_ALGORITHM to[KEPT_MAX])
+{
+    size_t n = 0;
+
+    if (to[0].algorithm_names != NULL)
+        return to;
+    for (; all != NULL && all->algorithm_names != NULL && n < KEPT_MAX - 1; all++) {
+        if (is_listed(all->algorithm_names, list))
+            to[n++] = *all;
+    }
+    return to;
+}
+
+static const OSSL_ALGORITHM *query_operation(void *context, int operation, int *no_store)
+{
+    const OSSL_ALGORITHM *all = kept.query(context, operation, no_store);
+
+    if (operation == OSSL_OP_CIPHER)
+        return only(all, ciphers, kept.ciphers);
+    if (operation == OSSL_OP_DIGEST)
+        return only(all, digests, kept.digests);
+    return all;
+}
+
+static int provider_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in, const OSSL_DISPATCH **out, void **context)
+{
+    const OSSL_DISPATCH *functions = NULL;
+    size_t n = 0;
+
+    if (!ossl_default_provider_init(handle, in, &functions, context))
+        return 0;
+    for (; functions->function_id != 0 && n < DISPATCH_MAX - 1; functions++) {
+        kept.dispatch[n] = *functions;
+        if (functions->function_id == OSSL_FUNC_PROVIDER_QUERY_OPERATION) {
+            kept.query = OSSL_FUNC_provider_query_operation(functions);
+            kept.dispatch[n].function = (void (*)(void))query_operation;
+        }
+        n++;
+    }
+    *out = kept.dispatch;
+    return kept.query != NULL;
+}
+
+void tls_algorithms_limit(void)
+{
+    /* certificates name digests by number, and those names come from a list that OpenSSL fills only when it is told to */
+    const EVP_MD *const named[] = {EVP_sha1(), EVP_sha224(), EVP_sha256(), EVP_sha384(), EVP_sha512(), EVP_md5()};
+
+    for (size_t i = 0; i < countof(named); i++)
+        (void)EVP_add_digest(named[i]);
+    /* what fails here leaves OpenSSL with its default provider */
+    if (ossl_default_provider_init != NULL && kept.query == NULL && OSSL_PROVIDER_add_builtin(NULL, NAME, provider_init))
+        (void)OSSL_PROVIDER_load(NULL, NAME);
+}

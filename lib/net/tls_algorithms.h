@@ -1,0 +1,10 @@
+/*
+ * tls_algorithms.h: OpenSSL with the few algorithms that a command line has a use for. Private to lib/net.
+ */
+#pragma once
+
+/*
+ * For a program's first use of OpenSSL. Without effect where OpenSSL is a shared library, whose default provider cannot be
+ * taken apart: everything works then too, a millisecond later.
+ */
+void tls_algorithms_limit(void);

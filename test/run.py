@@ -19,7 +19,7 @@ REPORTS = OUT / "sanitizer"
 PARTS = ["unit", "integration", "e2e"]
 MAKE = ["make", "--no-print-directory", "SAN=address,undefined", "WERROR=1"]
 # seconds until a step is ended
-LIMIT_ASSETS, LIMIT_BUILD, LIMIT_UNIT, LIMIT_INTEGRATION, LIMIT_E2E = 3600, 1800, 120, 600, 1200
+LIMIT_ASSETS, LIMIT_BUILD, LIMIT_UNIT, LIMIT_INTEGRATION, LIMIT_E2E = 3600, 1800, 120, 1200, 1800
 
 started = time.monotonic()
 

@@ -112,7 +112,7 @@ static bool write_hosts(struct pod *pod)
     podspec_hosts_file(pod->object, pod->address, pod->agent->options.cluster_domain, &text);
     /* A new address means a new sandbox, and containers that are made anew: they mount the new file. */
     if (file_is(path, &text) || (dir_make(folder, 0750, &err) == 0 &&
-                                 file_write_atomic(path, text.data, text.len, 0644, &err) == 0))
+                                 file_write_cache(path, text.data, text.len, 0644, &err) == 0))
         return pod->hosts_written = true;
     pod_retry_later(pod, "writing the hosts file of a pod", &err);
     return false;

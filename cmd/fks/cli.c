@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "completion.h"
 #include "help.h"
 #include "trace.h"
 
@@ -387,6 +388,11 @@ bool cli_parse(struct cli *cli, const struct cli_command *command, int argc, cha
                int *ret_dash, int *ret_code)
 {
     CLEANUP(xfree) char **line = NULL;
+    if (cli->completion != NULL) {
+        completion_answer(cli, command, argc, argv);
+        *ret_code = 0;
+        return false;
+    }
     /* a command's own option wins over a global one of its name: `create rolebinding --user` */
     CLEANUP(strv_done) struct strv given = {0};
     struct opt_tables tables = {.given = &given};

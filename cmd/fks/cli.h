@@ -10,6 +10,8 @@
 #include "kube/client.h"
 #include "kube/discovery.h"
 
+struct completion;
+
 struct cli {
     const char *program;             /* "fks", or "kubectl" when started under that name; used in messages */
     struct kube_overrides overrides; /* global connection flags */
@@ -25,6 +27,7 @@ struct cli {
     struct strv presets;              /* options that the user's kuberc presets for this command: name, value, ... */
     struct strv preset_words;         /* "--name=value" of those that count; the options borrow from it */
     const char *alias;                /* the kuberc's alias that the command was called by, or NULL; borrowed */
+    struct completion *completion;    /* a shell asks what may come next: nothing is run; NULL otherwise */
     struct strv warnings;             /* Warning: headers printed so far, each once */
     char *invalid_text;               /* the last Invalid answer in kubectl's words: its causes line by line; owned */
     struct kube_config config;        /* valid after cli_connect */

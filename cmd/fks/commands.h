@@ -116,6 +116,7 @@ COMMAND("config set-cluster", command_config_set_cluster, "Set a cluster entry i
 COMMAND("config set-credentials", command_config_set_credentials, "Set a user entry in kubeconfig")
 COMMAND("version", command_version, "Print the client and server version information")
 COMMAND("cluster-info", command_cluster_info, "Display cluster information")
+COMMAND("cluster-info dump", command_cluster_info_dump, "Dump relevant information for debugging and diagnosis")
 COMMAND("api-resources", command_api_resources, "Print the supported API resources on the server")
 COMMAND("api-versions", command_api_versions, "Print the supported API versions on the server")
 COMMAND("events", command_events, "List events")
@@ -123,6 +124,7 @@ COMMAND("explain", command_explain, "Get documentation for a resource, or tell w
 COMMAND("describe", command_describe, "Show details of a specific resource or group of resources")
 COMMAND("config set", command_config_set, "Set an individual value in a kubeconfig file")
 COMMAND("config unset", command_config_unset, "Unset an individual value in a kubeconfig file")
+COMMAND("completion", command_completion, "Output shell completion code for the specified shell (bash, zsh, fish)")
 COMMAND("kuberc set", command_kuberc_set, "Set values in the kuberc configuration")
 COMMAND("kuberc view", command_kuberc_view, "Display the current kuberc configuration")
 

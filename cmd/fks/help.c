@@ -121,12 +121,23 @@ static const char *own_help(const char *words)
     return NULL;
 }
 
-void help_complete(const char *words, const char *prefix, struct strv *out)
+static bool is_own(const struct row *row)
+{
+    static const char *const nouns[] = {" cluster",    " clusters",   " fargateprofile", " fargateprofiles",
+                                        " nodegroup",  " nodegroups", " host"};
+    for (size_t i = 0; i < countof(nouns); i++) {
+        if (ends_with(row->words, nouns[i]))
+            return true;
+    }
+    return starts_with(row->words, "utils ");
+}
+
+void help_complete(const char *words, const char *prefix, bool with_own, struct strv *out)
 {
     CLEANUP(strv_done) struct strv seen = {0};
     for (size_t i = 0; i < countof(rows); i++) {
         const char *rest = rows[i].help != NULL ? after_words(rows[i].words, words) : NULL;
-        if (rest == NULL)
+        if (rest == NULL || (!with_own && is_own(&rows[i])))
             continue;
         CLEANUP(xfree) char *word = xstrndup(rest, strcspn(rest, " "));
         if (!starts_with(word, prefix) || strv_has(&seen, word))
@@ -141,7 +152,7 @@ void help_complete(const char *words, const char *prefix, struct strv *out)
 void help_subcommands(const struct cli *cli, const char *words, struct buf *out)
 {
     CLEANUP(strv_done) struct strv list = {0};
-    help_complete(words, "", &list);
+    help_complete(words, "", true, &list);
     size_t width = 0;
     for (size_t i = 0; i < list.n; i++) {
         size_t len = strcspn(list.items[i], "\t");
@@ -244,17 +255,6 @@ static const struct group groups[] = {
       {"version", "Print the client and server version information"}}},
 };
 #define OWN_TITLE "Clusters and Fargate profiles (eksctl's words):"
-
-static bool is_own(const struct row *row)
-{
-    static const char *const nouns[] = {" cluster", " clusters", " fargateprofile", " fargateprofiles", " nodegroup",
-                                        " nodegroups"};
-    for (size_t i = 0; i < countof(nouns); i++) {
-        if (ends_with(row->words, nouns[i]))
-            return true;
-    }
-    return starts_with(row->words, "utils ");
-}
 
 static void print_own(void)
 {

@@ -21,5 +21,5 @@ bool help_is_word(const char *word);
 const char *help_full_name(const char *words);
 /* A text that kubectl has in other languages, in the user's; else as it is. */
 const char *help_translate(const char *text);
-/* Words that complete "WORDS PREFIX": subcommands with their help, "word\thelp" each. */
-void help_complete(const char *words, const char *prefix, struct strv *out);
+/* Words that complete "WORDS PREFIX": subcommands with their help, "word\thelp" each; with_own: those about clusters, too. */
+void help_complete(const char *words, const char *prefix, bool with_own, struct strv *out);

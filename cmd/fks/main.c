@@ -11,6 +11,7 @@
 #include "base/str.h"
 
 #include "cli.h"
+#include "completion.h"
 #include "help.h"
 #include "kuberc.h"
 #include "plugin.h"
@@ -251,12 +252,71 @@ static int dispatch(struct cli *cli, const struct kuberc *kuberc, int argc, char
     return run_command(cli, command, argc, argv, places, n_matched);
 }
 
+/* The commands of clusters read their options themselves, and would do what they say. */
+static bool can_be_asked(const struct command *command)
+{
+    static command_run *const unasked[] = {
+        command_create_cluster,        command_get_cluster,       command_delete_cluster,
+        command_start_cluster,         command_stop_cluster,      command_create_fargateprofile,
+        command_get_fargateprofile,    command_delete_fargateprofile, command_create_nodegroup,
+        command_get_nodegroup,         command_delete_nodegroup,  command_write_kubeconfig,
+        command_supervisor,
+    };
+    for (size_t i = 0; i < countof(unasked); i++) {
+        if (command->run == unasked[i])
+            return false;
+    }
+    return true;
+}
+
+/* What may follow a word that only begins commands ("config"), or the program's name; word: its place, 0 for none. */
+static void ask_group(struct cli *cli, int argc, char **argv, int word)
+{
+    const struct cli_command group = {.words = word > 0 ? argv[word] : "", .usage = "", .about = ""};
+    char **rest = xcalloc((size_t)argc + 1, sizeof(*rest));
+    int n = 0;
+    for (int i = 0; i < argc; i++) {
+        if (i == 0 || i != word)
+            rest[n++] = argv[i];
+    }
+    completion_answer(cli, &group, n, rest);
+    free(rest);
+}
+
+/* "fks __complete WORDS... TYPED": what may come next, for the shells. */
+static int answer_completion(struct cli *cli, int argc, char **argv)
+{
+    struct completion completion = {.typed = argc > 2 ? argv[argc - 1] : "",
+                                    .without_help = streq(argv[1], "__completeNoDesc")};
+    int places[WORDS_MAX], n_line = argc > 2 ? argc - 2 : 1;
+    size_t n_matched = 0;
+    argv[1] = argv[0];
+    size_t n_words = find_words(cli->global_options, n_line, argv + 1, places);
+    if (n_words > 0 && streq(argv[1 + places[0]], "help")) { /* "help get" is completed as "get" is, without arguments */
+        completion_subcommands(cli, &completion, "");
+        completion_print(&completion);
+        completion_done(&completion);
+        return 0;
+    }
+    const struct command *command = find_command(argv + 1, places, n_words, &n_matched);
+    cli->completion = &completion;
+    if (command == NULL)
+        ask_group(cli, n_line, argv + 1, n_words > 0 ? places[0] : 0);
+    else if (can_be_asked(command))
+        (void)run_command(cli, command, n_line, argv + 1, places, n_matched);
+    completion_print(&completion);
+    completion_done(&completion);
+    return 0;
+}
+
 /* The line as the user's kuberc turns it, run. */
 static int run_line(struct cli *cli, int argc, char **argv)
 {
     CLEANUP(kuberc_done) struct kuberc kuberc = {0};
     CLEANUP(err_clear) struct err err = {0};
     int places[WORDS_MAX];
+    if (argc > 1 && (streq(argv[1], "__complete") || streq(argv[1], "__completeNoDesc")))
+        return answer_completion(cli, argc, argv);
     size_t n_words = find_words(cli->global_options, argc, argv, places);
     if (kuberc_load(cli, argc, argv, n_words > 0 ? places[0] : 0, &kuberc, &err) < 0) {
         fprintf(stderr, "error occurred while applying preferences %s\n", err_text(&err));

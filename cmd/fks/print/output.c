@@ -225,7 +225,7 @@ int output_print(struct output *output, const struct json *object, struct err *e
         return err_set(err, ERR_INTERNAL, "an object has no table of its own");
     }
     output->n_printed++;
-    fwrite(buf_text(&text), 1, text.len, stdout);
+    fwrite(buf_text(&text), 1, text.len, output->to != NULL ? output->to : stdout);
     return code;
 }
 

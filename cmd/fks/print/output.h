@@ -3,6 +3,8 @@
  */
 #pragma once
 
+#include <stdio.h>
+
 #include "data/json.h"
 #include "base/opt.h"
 
@@ -54,6 +56,7 @@ struct output {
     bool show_managed_fields, hide_missing, no_headers;
     bool keep_order; /* JSON keys as they stand (objects built here), not sorted (objects of the server) */
     size_t n_printed;
+    FILE *to; /* where it goes; NULL: standard output. Borrowed */
 };
 
 /* ERR_USAGE with kubectl's words for an unknown format. */

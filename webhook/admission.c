@@ -13,6 +13,8 @@
 #include "fargate/support.h"
 #include "review.h"
 
+#define PATCH_ROOM 1000 /* of most */
+
 /* --- what is read */
 
 /*
@@ -86,11 +88,11 @@ static void add_audit(struct buf *out, const struct fargate_match *match)
     buf_add_str(out, ",\"auditAnnotations\":{");
     if (match->profile != NULL) {
         buf_add_str(out, "\"profile\":");
-        review_add_string(out, match->profile->name);
+        json_print_text(match->profile->name, out);
         buf_add_char(out, ',');
     }
     buf_add_str(out, "\"verdict\":");
-    review_add_string(out, fargate_verdict_text(match->verdict));
+    json_print_text(fargate_verdict_text(match->verdict), out);
     buf_add_char(out, '}');
 }
 
@@ -148,7 +150,7 @@ static void refuse_pod(const struct json *request, const char *why, const struct
 static int mutate_pod(const struct admission_rules *rules, const struct json *request, struct buf *out,
                       struct admission_decision *ret, struct err *err)
 {
-    CLEANUP(json_free) struct json *patch = NULL;
+    CLEANUP(buf_done) struct buf patch = {0};
     CLEANUP(strv_done) struct strv warnings = {0};
     const struct json *pod;
 
@@ -168,9 +170,10 @@ static int mutate_pod(const struct admission_rules *rules, const struct json *re
         strv_add(&warnings, why);
     else if (match.verdict == FARGATE_PROFILE_UNKNOWN)
         strv_add(&warnings, fargate_verdict_text(match.verdict));
-    patch = fargate_mutate(pod, &match);
+    (void)buf_reserve(&patch, PATCH_ROOM);
+    fargate_mutate(pod, &match, &patch);
     review_begin(out, request, true);
-    review_add_patch(out, patch);
+    review_add_patch(out, &patch);
     add_audit(out, &match);
     review_add_warnings(out, &warnings);
     review_end(out);
@@ -181,14 +184,17 @@ static int mutate_pod(const struct admission_rules *rules, const struct json *re
 static int mutate_daemonset(const struct json *request, struct buf *out, struct admission_decision *ret, struct err *err)
 {
     CLEANUP(json_free) struct json *patch = NULL;
+    CLEANUP(buf_done) struct buf text = {0};
     const struct json *daemonset;
 
     int r = review_object(request, &daemonset, err);
     if (r < 0)
         return r;
     patch = fargate_keep_off(daemonset);
+    if (json_len(patch) > 0)
+        json_print(patch, &text);
     review_begin(out, request, true);
-    review_add_patch(out, patch);
+    review_add_patch(out, &text);
     review_end(out);
     ret->outcome = json_len(patch) > 0 ? ADMISSION_PATCHED : ADMISSION_UNTOUCHED;
     return 0;

@@ -8,7 +8,6 @@
 #include "base/mem.h"
 
 #define REVIEW_API_VERSION "admission.k8s.io/v1"
-#define PATCH_ROOM 1000 /* of most */
 
 const struct json_omit review_omit_in_metadata[] = {{.name = "creationTimestamp"}, {.name = "managedFields"}, {0}};
 
@@ -66,13 +65,6 @@ int review_object(const struct json *request, const struct json **ret, struct er
 
 /* --- writing the answer; members are opened here and closed by review_end */
 
-void review_add_string(struct buf *out, const char *text)
-{
-    CLEANUP(json_free) struct json *string = json_new_string(text);
-
-    json_print(string, out);
-}
-
 void review_begin(struct buf *out, const struct json *request, bool allowed)
 {
     buf_add_str(out,
@@ -86,16 +78,12 @@ void review_end(struct buf *out)
     buf_add_str(out, "}}");
 }
 
-void review_add_patch(struct buf *out, const struct json *patch)
+void review_add_patch(struct buf *out, const struct buf *patch)
 {
-    CLEANUP(buf_done) struct buf text = {0};
-
-    if (json_len(patch) == 0)
+    if (patch->len == 0)
         return;
-    (void)buf_reserve(&text, PATCH_ROOM);
-    json_print(patch, &text);
     buf_add_str(out, ",\"patchType\":\"JSONPatch\",\"patch\":\"");
-    base64_encode(text.data, text.len, out);
+    base64_encode(patch->data, patch->len, out);
     buf_add_char(out, '"');
 }
 
@@ -104,7 +92,7 @@ void review_add_warnings(struct buf *out, const struct strv *warnings)
 {
     for (size_t i = 0; i < warnings->n; i++) {
         buf_add_str(out, i == 0 ? ",\"warnings\":[" : ",");
-        review_add_string(out, warnings->items[i]);
+        json_print_text(warnings->items[i], out);
     }
     if (warnings->n > 0)
         buf_add_char(out, ']');
@@ -115,7 +103,7 @@ void review_deny(struct buf *out, const struct json *request, int code, const ch
 {
     review_begin(out, request, false);
     buf_printf(out, ",\"status\":{\"code\":%d,\"reason\":\"%s\",\"message\":", code, reason);
-    review_add_string(out, message);
+    json_print_text(message, out);
     buf_add_char(out, '}');
     review_end(out);
     ret->outcome = ADMISSION_DENIED;

@@ -23,8 +23,7 @@ int review_object(const struct json *request, const struct json **ret, struct er
 
 /* The answer: begin, any of the adds, end. */
 void review_begin(struct buf *out, const struct json *request, bool allowed);
-void review_add_string(struct buf *out, const char *text); /* as JSON */
-void review_add_patch(struct buf *out, const struct json *patch); /* nothing for an empty one */
+void review_add_patch(struct buf *out, const struct buf *patch); /* nothing for an empty one */
 void review_add_warnings(struct buf *out, const struct strv *warnings); /* nothing for none */
 void review_end(struct buf *out);
 

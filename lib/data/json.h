@@ -48,6 +48,8 @@ bool json_same(const struct json *a, const struct json *b);  /* equal by value; 
 
 /* Appends text without spaces, keys in their order. */
 void json_print(const struct json *json, struct buf *out);
+/* Appends text as a JSON string; as in json_new_string, invalid UTF-8 becomes U+FFFD. */
+void json_print_text(const char *text, struct buf *out);
 /* kubectl's -o json: indented by 4 spaces, keys sorted, <, > and & as \u003c, \u003e, \u0026 (Go's encoder), no newline at the end. */
 void json_print_pretty(const struct json *json, struct buf *out);
 /* The same as a part of a larger text: all lines but the first have the indentation of that depth before their own. */

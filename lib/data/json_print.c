@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "data/json_scan.h"
 #include "data/real.h"
+#include "data/utf8.h"
 
 enum { INDENT = 4 };
 
@@ -217,6 +218,18 @@ void json_print(const struct json *json, struct buf *out)
     struct printer printer = {.out = out};
 
     print_value(&printer, json);
+}
+
+void json_print_text(const char *text, struct buf *out)
+{
+    struct printer printer = {.out = out};
+    CLEANUP(buf_done) struct buf repaired = {0};
+
+    if (!utf8_valid(text, strlen(text))) {
+        utf8_repair(text, strlen(text), &repaired);
+        text = buf_text(&repaired);
+    }
+    print_string(&printer, text);
 }
 
 void json_print_pretty_inside(const struct json *json, int depth, struct buf *out)

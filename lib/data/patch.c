@@ -36,6 +36,21 @@ void patch_remove(struct json *patch, const char *pointer)
     json_push(patch, json_build("{s:s, s:s}", "op", "remove", "path", pointer));
 }
 
+void patch_text_begin(struct buf *patch, const char *op, const char *pointer)
+{
+    buf_add_str(patch, patch->len == 0 ? "[{\"op\":" : "},{\"op\":");
+    json_print_text(op, patch);
+    buf_add_str(patch, ",\"path\":");
+    json_print_text(pointer, patch);
+    buf_add_str(patch, ",\"value\":");
+}
+
+void patch_text_end(struct buf *patch)
+{
+    if (patch->len > 0)
+        buf_add_str(patch, "}]");
+}
+
 /* --- applying; the document is an object with one member, so that the root can be replaced like any member */
 
 #define ROOT "root"

@@ -85,7 +85,7 @@ static int read_number(const char *text, struct number *ret, struct err *err)
     if (strlen(text) > 1000 || !read_digits(&p, &number))
         return bad_quantity(text, err);
     for (size_t i = 0; i < countof(suffixes); i++) {
-        if (streq(p, suffixes[i].text)) {
+        if (*p == *suffixes[i].text && streq(p, suffixes[i].text)) {
             number.decimal += suffixes[i].decimal;
             number.binary = suffixes[i].binary;
             *ret = number;

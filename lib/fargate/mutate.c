@@ -1,5 +1,5 @@
 /*
- * mutate.c: the patch that hands a pod over. Operations are written straight into the patch, the pod is only read; a
+ * mutate.c: the patch that hands a pod over. Operations are written straight into its text, the pod is only read; a
  * field that has its value already gets none, so the patch of a patched pod is empty.
  */
 #include "fargate/mutate.h"
@@ -8,7 +8,7 @@
 #include "data/patch.h"
 #include "fargate/names.h"
 
-static void set_string(struct json *patch, const struct json *parent, const char *parent_pointer, const char *key,
+static void set_string(struct buf *patch, const struct json *parent, const char *parent_pointer, const char *key,
                        const char *value)
 {
     const struct json *current = json_member(parent, key);
@@ -18,47 +18,59 @@ static void set_string(struct json *patch, const struct json *parent, const char
         return;
     buf_add_str(&pointer, parent_pointer);
     patch_pointer_add(&pointer, key);
-    if (current == NULL)
-        patch_add(patch, buf_text(&pointer), json_new_string(value));
-    else
-        patch_replace(patch, buf_text(&pointer), json_new_string(value));
+    patch_text_begin(patch, current == NULL ? "add" : "replace", buf_text(&pointer));
+    json_print_text(value, patch);
 }
 
-/* A map under `parent` that is not there yet is added whole. */
-static void set_in_map(struct json *patch, const struct json *parent, const char *parent_pointer,
-                       const char *map_name, const char *key, const char *value)
+/* A map that is not there yet is added whole. */
+static void set_label(struct buf *patch, const struct json *metadata, const char *key, const char *value)
 {
-    const struct json *map = json_member(parent, map_name);
-    CLEANUP(buf_done) struct buf pointer = {0};
+    const struct json *labels = json_member(metadata, "labels");
 
-    buf_add_str(&pointer, parent_pointer);
-    patch_pointer_add(&pointer, map_name);
-    if (json_is_object(map))
-        set_string(patch, map, buf_text(&pointer), key, value);
-    else
-        patch_add(patch, buf_text(&pointer), json_build("{s:s}", key, value));
+    if (json_is_object(labels)) {
+        set_string(patch, labels, "/metadata/labels", key, value);
+        return;
+    }
+    patch_text_begin(patch, "add", "/metadata/labels");
+    buf_add_char(patch, '{');
+    json_print_text(key, patch);
+    buf_add_char(patch, ':');
+    json_print_text(value, patch);
+    buf_add_char(patch, '}');
+}
+
+static void add_tree(struct buf *patch, const char *pointer, const struct json *value)
+{
+    patch_text_begin(patch, "add", pointer);
+    json_print(value, patch);
+}
+
+static void add_object(struct buf *patch, const char *pointer)
+{
+    patch_text_begin(patch, "add", pointer);
+    buf_add_str(patch, "{}");
 }
 
 /*
  * Both fields: the API server's Priority plugin has written spec.priority: 0 by the time webhooks run, and refuses
  * a class whose value differs. It refuses a preemption policy other than the class's in the same way.
  */
-static void set_priority(struct json *patch, const struct json *spec)
+static void set_priority(struct buf *patch, const struct json *spec)
 {
     const struct json *priority = json_member(spec, "priority");
     const char *policy = json_string_value(json_member(spec, "preemptionPolicy"));
 
     set_string(patch, spec, "/spec", "priorityClassName", FARGATE_PRIORITY_CLASS);
-    if (priority == NULL)
-        patch_add(patch, "/spec/priority", json_new_int(FARGATE_PRIORITY));
-    else if (json_int_value(priority) != FARGATE_PRIORITY)
-        patch_replace(patch, "/spec/priority", json_new_int(FARGATE_PRIORITY));
-    if (policy != NULL && !streq(policy, "PreemptLowerPriority"))
-        patch_replace(patch, "/spec/preemptionPolicy", json_new_string("PreemptLowerPriority"));
+    if (json_int_value(priority) != FARGATE_PRIORITY) {
+        patch_text_begin(patch, priority == NULL ? "add" : "replace", "/spec/priority");
+        buf_printf(patch, "%d", FARGATE_PRIORITY);
+    }
+    if (policy != NULL)
+        set_string(patch, spec, "/spec", "preemptionPolicy", "PreemptLowerPriority");
 }
 
 /* The pod's own entries win over the profile's. */
-static void add_node_selector(struct json *patch, const struct json *spec, const struct json *wanted)
+static void add_node_selector(struct buf *patch, const struct json *spec, const struct json *wanted)
 {
     const struct json *current = json_member(spec, "nodeSelector");
     void *position = NULL;
@@ -68,7 +80,7 @@ static void add_node_selector(struct json *patch, const struct json *spec, const
     if (wanted == NULL)
         return;
     if (!json_is_object(current)) {
-        patch_add(patch, "/spec/nodeSelector", json_keep(wanted));
+        add_tree(patch, "/spec/nodeSelector", wanted);
         return;
     }
     while (json_next(wanted, &position, &key, &value))
@@ -86,34 +98,33 @@ static bool contains(const struct json *array, const struct json *wanted)
     return false;
 }
 
-static void add_tolerations(struct json *patch, const struct json *spec, const struct json *wanted)
+static void add_tolerations(struct buf *patch, const struct json *spec, const struct json *wanted)
 {
     const struct json *current = json_member(spec, "tolerations"), *toleration;
 
     if (wanted == NULL)
         return;
     if (!json_is_array(current)) {
-        patch_add(patch, "/spec/tolerations", json_keep(wanted));
+        add_tree(patch, "/spec/tolerations", wanted);
         return;
     }
     json_each(toleration, wanted)
         if (!contains(current, toleration))
-            patch_add(patch, "/spec/tolerations/-", json_keep(toleration));
+            add_tree(patch, "/spec/tolerations/-", toleration);
 }
 
-struct json *fargate_mutate(const struct json *pod, const struct fargate_match *match)
+void fargate_mutate(const struct json *pod, const struct fargate_match *match, struct buf *patch)
 {
     const struct json *metadata = json_get(pod, "metadata", NULL), *spec = json_get(pod, "spec", NULL);
     const struct fargate_profile *profile = match->profile;
-    struct json *patch = json_new_array();
 
     if (match->verdict != FARGATE_MATCHED || profile == NULL)
-        return patch;
+        return;
     if (!json_is_object(metadata))
-        patch_add(patch, "/metadata", json_new_object());
+        add_object(patch, "/metadata");
     if (!json_is_object(spec))
-        patch_add(patch, "/spec", json_new_object());
-    set_in_map(patch, metadata, "/metadata", "labels", FARGATE_PROFILE_LABEL, profile->name);
+        add_object(patch, "/spec");
+    set_label(patch, metadata, FARGATE_PROFILE_LABEL, profile->name);
     if (profile->scheduler_name != NULL) {
         set_string(patch, spec, "/spec", "schedulerName", profile->scheduler_name);
     } else {
@@ -124,5 +135,5 @@ struct json *fargate_mutate(const struct json *pod, const struct fargate_match *
         set_string(patch, spec, "/spec", "runtimeClassName", profile->runtime_class);
     add_node_selector(patch, spec, profile->node_selector);
     add_tolerations(patch, spec, profile->tolerations);
-    return patch;
+    patch_text_end(patch);
 }

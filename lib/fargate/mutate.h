@@ -10,6 +10,7 @@
  * Priority plugin has already written 0 and refuses one without the other) and preemptionPolicy where it is set and
  * differs, label FARGATE_PROFILE_LABEL, and what the profile adds (runtimeClassName, nodeSelector, tolerations; what the
  * pod itself says there stays). A profile with a schedulerName of its own hands the pod to that scheduler and leaves its
- * priority alone. Nothing that already has the value: a second pass gives an empty array. Missing maps are made.
+ * priority alone. Missing maps are made. Nothing that already has the value: a second pass gives an empty patch.
+ * Appended to `patch`, which is empty, as text; an empty patch is none.
  */
-struct json *fargate_mutate(const struct json *pod, const struct fargate_match *match) MUST_CHECK;
+void fargate_mutate(const struct json *pod, const struct fargate_match *match, struct buf *patch);

@@ -262,9 +262,15 @@ int fargate_size_for(const struct fargate_request *request, bool exact, struct f
 
 /* --- what must fit into the size */
 
-/* owner: "of container 'x'", for the text. */
-static int check_limits_of(const struct json *requirements, const char *owner, const struct fargate_size *size,
-                           struct err *err)
+/* Whose limit it is, for an error; container NULL: the pod's. Heap. */
+static char *owner_text(const struct json *container)
+{
+    return container == NULL ? xstrdup("of the pod")
+                             : xasprintf("of container '%.64s'", json_str_or("", container, "name", NULL));
+}
+
+static int check_limits_of(const struct json *requirements, const struct json *container,
+                           const struct fargate_size *size, struct err *err)
 {
     CLEANUP(buf_done) struct buf text = {0};
 
@@ -275,10 +281,11 @@ static int check_limits_of(const struct json *requirements, const char *owner, c
         if (limit == NULL)
             continue;
         int r = read_quantity(limit, &resources[i], &amount, err);
+        if (r == 0 && amount <= amount_in(size, &resources[i]))
+            continue;
+        CLEANUP(xfree) char *owner = owner_text(container);
         if (r < 0)
             return err_wrap(err, "the limit %s", owner);
-        if (amount <= amount_in(size, &resources[i]))
-            continue;
         CLEANUP(buf_done) struct buf number = {0};
         if (json_string_value(limit) != NULL)
             buf_add_str(&number, json_string_value(limit));
@@ -298,15 +305,13 @@ int fargate_limits_check(const struct json *pod, const struct fargate_size *size
 {
     static const char *const lists[] = {"initContainers", "containers"};
     const struct json *spec = json_get(pod, "spec", NULL), *container;
-    int r = check_limits_of(json_get(spec, "resources", NULL), "of the pod", size, err);
+    int r = check_limits_of(json_get(spec, "resources", NULL), NULL, size, err);
 
     for (size_t i = 0; i < countof(lists); i++)
         json_each(container, json_get(spec, lists[i], NULL)) {
-            CLEANUP(xfree) char *owner = xasprintf("of container '%.64s'", json_str_or("", container, "name", NULL));
-
             if (r < 0)
                 return r;
-            r = check_limits_of(json_get(container, "resources", NULL), owner, size, err);
+            r = check_limits_of(json_get(container, "resources", NULL), container, size, err);
         }
     return r;
 }

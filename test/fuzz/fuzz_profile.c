@@ -47,12 +47,13 @@ static void check_selector(const struct fargate_profiles *profiles, const struct
     CLEANUP(json_free) struct json *pod = fitting_pod(selector);
     CLEANUP(json_free) struct json *patch = NULL;
     CLEANUP(json_free) struct json *patched = NULL;
+    CLEANUP(buf_done) struct buf text = {0};
     struct fargate_match match = fargate_match_pod(profiles, namespace, pod);
 
     if (is_plain(selector, pod) && match.verdict != FARGATE_MATCHED)
         abort();
-    patch = fargate_mutate(pod, &match);
-    if (patch_apply(pod, patch, &patched, &err) < 0)
+    fargate_mutate(pod, &match, &text);
+    if (text.len > 0 && (json_parse(text.data, text.len, &patch, &err) < 0 || patch_apply(pod, patch, &patched, &err) < 0))
         abort();
 }
 

@@ -83,6 +83,21 @@ static void test_operations__as_written(UNUSED void **state)
                    "[{op: add, path: /a, value: 1}, {op: replace, path: /b, value: x}, {op: remove, path: /c}]");
 }
 
+static void test_patch_text__operations(UNUSED void **state)
+{
+    CLEANUP(buf_done) struct buf text = {0};
+
+    patch_text_end(&text);
+    assert_int_equal(text.len, 0);
+    patch_text_begin(&text, "add", "/a/\"b\\~1\xFF");
+    buf_add_str(&text, "{}");
+    patch_text_begin(&text, "replace", "/c");
+    buf_add_str(&text, "1");
+    patch_text_end(&text);
+    assert_string_equal(buf_text(&text), "[{\"op\":\"add\",\"path\":\"/a/\\\"b\\\\~1\xEF\xBF\xBD\",\"value\":{}},"
+                                         "{\"op\":\"replace\",\"path\":\"/c\",\"value\":1}]");
+}
+
 static const struct merged {
     const char *document, *merge, *result;
 } merged[] = {
@@ -140,6 +155,7 @@ int main(void)
         cmocka_unit_test(test_apply__cases),
         cmocka_unit_test(test_pointer__escapes),
         cmocka_unit_test(test_operations__as_written),
+        cmocka_unit_test(test_patch_text__operations),
         cmocka_unit_test(test_merge__cases),
         cmocka_unit_test(test_merge_diff__turns_one_into_the_other),
     };

@@ -2,73 +2,27 @@
  * json_parse.c: RFC 8259 text to a tree, by recursive descent over the bytes in memory. Items and members are collected on
  * a stack that all levels share, and get an array of the right size when their bracket closes.
  *
- * What the caller wants left out is read by the functions skip_*: refused for the same reasons, at a fraction of the price,
- * which is the tree's nodes.
+ * What the caller wants left out is passed over by the functions skip_*: refused for the same reasons, at a fraction of the
+ * price.
  */
 #include "data/json.h"
 
 #include <ctype.h>
-#include <math.h>
 
 #include "base/limits.h"
 #include "base/mem.h"
-#include "base/str.h"
-#include "data/json_node.h"
-#include "data/json_scan.h"
-#include "data/utf8.h"
+#include "data/json_token.h"
 
 enum { FIRST_STACK = 64 };
 
-struct parser {
-    const char *start, *p, *end; /* of a document: in its own copy of the text, where strings are ended and decoded in place */
-    const char *original;        /* the text as it came, for telling where it is wrong */
-    int depth;
-    struct buf text; /* the string or number under way, when it is not used as it stands */
-    struct json_document *document; /* NULL: nodes on the heap */
-    struct json_member *stack;      /* members and items (without a key) of the values that are still open */
-    size_t n_stack, stack_cap;
-    struct json_member *first_stack; /* the caller's, big enough for most texts */
-    struct err *err;
-};
-
-static int fail(const struct parser *parser, const char *at, const char *what)
-{
-    size_t line = 1;
-    const char *line_start = parser->original;
-
-    at = parser->original + (at - parser->start);
-    for (const char *p = parser->original; p < at; p++) {
-        if (*p == '\n') {
-            line++;
-            line_start = p + 1;
-        }
-    }
-    return err_set(parser->err, ERR_PARSE, "JSON line %zu, column %zu: %s", line, (size_t)(at - line_start) + 1,
-                   what);
-}
-
-static int fail_here(const struct parser *parser, const char *expected)
-{
-    unsigned char c = parser->p < parser->end ? (unsigned char)*parser->p : 0;
-    char what[80];
-
-    if (parser->p >= parser->end)
-        snprintf(what, sizeof(what), "%s expected, but the text ends", expected);
-    else if (isgraph(c))
-        snprintf(what, sizeof(what), "%s expected, but there is '%c'", expected, c);
-    else
-        snprintf(what, sizeof(what), "%s expected, but there is byte 0x%02x", expected, c);
-    return fail(parser, parser->p, what);
-}
-
-static void skip_space(struct parser *parser)
+static void skip_space(struct json_parser *parser)
 {
     while (parser->p < parser->end &&
            (*parser->p == ' ' || *parser->p == '\n' || *parser->p == '\r' || *parser->p == '\t'))
         parser->p++;
 }
 
-static inline bool skip_char(struct parser *parser, char c)
+static inline bool skip_char(struct json_parser *parser, char c)
 {
     if (parser->p < parser->end && (unsigned char)*parser->p <= ' ')
         skip_space(parser);
@@ -78,218 +32,7 @@ static inline bool skip_char(struct parser *parser, char c)
     return true;
 }
 
-/* --- strings */
-
-/* Four hexadecimal digits behind \u; -1 when they are not there. */
-static int32_t read_hex(struct parser *parser)
-{
-    int32_t value = 0;
-
-    if (parser->end - parser->p < 4)
-        return -1;
-    for (int i = 0; i < 4; i++, parser->p++) {
-        char c = *parser->p;
-        if (!isxdigit((unsigned char)c))
-            return -1;
-        value = value * 16 + (isdigit((unsigned char)c) ? c - '0' : tolower((unsigned char)c) - 'a' + 10);
-    }
-    return value;
-}
-
-static void add_utf8(struct buf *text, uint32_t c)
-{
-    char bytes[4];
-    size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-    static const unsigned char lead[] = {0, 0, 0xC0, 0xE0, 0xF0};
-
-    for (size_t i = n - 1; i > 0; i--, c >>= 6)
-        bytes[i] = (char)(0x80 | (c & 0x3F));
-    bytes[0] = (char)(lead[n] | c);
-    buf_add(text, bytes, n);
-}
-
-/* Behind "\u". */
-static int read_unicode_escape(struct parser *parser)
-{
-    const char *start = parser->p - 2;
-    int32_t high = read_hex(parser), low;
-
-    if (high < 0)
-        return fail(parser, start, "\\u needs four hexadecimal digits");
-    if (high == 0)
-        return fail(parser, start, "\\u0000 is not supported");
-    if (high < 0xD800 || high > 0xDFFF) {
-        add_utf8(&parser->text, (uint32_t)high);
-        return 0;
-    }
-    if (high > 0xDBFF || parser->end - parser->p < 2 || parser->p[0] != '\\' || parser->p[1] != 'u')
-        return fail(parser, start, "half of a surrogate pair");
-    parser->p += 2;
-    low = read_hex(parser);
-    if (low < 0xDC00 || low > 0xDFFF)
-        return fail(parser, start, "half of a surrogate pair");
-    add_utf8(&parser->text, 0x10000 + ((uint32_t)(high - 0xD800) << 10) + (uint32_t)(low - 0xDC00));
-    return 0;
-}
-
-static int read_escape(struct parser *parser)
-{
-    static const char letters[] = "\"\\/bfnrt", characters[] = "\"\\/\b\f\n\r\t";
-    char c = parser->p + 1 < parser->end ? parser->p[1] : '\0';
-    const char *letter = c != '\0' ? strchr(letters, c) : NULL;
-
-    if (c != 'u' && letter == NULL)
-        return fail(parser, parser->p, "unknown escape");
-    parser->p += 2;
-    if (letter == NULL)
-        return read_unicode_escape(parser);
-    buf_add_char(&parser->text, characters[letter - letters]);
-    return 0;
-}
-
-/* A string whose first escape, or end of the text, is at parser->p. */
-static __attribute__((noinline)) int read_string_with_escapes(struct parser *parser, const char *start, bool not_ascii,
-                                                              struct str *ret)
-{
-    const char *clean = start, *p = parser->p;
-
-    buf_clear(&parser->text);
-    while (p < parser->end && *p == '\\') {
-        buf_add(&parser->text, clean, (size_t)(p - clean));
-        parser->p = p;
-        int r = read_escape(parser);
-        if (r < 0)
-            return r;
-        clean = parser->p;
-        p = skip_plain(clean, parser->end, &not_ascii);
-    }
-    parser->p = p;
-    if (p >= parser->end)
-        return fail(parser, start - 1, "the string does not end");
-    if (*p != '"')
-        return fail_here(parser, "text without control characters");
-    if (not_ascii && !utf8_valid(start, (size_t)(p - start)))
-        return fail(parser, start - 1, "the string is no valid UTF-8");
-    buf_add(&parser->text, clean, (size_t)(p - clean));
-    *ret = (struct str){buf_text(&parser->text), parser->text.len};
-    parser->p++;
-    return parser->text.too_big ? buf_check(&parser->text, "JSON string", parser->err) : 0;
-}
-
-/* Behind the opening quote. The slice is of the input, or of parser->text when there are escapes. */
-static inline int read_string(struct parser *parser, struct str *ret)
-{
-    const char *start = parser->p;
-    bool not_ascii = false;
-    const char *p = skip_plain(start, parser->end, &not_ascii);
-
-    parser->p = p;
-    if (p >= parser->end || *p != '"')
-        return read_string_with_escapes(parser, start, not_ascii, ret);
-    if (not_ascii && !utf8_valid(start, (size_t)(p - start)))
-        return fail(parser, start - 1, "the string is no valid UTF-8");
-    *ret = (struct str){start, (size_t)(p - start)};
-    parser->p++;
-    return 0;
-}
-
-/* --- numbers */
-
-static void skip_digits(struct parser *parser)
-{
-    while (parser->p < parser->end && isdigit((unsigned char)*parser->p))
-        parser->p++;
-}
-
-static bool at_digit(const struct parser *parser)
-{
-    return parser->p < parser->end && isdigit((unsigned char)*parser->p);
-}
-
-/* Over the digits of a number. *ret_whole: it has neither fraction nor exponent. */
-static int skip_number_text(struct parser *parser, bool *ret_whole)
-{
-    bool whole = true;
-
-    parser->p += *parser->p == '-';
-    if (!at_digit(parser))
-        return fail_here(parser, "a digit");
-    if (*parser->p == '0')
-        parser->p++;
-    else
-        skip_digits(parser);
-    if (parser->p < parser->end && *parser->p == '.') {
-        whole = false;
-        parser->p++;
-        if (!at_digit(parser))
-            return fail_here(parser, "a digit");
-        skip_digits(parser);
-    }
-    if (parser->p < parser->end && (*parser->p == 'e' || *parser->p == 'E')) {
-        whole = false;
-        parser->p++;
-        if (parser->p < parser->end && (*parser->p == '+' || *parser->p == '-'))
-            parser->p++;
-        if (!at_digit(parser))
-            return fail_here(parser, "a digit");
-        skip_digits(parser);
-    }
-    *ret_whole = whole;
-    return 0;
-}
-
-static struct json *new_number(struct parser *parser, enum json_type type)
-{
-    return json_node_new(parser->document, type);
-}
-
-/* ret NULL: only looks whether it is a number. */
-static int read_number(struct parser *parser, struct json **ret)
-{
-    const char *start = parser->p;
-    bool whole = true;
-    int64_t integer;
-
-    int r = skip_number_text(parser, &whole);
-    if (r < 0)
-        return r;
-    if (whole && to_integer(start, parser->p, &integer)) {
-        if (ret != NULL)
-            (*ret = new_number(parser, JSON_INT))->integer = integer;
-        return 0;
-    }
-    buf_clear(&parser->text);
-    buf_add(&parser->text, start, (size_t)(parser->p - start)); /* strtod needs its NUL */
-    double value = strtod(buf_text(&parser->text), NULL);
-    if (!isfinite(value))
-        return fail(parser, start, "the number is too large");
-    if (ret != NULL)
-        (*ret = new_number(parser, JSON_REAL))->real = value;
-    return 0;
-}
-
-static bool skip_word(struct parser *parser, const char *word, size_t len)
-{
-    if ((size_t)(parser->end - parser->p) < len || memcmp(parser->p, word, len) != 0)
-        return false;
-    parser->p += len;
-    return true;
-}
-
-static int read_word(struct parser *parser, struct json **ret)
-{
-    if (skip_word(parser, "true", 4))
-        *ret = json_new_bool(true);
-    else if (skip_word(parser, "false", 5))
-        *ret = json_new_bool(false);
-    else if (skip_word(parser, "null", 4))
-        *ret = json_new_null();
-    else
-        return fail_here(parser, "a value");
-    return 0;
-}
-
-static int enter(struct parser *parser)
+static int enter(struct json_parser *parser)
 {
     parser->p++;
     if (++parser->depth > LIMIT_JSON_DEPTH)
@@ -297,88 +40,125 @@ static int enter(struct parser *parser)
     return 0;
 }
 
-/* --- values that are left out */
+/* --- values that are left out. These functions take where they begin and give where they end, NULL when they fail: the
+ * position stays in a register */
 
-static int skip_value(struct parser *parser);
+static const char *skip_value(struct json_parser *parser, const char *p);
 
-static int skip_array(struct parser *parser)
+static inline const char *skip_blanks(const struct json_parser *parser, const char *p)
 {
-    int r = enter(parser);
-
-    if (r < 0)
-        return r;
-    if (!skip_char(parser, ']')) {
-        do {
-            r = skip_value(parser);
-            if (r < 0)
-                return r;
-        } while (skip_char(parser, ','));
-        if (!skip_char(parser, ']'))
-            return fail_here(parser, "',' or ']'");
-    }
-    parser->depth--;
-    return 0;
+    while (p < parser->end && (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
+        p++;
+    return p;
 }
 
-static int skip_object(struct parser *parser)
+static const char *expected(struct json_parser *parser, const char *p, const char *what)
 {
-    struct str key;
-    int r = enter(parser);
-
-    if (r < 0)
-        return r;
-    if (!skip_char(parser, '}')) {
-        do {
-            if (!skip_char(parser, '"'))
-                return fail_here(parser, "a key in double quotes");
-            r = read_string(parser, &key);
-            if (r < 0)
-                return r;
-            if (!skip_char(parser, ':'))
-                return fail_here(parser, "':'");
-            r = skip_value(parser);
-            if (r < 0)
-                return r;
-        } while (skip_char(parser, ','));
-        if (!skip_char(parser, '}'))
-            return fail_here(parser, "',' or '}'");
-    }
-    parser->depth--;
-    return 0;
+    parser->p = p;
+    (void)json_token_expected(parser, what);
+    return NULL;
 }
 
-static int skip_value(struct parser *parser)
+/* From behind the opening quote. */
+static inline const char *skip_string(struct json_parser *parser, const char *start)
 {
-    struct json *constant;
+    const char *p = skip_ascii(start, parser->end);
     struct str text;
 
-    if (parser->p < parser->end && (unsigned char)*parser->p <= ' ')
-        skip_space(parser);
-    switch (parser->p < parser->end ? *parser->p : '\0') {
+    if (p < parser->end && *p == '"')
+        return p + 1;
+    parser->p = start;
+    return json_token_unusual_string(parser, &text) == 0 ? parser->p : NULL;
+}
+
+static const char *skip_array(struct json_parser *parser, const char *p)
+{
+    p = skip_blanks(parser, p);
+    if (p < parser->end && *p == ']')
+        return p + 1;
+    for (;;) {
+        p = skip_value(parser, p);
+        if (p == NULL)
+            return NULL;
+        p = skip_blanks(parser, p);
+        if (p < parser->end && *p == ']')
+            return p + 1;
+        if (p >= parser->end || *p != ',')
+            return expected(parser, p, "',' or ']'");
+        p++;
+    }
+}
+
+static const char *skip_object(struct json_parser *parser, const char *p)
+{
+    p = skip_blanks(parser, p);
+    if (p < parser->end && *p == '}')
+        return p + 1;
+    for (;;) {
+        p = skip_blanks(parser, p);
+        if (p >= parser->end || *p != '"')
+            return expected(parser, p, "a key in double quotes");
+        p = skip_string(parser, p + 1);
+        if (p == NULL)
+            return NULL;
+        p = skip_blanks(parser, p);
+        if (p >= parser->end || *p != ':')
+            return expected(parser, p, "':'");
+        p = skip_value(parser, p + 1);
+        if (p == NULL)
+            return NULL;
+        p = skip_blanks(parser, p);
+        if (p < parser->end && *p == '}')
+            return p + 1;
+        if (p >= parser->end || *p != ',')
+            return expected(parser, p, "',' or '}'");
+        p++;
+    }
+}
+
+static const char *skip_container(struct json_parser *parser, const char *p)
+{
+    parser->p = p;
+    if (enter(parser) < 0)
+        return NULL;
+    p = *p == '{' ? skip_object(parser, p + 1) : skip_array(parser, p + 1);
+    parser->depth--;
+    return p;
+}
+
+/* A number or a word. */
+static const char *skip_scalar(struct json_parser *parser, const char *p)
+{
+    struct json *constant;
+
+    parser->p = p;
+    bool is_number = p < parser->end && (*p == '-' || isdigit((unsigned char)*p));
+    return (is_number ? json_token_number(parser, NULL) : json_token_word(parser, &constant)) == 0 ? parser->p : NULL;
+}
+
+static const char *skip_value(struct json_parser *parser, const char *p)
+{
+    p = skip_blanks(parser, p);
+    switch (p < parser->end ? *p : '\0') {
     case '{':
-        return skip_object(parser);
     case '[':
-        return skip_array(parser);
+        return skip_container(parser, p);
     case '"':
-        parser->p++;
-        return read_string(parser, &text);
-    case '-':
-    case '0' ... '9':
-        return read_number(parser, NULL);
+        return skip_string(parser, p + 1);
     default:
-        return read_word(parser, &constant);
+        return skip_scalar(parser, p);
     }
 }
 
 /* --- values that are kept */
 
-static int read_value(struct parser *parser, const struct json_omit *omit, struct json **ret);
+static int read_value(struct json_parser *parser, const struct json_omit *omit, struct json **ret);
 
 /*
  * A text that was read, for a node or a key: a copy; in a document the text itself, which lies in its copy and is ended
  * where its closing quote was. Escapes make a text only shorter, so that it fits into its old place.
  */
-static char *text_in_place(struct parser *parser, struct str text)
+static char *text_in_place(struct json_parser *parser, struct str text)
 {
     bool decoded = text.p == parser->text.data;
     size_t at = (size_t)(parser->p - parser->start) - 1; /* of the closing quote */
@@ -390,7 +170,7 @@ static char *text_in_place(struct parser *parser, struct str text)
     return place;
 }
 
-static struct json *new_string(struct parser *parser, struct str text)
+static struct json *new_string(struct json_parser *parser, struct str text)
 {
     if (parser->document == NULL)
         return json_node_string(text.p, text.len);
@@ -400,7 +180,7 @@ static struct json *new_string(struct parser *parser, struct str text)
     return node;
 }
 
-static void grow_stack(struct parser *parser)
+static void grow_stack(struct json_parser *parser)
 {
     struct json_member *bigger = xcalloc(parser->stack_cap * 2, sizeof(*bigger));
 
@@ -411,7 +191,7 @@ static void grow_stack(struct parser *parser)
     parser->stack_cap *= 2;
 }
 
-static inline void push(struct parser *parser, char *key, size_t key_len, struct json *value)
+static inline void push(struct json_parser *parser, char *key, size_t key_len, struct json *value)
 {
     if (parser->n_stack == parser->stack_cap)
         grow_stack(parser);
@@ -419,7 +199,7 @@ static inline void push(struct parser *parser, char *key, size_t key_len, struct
 }
 
 /* Everything from position `bottom` of the stack on becomes the items of an array. */
-static struct json *pop_array(struct parser *parser, size_t bottom)
+static struct json *pop_array(struct json_parser *parser, size_t bottom)
 {
     struct json *array = json_node_new(parser->document, JSON_ARRAY);
     size_t n = parser->n_stack - bottom, size = n * sizeof(struct json *);
@@ -434,7 +214,7 @@ static struct json *pop_array(struct parser *parser, size_t bottom)
     return array;
 }
 
-static int read_array(struct parser *parser, const struct json_omit *omit, struct json **ret)
+static int read_array(struct json_parser *parser, const struct json_omit *omit, struct json **ret)
 {
     size_t bottom = parser->n_stack;
     int r = enter(parser);
@@ -450,7 +230,7 @@ static int read_array(struct parser *parser, const struct json_omit *omit, struc
             push(parser, NULL, 0, item);
         } while (skip_char(parser, ','));
         if (!skip_char(parser, ']'))
-            return fail_here(parser, "',' or ']'");
+            return json_token_expected(parser, "',' or ']'");
     }
     parser->depth--;
     *ret = pop_array(parser, bottom);
@@ -466,14 +246,24 @@ static const struct json_omit *find_omit(const struct json_omit *omit, struct st
     return NULL;
 }
 
-static int read_member(struct parser *parser, const struct json_omit *omit)
+static int leave_out(struct json_parser *parser)
+{
+    const char *p = skip_value(parser, parser->p);
+
+    if (p == NULL)
+        return (int)parser->err->code;
+    parser->p = p;
+    return 0;
+}
+
+static int read_member(struct json_parser *parser, const struct json_omit *omit)
 {
     struct json *value = NULL;
     struct str key;
 
     if (!skip_char(parser, '"'))
-        return fail_here(parser, "a key in double quotes");
-    int r = read_string(parser, &key);
+        return json_token_expected(parser, "a key in double quotes");
+    int r = json_token_string(parser, &key);
     if (r < 0)
         return r;
     const struct json_omit *found = find_omit(omit, key);
@@ -483,11 +273,11 @@ static int read_member(struct parser *parser, const struct json_omit *omit)
     if (wanted)
         copy = parser->document != NULL ? text_in_place(parser, key) : xstrndup(key.p, key.len);
     if (!skip_char(parser, ':'))
-        r = fail_here(parser, "':'");
+        r = json_token_expected(parser, "':'");
     else if (wanted)
         r = read_value(parser, found != NULL ? found->inside : NULL, &value);
     else
-        r = skip_value(parser);
+        r = leave_out(parser);
     if (r == 0 && wanted)
         push(parser, copy, key.len, value);
     else if (parser->document == NULL)
@@ -495,7 +285,7 @@ static int read_member(struct parser *parser, const struct json_omit *omit)
     return r;
 }
 
-static int read_object(struct parser *parser, const struct json_omit *omit, struct json **ret)
+static int read_object(struct json_parser *parser, const struct json_omit *omit, struct json **ret)
 {
     size_t bottom = parser->n_stack;
     int r = enter(parser);
@@ -509,7 +299,7 @@ static int read_object(struct parser *parser, const struct json_omit *omit, stru
                 return r;
         } while (skip_char(parser, ','));
         if (!skip_char(parser, '}'))
-            return fail_here(parser, "',' or '}'");
+            return json_token_expected(parser, "',' or '}'");
     }
     parser->depth--;
     *ret = json_node_new(parser->document, JSON_OBJECT);
@@ -519,7 +309,7 @@ static int read_object(struct parser *parser, const struct json_omit *omit, stru
     return 0;
 }
 
-static int read_value(struct parser *parser, const struct json_omit *omit, struct json **ret)
+static int read_value(struct json_parser *parser, const struct json_omit *omit, struct json **ret)
 {
     struct str text;
     int r;
@@ -533,19 +323,19 @@ static int read_value(struct parser *parser, const struct json_omit *omit, struc
         return read_array(parser, omit, ret);
     case '"':
         parser->p++;
-        r = read_string(parser, &text);
+        r = json_token_string(parser, &text);
         if (r == 0)
             *ret = new_string(parser, text);
         return r;
     case '-':
     case '0' ... '9':
-        return read_number(parser, ret);
+        return json_token_number(parser, ret);
     default:
-        return read_word(parser, ret);
+        return json_token_word(parser, ret);
     }
 }
 
-static int parse(struct parser *parser, const struct json_omit *omit, struct json **ret)
+static int parse(struct json_parser *parser, const struct json_omit *omit, struct json **ret)
 {
     CLEANUP(json_free) struct json *tree = NULL;
     struct json_member first_stack[FIRST_STACK];
@@ -556,7 +346,7 @@ static int parse(struct parser *parser, const struct json_omit *omit, struct jso
     if (r == 0) {
         skip_space(parser);
         if (parser->p < parser->end)
-            r = fail_here(parser, "the end");
+            r = json_token_expected(parser, "the end");
     }
     for (size_t i = 0; i < parser->n_stack && parser->document == NULL; i++) { /* of values cut off by an error */
         free(parser->stack[i].key);
@@ -572,7 +362,7 @@ static int parse(struct parser *parser, const struct json_omit *omit, struct jso
 
 int json_parse_without(const char *text, size_t len, const struct json_omit *omit, struct json **ret, struct err *err)
 {
-    struct parser parser = {.start = text, .p = text, .end = text + len, .original = text, .err = err};
+    struct json_parser parser = {.start = text, .p = text, .end = text + len, .original = text, .err = err};
 
     return parse(&parser, omit, ret);
 }
@@ -586,7 +376,7 @@ int json_parse_to_read(const char *text, size_t len, const struct json_omit *omi
 {
     CLEANUP(json_document_free) struct json_document *document = json_document_new(text, len);
     const char *copy = json_document_text(document);
-    struct parser parser = {
+    struct json_parser parser = {
         .start = copy, .p = copy, .end = copy + len, .original = text, .document = document, .err = err};
     struct json *tree;
 

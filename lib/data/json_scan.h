@@ -13,7 +13,7 @@
 #include "base/compiler.h"
 
 /* look_at_piece: which bytes of the piece at p end a run of plain text, and which are not ASCII; the lowest bit of each byte's
- * stands for the first of them. */
+ * stands for the first of them. find_odd_ones: which are either. */
 #ifdef __SSE2__
 enum { PIECE = 16, BITS_PER_BYTE = 1 };
 typedef uint32_t piece_bits;
@@ -26,6 +26,15 @@ static inline void look_at_piece(const char *p, piece_bits *ret_stop, piece_bits
 
     *ret_stop = (piece_bits)_mm_movemask_epi8(_mm_or_si128(control, mark));
     *ret_not_ascii = (piece_bits)_mm_movemask_epi8(piece);
+}
+
+static inline piece_bits find_odd_ones(const char *p)
+{
+    __m128i piece = _mm_loadu_si128((const void *)p);
+    __m128i control = _mm_cmplt_epi8(piece, _mm_set1_epi8(0x20)); /* bytes that are not ASCII count as negative */
+    __m128i mark = _mm_or_si128(_mm_cmpeq_epi8(piece, _mm_set1_epi8('"')), _mm_cmpeq_epi8(piece, _mm_set1_epi8('\\')));
+
+    return (piece_bits)_mm_movemask_epi8(_mm_or_si128(control, mark));
 }
 #else
 enum { PIECE = 8, BITS_PER_BYTE = 8 };
@@ -48,7 +57,29 @@ static inline void look_at_piece(const char *p, piece_bits *ret_stop, piece_bits
                 ((word - EACH_BYTE(0x20)) & ~word & EACH_BYTE(0x80));
     *ret_not_ascii = word & EACH_BYTE(0x80);
 }
+
+static inline piece_bits find_odd_ones(const char *p)
+{
+    piece_bits stop, not_ascii;
+
+    look_at_piece(p, &stop, &not_ascii);
+    return stop | not_ascii;
+}
 #endif
+
+/*
+ * The quick way for most strings: the first quote, backslash, control character or byte that is not ASCII, or some byte before
+ * it near the end of the text.
+ */
+static inline const char *skip_ascii(const char *p, const char *end)
+{
+    for (; end - p >= PIECE; p += PIECE) {
+        piece_bits odd_ones = find_odd_ones(p);
+        if (odd_ones != 0)
+            return p + __builtin_ctzll(odd_ones) / BITS_PER_BYTE;
+    }
+    return p;
+}
 
 /* The first quote, backslash or control character. Sets *not_ascii when a byte before it is not ASCII. */
 static inline const char *skip_plain(const char *p, const char *end, bool *not_ascii)

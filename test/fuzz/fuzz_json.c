@@ -1,4 +1,7 @@
-/* fuzz_json.c: what json_parse takes, both printers write so that it reads back as the same tree; json_parse_to_read takes just the same. */
+/*
+ * fuzz_json.c: what json_parse takes, both printers write so that it reads back as the same tree; json_parse_to_read takes just
+ * the same, and so does what passes over members that are left out.
+ */
 #include "base/mem.h"
 #include "data/json.h"
 
@@ -19,6 +22,29 @@ static void check_reprint(const struct json *tree, void (*print)(const struct js
         abort();
 }
 
+static void check_left_out(const uint8_t *data, size_t size)
+{
+    static const struct json_omit omit[] = {{.name = "x"}, {0}};
+    CLEANUP(buf_done) struct buf text = {0};
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(err_clear) struct err same_err = {0};
+    CLEANUP(json_free) struct json *tree = NULL;
+    CLEANUP(json_free) struct json *rest = NULL;
+
+    buf_add_str(&text, "{\"x\":");
+    buf_add(&text, data, size);
+    buf_add_char(&text, '}');
+    int r = json_parse(text.data, text.len, &tree, &err);
+    int same = json_parse_to_read(text.data, text.len, omit, &rest, &same_err);
+    if (r != same || strcmp(err_text(&err), err_text(&same_err)) != 0)
+        abort();
+    if (r < 0)
+        return;
+    json_del(tree, "x");
+    if (!json_same(tree, rest))
+        abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     CLEANUP(err_clear) struct err err = {0};
@@ -27,6 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CLEANUP(json_free) struct json *to_read = NULL;
     CLEANUP(err_clear) struct err same_err = {0};
 
+    check_left_out(data, size);
     int r = json_parse((const char *)data, size, &tree, &err);
     int same = json_parse_to_read((const char *)data, size, NULL, &to_read, &same_err);
     if (r != same || strcmp(err_text(&err), err_text(&same_err)) != 0)

@@ -44,7 +44,8 @@ CFLAGS_ALL = -std=gnu17 -D_GNU_SOURCE -DFKS_PROGRAM_VERSION='"$(VERSION)"' $(opt
 	$(if $(WERROR),-Werror) -include lib/base/banned.h -Ilib -I. -I$(out)/gen $(own_include) $(pkg_cflags) $(CFLAGS)
 LDFLAGS_ALL := -pie -Wl,-O1,-z,relro,-z,now -Wl,--as-needed $(san_flags) $(LDFLAGS)
 openssl := -lssl -lcrypto
-libs = $(openssl) -lyaml -lprotobuf-c -lwslay -lm
+yaml := -lyaml
+libs = $(openssl) $(yaml) -lprotobuf-c -lwslay -lm
 
 layers := base data net kube fargate cri
 lib_src := $(foreach l,$(layers),$(wildcard lib/$(l)/*.c))
@@ -65,11 +66,13 @@ objects = $(1:%.c=$(out)/%.o)
 has_static_openssl := $(wildcard $(shell pkg-config --variable=libdir libcrypto 2>/dev/null)/libcrypto.a)
 OPENSSL ?= $(if $(SAN),shared,$(if $(has_static_openssl),static,shared))
 static_openssl := -Wl,-Bstatic -lssl -lcrypto -Wl,-Bdynamic
+static_yaml := $(if $(wildcard $(shell pkg-config --variable=libdir yaml-0.1 2>/dev/null)/libyaml.a),-l:libyaml.a,-lyaml)
 # Then it is 5 MB, of which a command touches little: the layout puts that side by side (scripts/fks-layout), and the relocations
 # of OpenSSL's tables shrink to a hundredth.
 LAYOUT ?= scripts/make/fks.ld
 ifeq ($(OPENSSL),static)
 $(bindir)/fks: openssl := $(static_openssl)
+$(bindir)/fks: yaml := $(static_yaml)
 $(bindir)/fks: LDFLAGS_ALL += -Wl,-z,pack-relative-relocs $(LAYOUT:%=-Wl,-T,%)
 $(bindir)/fks: $(LAYOUT)
 endif

@@ -198,20 +198,15 @@ static int make_one(const char *path, mode_t mode, struct err *err)
 
 int dir_make(const char *path, mode_t mode, struct err *err)
 {
-    CLEANUP(xfree) char *prefix = xstrdup(path);
+    CLEANUP(xfree) char *parent = parent_of(path);
+    struct stat status;
 
-    for (char *c = prefix; *c != '\0'; c++) {
-        int code;
-
-        if (*c != '/' || c == prefix)
-            continue;
-        *c = '\0';
-        code = make_one(prefix, mode, err);
-        if (code < 0)
-            return code;
-        *c = '/';
-    }
-    return make_one(prefix, mode, err);
+    /* from the end: mostly all of it is there, or all but the last part */
+    if (stat(path, &status) == 0 && S_ISDIR(status.st_mode))
+        return 0;
+    if (!streq(parent, ".") && !streq(parent, path) && dir_make(parent, mode, err) < 0)
+        return (int)err->code;
+    return ends_with(path, "/") ? 0 : make_one(path, mode, err);
 }
 
 /* Whether name in folder_fd is where something is mounted (bind mounts of the same file system too). */

@@ -44,7 +44,7 @@ struct kube_call {
     bool head_traced; /* of a stream */
     char *method, *path, *url, *content_type, *accept;
     struct buf body;
-    bool has_body, raw;
+    bool has_body, raw, to_read;
     int64_t timeout_ms, idle_timeout_ms;
     const struct json_omit *omit;
     http_chunk *chunk;
@@ -345,6 +345,8 @@ static int parse_answer(const struct kube_call *call, const struct buf *body, st
 {
     if (call->accept != NULL && strstr(call->accept, "as=Table") != NULL)
         return parse_table(call->path, body, ret, err);
+    if (call->to_read)
+        return json_parse_to_read(body->data, body->len, call->omit, ret, err);
     return json_parse_without(body->data, body->len, call->omit, ret, err);
 }
 
@@ -459,6 +461,7 @@ static struct kube_call *call_new(struct kube_client *client, const struct kube_
     call->timeout_ms = request->timeout_ms;
     call->idle_timeout_ms = request->idle_timeout_ms;
     call->omit = request->omit;
+    call->to_read = request->to_read;
     call->done = done;
     call->data = data;
     buf_init(&call->refusal, REFUSAL_MAX);

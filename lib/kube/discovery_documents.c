@@ -89,7 +89,7 @@ static int add_document(struct documents *documents, struct kube_client *client,
 {
     CLEANUP(json_free) struct json *document = NULL;
     const struct json *group;
-    struct kube_request request = {.path = path, .accept = ACCEPT_AGGREGATED};
+    struct kube_request request = {.path = path, .accept = ACCEPT_AGGREGATED, .to_read = true};
     if (kube_do(client, &request, &document, err) < 0)
         return (int)err->code;
     if (!streq(json_str(document, "kind", NULL), "APIGroupDiscoveryList"))

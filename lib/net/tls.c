@@ -44,7 +44,7 @@ struct tls {
     SSL *ssl;
     bool failed; /* OpenSSL forbids any further call, SSL_shutdown included */
     bool renew_session;   /* the one that was taken up is old */
-    bool session_is_kept; /* one of this connection: the others that the server gives are of no use */
+    SSL_SESSION *new_session; /* the first that the server gave; the others are of no use */
     unsigned char session_key[TLS_SESSION_KEY_LEN];
     struct err late;   /* what was wrong with what was decoded late */
 };
@@ -211,14 +211,23 @@ int tls_server_context_new(const struct tls_server_options *options, struct tls_
 static int on_session(SSL *ssl, SSL_SESSION *session)
 {
     struct tls *tls = SSL_get_app_data(ssl);
-    const struct tls_context *context = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
 
-    bool wanted = !tls->session_is_kept && (tls->renew_session || !SSL_session_reused(ssl));
-    if (wanted && SSL_SESSION_get_protocol_version(session) == TLS1_3_VERSION) {
-        tls->session_is_kept = true;
-        tls_session_save(context->session_dir, tls->session_key, session);
-    }
-    return 0; /* OpenSSL keeps its reference */
+    bool wanted = tls->new_session == NULL && (tls->renew_session || !SSL_session_reused(ssl));
+    if (!wanted || SSL_SESSION_get_protocol_version(session) != TLS1_3_VERSION)
+        return 0; /* OpenSSL keeps its reference */
+    tls->new_session = session;
+    return 1;
+}
+
+/* When the connection ends: it comes with the first answer, for which somebody waits. */
+static void save_session(struct tls *tls)
+{
+    const struct tls_context *context = SSL_CTX_get_app_data(SSL_get_SSL_CTX(tls->ssl));
+
+    if (tls->new_session != NULL)
+        tls_session_save(context->session_dir, tls->session_key, tls->new_session);
+    SSL_SESSION_free(tls->new_session);
+    tls->new_session = NULL;
 }
 
 /* The server asks for a client certificate. */
@@ -380,6 +389,8 @@ struct tls *tls_free(struct tls *tls)
 {
     if (tls == NULL)
         return NULL;
+    if (tls->ssl != NULL)
+        save_session(tls);
     SSL_free(tls->ssl);
     OPENSSL_cleanse(tls->session_key, sizeof(tls->session_key));
     err_clear(&tls->late);

@@ -1,8 +1,8 @@
 /*
- * tls_algorithms.c: OpenSSL makes an object of each of its 130 ciphers and 30 digests when the first one is asked for, which
- * takes longer than a request to an API server and 300 KB. Here the default provider is taken in under another name, with
- * a list of ciphers and digests that has only what TLS 1.2 and 1.3, the random generator and certificates need; keys,
- * signatures and key exchanges all stay.
+ * tls_algorithms.c: OpenSSL makes an object of each of its 130 ciphers when the first one is asked for, and likewise of
+ * digests, key types and decoders, which takes longer than a request to an API server, and 300 KB. Here the default
+ * provider is taken in under another name, with only what TLS 1.2 and 1.3 with the servers and certificates that Go's TLS
+ * knows have a use for.
  */
 #include "net/tls_algorithms.h"
 
@@ -16,26 +16,46 @@
 #include "base/str.h"
 
 #define NAME "fks"
-#define KEPT_MAX 24
+#define KEPT_MAX 40
 #define DISPATCH_MAX 16
 
 /* Of libcrypto.a; a shared library keeps it to itself, and it is NULL. */
 extern OSSL_provider_init_fn ossl_default_provider_init __attribute__((weak));
 
+/* By their first names. CTR and ECB are the random generator's; MD5 and SHA-1 are in old certificates and in WebSocket. */
+static const char *const ciphers[] = {"AES-256-GCM", "AES-128-GCM", "AES-256-CTR",       "AES-256-ECB", "AES-128-ECB",
+                                      "ChaCha20",    "ChaCha20-Poly1305", NULL};
+static const char *const digests[] = {"SHA1", "SHA2-224", "SHA2-256", "SHA2-384", "SHA2-512", "MD5", "MD5-SHA1", NULL};
+static const char *const macs[] = {"HMAC", NULL};
+static const char *const derivations[] = {"HKDF", "TLS13-KDF", "TLS1-PRF", NULL};
+static const char *const generators[] = {"CTR-DRBG", "SEED-SRC", NULL};
+static const char *const keys[] = {"RSA", "RSA-PSS", "EC", "X25519", "ED25519", "HMAC", NULL};
+static const char *const exchanges[] = {"ECDH", "X25519", NULL};
+static const char *const signatures[] = {"RSA", "ECDSA", "ED25519", "HMAC", NULL};
+static const char *const decoders[] = {"RSA", "RSA-PSS", "EC", "ED25519", "DER", NULL};
+
+static const struct operation {
+    int id;
+    const char *const *list;
+} operations[] = {
+    {OSSL_OP_CIPHER, ciphers},      {OSSL_OP_DIGEST, digests},   {OSSL_OP_MAC, macs},
+    {OSSL_OP_KDF, derivations},     {OSSL_OP_RAND, generators},  {OSSL_OP_KEYMGMT, keys},
+    {OSSL_OP_KEYEXCH, exchanges},   {OSSL_OP_SIGNATURE, signatures}, {OSSL_OP_DECODER, decoders},
+};
+
 /* Filled once, before the first answer: OpenSSL hands a provider's functions no place of our own. */
 static struct {
     OSSL_FUNC_provider_query_operation_fn *query;
     OSSL_DISPATCH dispatch[DISPATCH_MAX];
-    OSSL_ALGORITHM ciphers[KEPT_MAX], digests[KEPT_MAX];
+    OSSL_ALGORITHM algorithms[countof(operations)][KEPT_MAX];
 } kept;
 
-/* By their first names. CTR and ECB are the random generator's; MD5 and SHA-1 are in old certificates and in WebSocket. */
-static const char *const ciphers[] = {"AES-256-GCM", "AES-128-GCM", "AES-256-CTR", "AES-256-ECB", "AES-128-ECB",
-                                      "ChaCha20",    "ChaCha20-Poly1305", NULL};
-static const char *const digests[] = {"SHA1", "SHA2-224", "SHA2-256", "SHA2-384", "SHA2-512", "MD5", "MD5-SHA1", NULL};
-
-static bool is_listed(const char *names, const char *const *list)
+static bool is_listed(const OSSL_ALGORITHM *algorithm, const char *const *list)
 {
+    const char *names = algorithm->algorithm_names, *properties = algorithm->property_definition;
+
+    if (strstr(properties, "input=msblob") != NULL || strstr(properties, "input=pvk") != NULL)
+        return false; /* keys in Microsoft's forms */
     for (; *list != NULL; list++) {
         size_t len = strlen(*list);
         if (strncasecmp(names, *list, len) == 0 && (names[len] == ':' || names[len] == '\0'))
@@ -52,7 +72,7 @@ static const OSSL_ALGORITHM *only(const OSSL_ALGORITHM *all, const char *const *
     if (to[0].algorithm_names != NULL)
         return to;
     for (; all != NULL && all->algorithm_names != NULL && n < KEPT_MAX - 1; all++) {
-        if (is_listed(all->algorithm_names, list))
+        if (is_listed(all, list))
             to[n++] = *all;
     }
     return to;
@@ -62,10 +82,10 @@ static const OSSL_ALGORITHM *query_operation(void *context, int operation, int *
 {
     const OSSL_ALGORITHM *all = kept.query(context, operation, no_store);
 
-    if (operation == OSSL_OP_CIPHER)
-        return only(all, ciphers, kept.ciphers);
-    if (operation == OSSL_OP_DIGEST)
-        return only(all, digests, kept.digests);
+    for (size_t i = 0; i < countof(operations); i++) {
+        if (operations[i].id == operation)
+            return only(all, operations[i].list, kept.algorithms[i]);
+    }
     return all;
 }
 

@@ -224,7 +224,7 @@ def main(parts):
     required([*MAKE, jobs, *targets], LIMIT_BUILD, "build")
     if parts != ["unit"]:
         heading("control plane programs and images")
-        required([*MAKE, "assets"], LIMIT_ASSETS, "getting the control plane")
+        required([*MAKE, "assets", "helm"], LIMIT_ASSETS, "getting the control plane")
     if "unit" in parts:
         lint()
         unit(env)

@@ -14,12 +14,13 @@
 #include "base/opt.h"
 #include "fargate/names.h"
 #include "net/server.h"
+#include "registration.h"
 #include "scheduler.h"
 
 #define PROGRAM "fks-scheduler"
 
 struct options {
-    const char *kubeconfig, *scheduler_name, *metrics_listen, *log_level, *identity, *placement;
+    const char *kubeconfig, *scheduler_name, *metrics_listen, *log_level, *identity, *placement, *registration;
     bool leader_elect, version, help;
 };
 
@@ -47,6 +48,9 @@ static int parse_options(int argc, char **argv, struct options *options, struct 
         {.name = "leader-identity", .type = OPT_STRING, .value = &options->identity, .argument = "NAME",
          .help = "This replica's name in the Lease, unlike that of any other; a restart under the same name goes on at "
                  "once. Default: host name and a random number."},
+        {.name = "webhook-registration", .type = OPT_STRING, .value = &options->registration, .argument = "NAME",
+         .help = "Where FKS runs as pods: keep the registrations of fks-webhook that this ConfigMap of " FKS_NAMESPACE
+                 " holds, and make the webhook's certificate."},
         {.name = "metrics-listen", .type = OPT_STRING, .value = &options->metrics_listen, .argument = "ADDRESS:PORT",
          .help = "Where /metrics, /healthz and /readyz are served, by plain HTTP; empty: nowhere."},
         {.name = "log-level", .type = OPT_STRING, .value = &options->log_level, .argument = "LEVEL",
@@ -141,6 +145,14 @@ static char *make_identity(void)
     return xasprintf("%.200s_%s", host, random);
 }
 
+static struct registration *start_registration(const char *config_map, const struct scheduler *scheduler)
+{
+    const struct registration_options options = {
+        .config_map = config_map, .leader = scheduler->leader, .metrics = scheduler->metrics};
+
+    return registration_new(scheduler->loop, scheduler->client, &options);
+}
+
 static int run(const struct options *options, struct err *err)
 {
     CLEANUP(loop_free) struct loop *loop = NULL;
@@ -151,6 +163,7 @@ static int run(const struct options *options, struct err *err)
     const struct kube_overrides overrides = {.kubeconfig = options->kubeconfig};
     CLEANUP(xfree) char *identity = options->identity != NULL ? xstrdup(options->identity) : make_identity();
     struct scheduler scheduler = {0};
+    struct registration *registration = NULL;
     const struct scheduler_options scheduler_options = {
         .name = options->scheduler_name,
         .identity = options->leader_elect ? identity : NULL,
@@ -173,7 +186,10 @@ static int run(const struct options *options, struct err *err)
     if (r >= 0) {
         log_info("started", "scheduler", options->scheduler_name, "server", config.server, "identity",
                  scheduler_options.identity);
+        if (options->registration != NULL)
+            registration = start_registration(options->registration, &scheduler);
         r = loop_run(loop, err);
+        registration_free(registration);
         scheduler_done(&scheduler);
     }
     return r;

@@ -12,6 +12,7 @@ help:
 	@echo 'make packages        the Debian packages that building and running need'
 	@echo 'make assets          the control plane programs and their images, into $(assets_dir)'
 	@echo 'make images          the same images; those of our programs into $(images_dir), as OCI archives'
+	@echo 'make manifests       manifests/install.yaml from the chart (builds Helm first)'
 	@echo 'make fuzz            every fuzz target for FUZZ_SECONDS=60'
 	@echo 'make bench           timings beside a peer, as ratios; bench-webhook for the admission server alone'
 	@echo 'make lint format     checks of style and layers; clang-format'
@@ -26,6 +27,12 @@ images_dir := $(out)/images
 images: all
 	@scripts/images/make-images $(assets_dir)
 	@scripts/images/make-program-images $(bindir) $(images_dir) $(VERSION)
+
+# needed by tests of the chart only
+helm:
+	@scripts/assets/build-helm $(assets_dir)
+manifests: helm
+	@scripts/render-manifests $(assets_dir)/helm > manifests/install.yaml.new && mv manifests/install.yaml.new manifests/install.yaml
 
 quickstart:
 	@scripts/quickstart
@@ -54,4 +61,4 @@ install: all
 	cp -r scripts/assets scripts/images $(DESTDIR)$(PREFIX)/share/fks/scripts
 	ln -sf ../share/fks/scripts/assets/fks-assets $(DESTDIR)$(PREFIX)/bin/fks-assets
 
-.PHONY: help packages assets images quickstart test test-unit test-integration test-e2e test-conformance lint format install
+.PHONY: help packages assets images helm manifests quickstart test test-unit test-integration test-e2e test-conformance lint format install

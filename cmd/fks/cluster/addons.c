@@ -13,10 +13,9 @@
 #include "cluster/wait.h"
 #include "data/yaml.h"
 #include "fargate/names.h"
-#include "kube/discovery.h"
 
 /* PATCH ?fieldManager=fks&force=true of one object, by its kind. */
-static int apply(struct kube_client *client, struct kube_discovery *discovery, const struct json *object, struct err *err)
+int addons_apply(struct kube_client *client, struct kube_discovery *discovery, const struct json *object, struct err *err)
 {
     const struct kube_resource *resource;
     const char *name = json_str_or("", object, "metadata", "name", NULL);
@@ -54,7 +53,7 @@ static int apply_set(const struct cluster *cluster, struct kube_client *client, 
         {
             CLEANUP(json_free) struct json *object = json_clone(document);
             if ((edit != NULL && (r = edit(cluster, object, err)) < 0) ||
-                (r = apply(client, discovery, object, err)) < 0)
+                (r = addons_apply(client, discovery, object, err)) < 0)
                 return r;
         }
     }
@@ -78,10 +77,15 @@ static int is_established(void *data, struct err *err)
     return 1;
 }
 
+int addons_wait_for_types(struct kube_client *client, struct err *err)
+{
+    return wait_until("the FKS resource types to be served", 30000, is_established, client, err);
+}
+
 int addons_base(const struct cluster *cluster, struct kube_client *client, struct err *err)
 {
     int r = apply_set(cluster, client, MANIFESTS_BASE, NULL, err);
-    return r < 0 ? r : wait_until("the FKS resource types to be served", 30000, is_established, client, err);
+    return r < 0 ? r : addons_wait_for_types(client, err);
 }
 
 static int edit_webhook(const struct cluster *cluster, struct json *object, struct err *err)

@@ -5,7 +5,13 @@
 #pragma once
 
 #include "cluster/cluster.h"
+#include "kube/discovery.h"
 
+/* One object, whatever is there already; also for clusters that are not local. */
+int addons_apply(struct kube_client *client, struct kube_discovery *discovery, const struct json *object,
+                 struct err *err) MUST_CHECK;
+/* Returns when the CRDs are served. */
+int addons_wait_for_types(struct kube_client *client, struct err *err) MUST_CHECK;
 /* Namespace, CRDs, RBAC; returns when the CRDs are served. */
 int addons_base(const struct cluster *cluster, struct kube_client *client, struct err *err) MUST_CHECK;
 /* The webhook must answer by now: failurePolicy is Fail. */

@@ -13,6 +13,7 @@
 #include "cluster/kubeconfig_target.h"
 #include "cluster/options.h"
 #include "cluster/progress.h"
+#include "cluster/registered.h"
 #include "cluster/supervisor.h"
 #include "cluster/teardown.h"
 
@@ -23,6 +24,45 @@
 static const char *status_of(const struct cluster *cluster)
 {
     return supervisor_pid(cluster) != 0 ? "ACTIVE" : "STOPPED";
+}
+
+/* One that fks did not make: its state is not known without asking it. */
+static int get_registered(const char *name, enum eksctl_format format, struct err *err)
+{
+    static const char *const heads[] = {"NAME", "STATUS", "CREATED", "PROVIDER", "CONTEXT", "ENDPOINT"};
+    CLEANUP(registered_done) struct registered registered = {0};
+    int r = registered_load(name, &registered, err);
+    if (r < 0)
+        return r;
+    const char *provider = registered.provider != NULL ? registered.provider : "OTHER";
+    if (format == EKSCTL_TABLE) {
+        struct eksctl_table table = {0};
+        const char *const cells[] = {name, "REGISTERED", registered.created, provider, registered.context, registered.server};
+        for (size_t i = 0; i < countof(cells); i++)
+            strv_add(&table.cells, strempty(cells[i]));
+        eksctl_table_print(&table, heads, countof(heads), "clusters");
+        return 0;
+    }
+    CLEANUP(json_free) struct json *array =
+        json_build("[{s:s, s:s, s:s*, s:s*, s:{s:s, s:s*, s:s*}}]", "Name", name, "Status", "REGISTERED", "CreatedAt",
+                   registered.created, "Endpoint", registered.server, "ConnectorConfig", "Provider", provider, "Context",
+                   registered.context, "Kubeconfig", registered.kubeconfig);
+    eksctl_tree_print(array, format);
+    return 0;
+}
+
+/* Registered clusters have no region, and fks did not create them. */
+static int list_registered(struct eksctl_table *table, struct json *array, struct err *err)
+{
+    CLEANUP(strv_done) struct strv names = {0};
+    int r = registered_list(&names, err);
+    for (size_t i = 0; i < names.n; i++) {
+        strv_add(&table->cells, names.items[i]);
+        strv_add(&table->cells, "");
+        strv_add(&table->cells, "False");
+        json_push(array, json_build("{s:s, s:s, s:s}", "Name", names.items[i], "Region", "", "Owned", "False"));
+    }
+    return r;
 }
 
 static int get_one(const char *name, enum eksctl_format format, struct err *err)
@@ -72,6 +112,10 @@ static int get_all(enum eksctl_format format, struct err *err)
         strv_add(&table.cells, "True");
         json_push(array, json_build("{s:s, s:s, s:s}", "Name", cluster.name, "Region", cluster.region, "Owned", "True"));
     }
+    if ((r = list_registered(&table, array, err)) < 0) {
+        strv_done(&table.cells);
+        return r;
+    }
     if (format == EKSCTL_TABLE) {
         eksctl_table_print(&table, heads, countof(heads), "clusters");
         return 0;
@@ -101,7 +145,12 @@ int command_get_cluster(struct cli *cli, int argc, char **argv)
         r = err_set(&err, ERR_USAGE, "--all-regions is for listing all clusters, it must be used without cluster name flag/argument");
         return cli_fail(cli, &err);
     }
-    r = options.name != NULL ? get_one(options.name, format, &err) : get_all(format, &err);
+    if (options.name == NULL)
+        r = get_all(format, &err);
+    else if (!cluster_exists(options.name) && registered_exists(options.name))
+        r = get_registered(options.name, format, &err);
+    else
+        r = get_one(options.name, format, &err);
     return r < 0 ? cli_fail(cli, &err) : 0;
 }
 

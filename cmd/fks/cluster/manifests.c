@@ -18,13 +18,16 @@ EMBED(manifest_rbac_webhook, "manifests/rbac/webhook.yaml");
 EMBED(manifest_webhook, "manifests/webhook/webhook.yaml");
 EMBED(manifest_coredns_rbac, "manifests/coredns/rbac.yaml");
 EMBED(manifest_coredns, "manifests/coredns/coredns.yaml");
+EMBED(manifest_install, "manifests/install.yaml");
 
 #define ROW(symbol, path) rows[n++] = (struct manifest){path, {symbol##_begin, (size_t)(symbol##_end - symbol##_begin)}}
 
 const struct manifest *manifests_of(enum manifest_set set)
 {
-    static struct manifest base[8], webhook[2], coredns[3];
-    struct manifest *rows = set == MANIFESTS_BASE ? base : set == MANIFESTS_WEBHOOK ? webhook : coredns;
+    static struct manifest base[8], webhook[2], coredns[3], install[2];
+    struct manifest *const sets[] = {
+        [MANIFESTS_BASE] = base, [MANIFESTS_WEBHOOK] = webhook, [MANIFESTS_COREDNS] = coredns, [MANIFESTS_INSTALL] = install};
+    struct manifest *rows = sets[set];
     size_t n = 0;
     switch (set) {
     case MANIFESTS_BASE:
@@ -43,6 +46,9 @@ const struct manifest *manifests_of(enum manifest_set set)
     case MANIFESTS_COREDNS:
         ROW(manifest_coredns_rbac, "coredns/rbac.yaml");
         ROW(manifest_coredns, "coredns/coredns.yaml");
+        break;
+    case MANIFESTS_INSTALL:
+        ROW(manifest_install, "install.yaml");
         break;
     }
     return rows;

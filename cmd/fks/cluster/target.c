@@ -2,6 +2,19 @@
 #include "cluster/target.h"
 
 #include "base/mem.h"
+#include "cluster/registered.h"
+
+static int connect_registered(const char *name, struct target *target, struct err *err)
+{
+    CLEANUP(registered_done) struct registered registered = {0};
+    CLEANUP(kube_config_done) struct kube_config config = {0};
+    int r;
+    if ((r = registered_load(name, &registered, err)) < 0 || (r = registered_config(&registered, &config, err)) < 0 ||
+        (r = kube_client_new(NULL, &config, "fks/v" FKS_PROGRAM_VERSION, &target->client, err)) < 0)
+        return r;
+    target->name = xstrdup(name);
+    return 0;
+}
 
 /* The local cluster whose context this is: admin@NAME.REGION.fks.dev. */
 static bool local_of_context(const struct kube_config *config, struct cluster *ret)
@@ -30,7 +43,10 @@ int target_connect(struct cli *cli, const char *cluster_name, struct target *ret
 {
     CLEANUP(target_done) struct target target = {0};
     int r;
-    if (cluster_name != NULL) {
+    if (cluster_name != NULL && !cluster_exists(cluster_name) && registered_exists(cluster_name)) {
+        if ((r = connect_registered(cluster_name, &target, err)) < 0)
+            return r;
+    } else if (cluster_name != NULL) {
         if ((r = cluster_load(cluster_name, &target.cluster, err)) < 0 ||
             (r = cluster_connect(&target.cluster, &target.client, err)) < 0)
             return r;

@@ -1,5 +1,5 @@
 /*
- * target.h: which cluster a command means: --cluster NAME (a local cluster), else the current kubeconfig context.
+ * target.h: which cluster a command means: --cluster NAME (a local or a registered cluster), else the current kubeconfig context.
  */
 #pragma once
 

@@ -1,0 +1,122 @@
+/*
+ * install.c: see install.h: coming. Going is in install_remove.c.
+ */
+#include "cluster/install.h"
+
+#include "base/mem.h"
+#include "cluster/addons.h"
+#include "cluster/manifests.h"
+#include "cluster/progress.h"
+#include "cluster/wait.h"
+#include "data/yaml.h"
+#include "fargate/names.h"
+
+/* "fks.dev/fks-webhook:0.1.0" with another registry or tag. */
+static char *image_of(const char *image, const struct install_settings *settings)
+{
+    const char *slash = strrchr(image, '/'), *colon = strrchr(image, ':');
+    if (slash == NULL || colon == NULL || colon < slash)
+        return xstrdup(image);
+    CLEANUP(xfree) char *registry = xstrndup(image, (size_t)(slash - image));
+    CLEANUP(xfree) char *name = xstrndup(slash + 1, (size_t)(colon - slash) - 1);
+    return xasprintf("%s/%s:%s", settings->registry != NULL ? settings->registry : registry, name,
+                     settings->tag != NULL ? settings->tag : colon + 1);
+}
+
+static void set_images(struct json *object, const struct install_settings *settings)
+{
+    if (!streq(json_str(object, "kind", NULL), "Deployment"))
+        return;
+    struct json *containers = json_edit_member(json_edit(object, "spec", "template", "spec", NULL), "containers");
+    for (size_t i = 0; i < json_len(containers); i++) {
+        struct json *container = json_edit_at(containers, i);
+        CLEANUP(xfree) char *image = image_of(json_str_or("", container, "image", NULL), settings);
+        json_set_str(container, "image", image);
+    }
+}
+
+int install_objects(const struct install_settings *settings, struct json **ret, struct err *err)
+{
+    const struct manifest *manifest = manifests_of(MANIFESTS_INSTALL);
+    CLEANUP(json_free) struct json *parsed = NULL;
+    int r = yaml_parse_all(manifest->text.p, manifest->text.len, &parsed, err);
+    if (r < 0)
+        return err_wrap(err, "reading the built-in manifest '%s'", manifest->name);
+    struct json *objects = json_clone(parsed);
+    for (size_t i = 0; i < json_len(objects); i++)
+        set_images(json_edit_at(objects, i), settings);
+    *ret = objects;
+    return 0;
+}
+
+int install_apply(struct kube_client *client, struct kube_discovery *discovery, const struct json *objects, struct err *err)
+{
+    const struct json *object;
+    json_each(object, objects)
+    {
+        int r = addons_apply(client, discovery, object, err);
+        if (r < 0)
+            return r;
+    }
+    return addons_wait_for_types(client, err);
+}
+
+static int get(struct kube_client *client, const char *path, struct json **ret, struct err *err)
+{
+    const struct kube_request request = {.path = path};
+    return kube_do(client, &request, ret, err);
+}
+
+/* The generation that was applied, not the one before it. */
+static int deployment_available(struct kube_client *client, const char *name, struct err *err)
+{
+    CLEANUP(json_free) struct json *object = NULL;
+    CLEANUP(xfree) char *path = kube_path("apps", "v1", FKS_NAMESPACE, "deployments", name, NULL);
+    int r = get(client, path, &object, err);
+    if (r < 0)
+        return r;
+    int64_t wanted = json_int_or(1, object, "spec", "replicas", NULL);
+    if (json_int_or(0, object, "status", "observedGeneration", NULL) >= json_int_or(0, object, "metadata", "generation", NULL) &&
+        json_int_or(0, object, "status", "updatedReplicas", NULL) >= wanted &&
+        json_int_or(0, object, "status", "availableReplicas", NULL) >= wanted)
+        return 1;
+    return err_set(err, ERR_BUSY, "'fks describe pod -n " FKS_NAMESPACE " -l app.kubernetes.io/name=%s' tells more", name);
+}
+
+static int scheduler_available(void *data, struct err *err)
+{
+    return deployment_available(data, "fks-scheduler", err);
+}
+
+static int webhook_available(void *data, struct err *err)
+{
+    return deployment_available(data, "fks-webhook", err);
+}
+
+static int is_registered(void *data, struct err *err)
+{
+    static const char *const paths[] = {INSTALL_WEBHOOKS "mutatingwebhookconfigurations/" INSTALL_MUTATING,
+                                        INSTALL_WEBHOOKS "validatingwebhookconfigurations/" INSTALL_VALIDATING};
+    for (size_t i = 0; i < countof(paths); i++) {
+        CLEANUP(json_free) struct json *object = NULL;
+        int r = get(data, paths[i], &object, err);
+        if (r < 0)
+            return r;
+        /* its first seconds, in which a webhook that cannot be reached is ignored */
+        if (json_get(object, "metadata", "annotations", "fks.dev/settling", NULL) != NULL)
+            return 0;
+    }
+    return 1;
+}
+
+int install_wait(struct kube_client *client, int64_t timeout_ms, struct err *err)
+{
+    progress(PROGRESS_INFO, "waiting for the scheduler");
+    int r = wait_until("the pods of fks-scheduler", timeout_ms, scheduler_available, client, err);
+    if (r < 0)
+        return r;
+    progress(PROGRESS_INFO, "waiting for the webhook");
+    if ((r = wait_until("the pods of fks-webhook", timeout_ms, webhook_available, client, err)) < 0)
+        return r;
+    return wait_until("the registration of the webhook", timeout_ms, is_registered, client, err);
+}

@@ -1,0 +1,37 @@
+/*
+ * install.h: the objects of FKS in a cluster that is there already (manifests/install.yaml, inside this program): adapting,
+ * applying, waiting for and deleting them. The order in which they come and go is told in manifests/README.md.
+ */
+#pragma once
+
+#include "data/json.h"
+#include "kube/client.h"
+#include "kube/discovery.h"
+
+#define INSTALL_REGISTRATION "fks-webhook-registration" /* ConfigMap */
+#define INSTALL_WEBHOOKS "/apis/admissionregistration.k8s.io/v1/"
+#define INSTALL_MUTATING "0500-fks-fargate-mutation.fks.dev"
+#define INSTALL_VALIDATING "fks-fargate-validation.fks.dev"
+
+struct install_settings {
+    const char *registry, *tag; /* of the images; NULL: as they are */
+};
+
+/* The objects in the order of applying: a JSON array. */
+int install_objects(const struct install_settings *settings, struct json **ret, struct err *err) MUST_CHECK;
+/* Applies them all; again and again gives the same. */
+int install_apply(struct kube_client *client, struct kube_discovery *discovery, const struct json *objects,
+                  struct err *err) MUST_CHECK;
+/* Until both programs are available and the API server asks the webhook. */
+int install_wait(struct kube_client *client, int64_t timeout_ms, struct err *err) MUST_CHECK;
+
+/* The steps of taking FKS out, in this order. */
+/* From then on no request of anybody depends on the webhook. */
+int install_withdraw(struct kube_client *client, int64_t timeout_ms, struct err *err) MUST_CHECK;
+/* Deletes the profiles and waits until their pods are drained. No type, no profiles: nothing to do. */
+int install_drain(struct kube_client *client, int64_t timeout_ms, struct err *err) MUST_CHECK;
+/* Ends the scheduler, then takes its Lease away, which it would make again. */
+int install_end_scheduler(struct kube_client *client, int64_t timeout_ms, struct err *err) MUST_CHECK;
+/* The rest, last first; the types and what is of them only if asked. */
+int install_delete(struct kube_client *client, struct kube_discovery *discovery, const struct json *objects, bool keep_types,
+                   int64_t timeout_ms, struct err *err) MUST_CHECK;

@@ -1,0 +1,236 @@
+/*
+ * register.c: register and deregister cluster: FKS into a cluster that is there already, and out of it. Checks come first;
+ * what is written is install.c's, the order of going install_remove.c's.
+ */
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "cluster/cluster.h"
+#include "cluster/commands.h"
+#include "cluster/install.h"
+#include "cluster/options.h"
+#include "cluster/progress.h"
+#include "cluster/register_checks.h"
+#include "cluster/registered.h"
+#include "data/yaml.h"
+
+#define TIMEOUT_MS (5 * 60 * 1000)
+
+struct register_options {
+    struct cluster_options shared;
+    struct kube_overrides overrides;
+    const char *provider;
+    struct install_settings settings;
+    bool dry_run, prepare_only, keep_profiles;
+};
+
+/* The way to the cluster, and what it offers. */
+struct reach {
+    struct kube_config config;
+    struct kube_client *client;
+    struct kube_discovery *discovery;
+};
+
+static void reach_done(struct reach *reach)
+{
+    reach->discovery = kube_discovery_free(reach->discovery);
+    reach->client = kube_client_free(reach->client);
+    kube_config_done(&reach->config);
+}
+DEFINE_CLEANUP_IN_PLACE(struct reach, reach_done)
+
+/* reach->config is filled. */
+static int reach_connect(struct reach *reach, struct err *err)
+{
+    int r = kube_client_new(NULL, &reach->config, "fks/v" FKS_PROGRAM_VERSION, &reach->client, err);
+    if (r == 0)
+        reach->discovery = kube_discovery_new(reach->client, NULL);
+    return r;
+}
+
+static int print_objects(const struct json *objects, struct err *err)
+{
+    CLEANUP(buf_done) struct buf text = {0};
+    const struct json *object;
+    json_each(object, objects)
+    {
+        buf_add_str(&text, "---\n");
+        yaml_print(object, &text);
+    }
+    return fd_write_all(STDOUT_FILENO, buf_text(&text), text.len, err);
+}
+
+static int remember(const struct register_options *options, const struct kube_config *config, struct err *err)
+{
+    char now[CLOCK_TEXT_MAX];
+    CLEANUP(registered_done) struct registered registered = {.name = xstrdup(options->shared.name)};
+    clock_rfc3339(clock_wall_ns(), now);
+    registered.created = xstrdup(now);
+    registered.server = xstrdup(config->server);
+    registered.context = config->context != NULL ? xstrdup(config->context) : NULL;
+    if (options->provider != NULL) {
+        registered.provider = xstrdup(options->provider);
+        for (char *p = registered.provider; *p != '\0'; p++)
+            *p = (char)(*p >= 'a' && *p <= 'z' ? *p - 'a' + 'A' : *p);
+    }
+    if (options->overrides.kubeconfig != NULL && (registered.kubeconfig = realpath(options->overrides.kubeconfig, NULL)) == NULL)
+        return err_errno(err, errno, "--kubeconfig '%s'", options->overrides.kubeconfig);
+    return registered_save(&registered, err);
+}
+
+static void tell_next(const char *name)
+{
+    progress(PROGRESS_SUCCESS, "FKS is in cluster \"%s\": webhook and scheduler run, no pod is touched before there is a profile", name);
+    progress(PROGRESS_INFO, "'fks create fargateprofile --cluster %s --name dev --namespace dev' makes one", name);
+    progress(PROGRESS_INFO, "its pods need hosts that run fks-node, or another back end (spec.nodeSelector and tolerations, "
+                            "runtimeClassName or schedulerName of the profile)");
+    progress(PROGRESS_INFO, "'fks deregister cluster --name %s' takes all of it out again", name);
+}
+
+static int install(const struct register_options *options, const struct json *objects, struct err *err)
+{
+    CLEANUP(reach_done) struct reach reach = {0};
+    CLEANUP(xfree) char *version = NULL;
+    int r;
+    if ((r = kube_config_load(&options->overrides, &reach.config, err)) < 0 || (r = reach_connect(&reach, err)) < 0)
+        return r;
+    progress(PROGRESS_INFO, "registering cluster \"%s\" at %s", options->shared.name, reach.config.server);
+    if ((r = register_check_version(reach.client, &version, err)) < 0 ||
+        (r = register_check_permissions(reach.client, reach.discovery, objects, err)) < 0 ||
+        (r = register_check_owner(reach.client, err)) < 0)
+        return r;
+    progress(PROGRESS_INFO, "Kubernetes %s, permissions suffice; applying %zu objects", version, json_len(objects));
+    if ((r = install_apply(reach.client, reach.discovery, objects, err)) < 0 ||
+        (r = remember(options, &reach.config, err)) < 0 || (r = install_wait(reach.client, options->shared.timeout_ms, err)) < 0)
+        return r;
+    tell_next(options->shared.name);
+    return 0;
+}
+
+/* A name that is taken is only taken by a cluster of this machine, or by another registration. */
+static int check_name(const char *name, struct err *err)
+{
+    if (name == NULL)
+        return err_set(err, ERR_USAGE, "--name must be set");
+    int r = cluster_check_name(name, err);
+    if (r < 0)
+        return r;
+    return cluster_exists(name) ? err_set(err, ERR_EXISTS, "a local cluster has the name '%s': choose another", name) : 0;
+}
+
+int command_register_cluster(struct cli *cli, int argc, char **argv)
+{
+    struct register_options options = {.shared = {.timeout_ms = TIMEOUT_MS}};
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(json_free) struct json *objects = NULL;
+    const struct opt own[] = {
+        {"kubeconfig", 0, OPT_STRING, &options.overrides.kubeconfig, "FILE", "connection file of the cluster", NULL, NULL},
+        {"context", 0, OPT_STRING, &options.overrides.context, "NAME", "context in it (default: the current one)", NULL, NULL},
+        {"provider", 0, OPT_STRING, &options.provider, "NAME", "who runs the cluster: GKE, AKS, OTHER, ...; only kept", NULL, NULL},
+        {"image-registry", 0, OPT_STRING, &options.settings.registry, "HOST/PATH", "where the images are (default: fks.dev)", NULL,
+         NULL},
+        {"image-tag", 0, OPT_STRING, &options.settings.tag, "TAG", "their tag (default: " FKS_PROGRAM_VERSION ")", NULL, NULL},
+        {"dry-run", 0, OPT_BOOL, &options.dry_run, NULL, "print every object, and write nothing", NULL, NULL},
+        {0}};
+    options.overrides = cli->overrides;
+    int r = cluster_options_parse(&options.shared, own, "register cluster",
+                                  "Install or upgrade FKS in a cluster that is there already", argc, argv, &err);
+    if (r > 0)
+        return 0;
+    if (r == 0)
+        r = check_name(options.shared.name, &err);
+    if (r < 0 && err.code == ERR_USAGE)
+        return cli_usage(cli, "register cluster", &err);
+    if (r == 0 && (r = install_objects(&options.settings, &objects, &err)) == 0)
+        r = options.dry_run ? print_objects(objects, &err) : install(&options, objects, &err);
+    return r < 0 ? cli_fail(cli, &err) : 0;
+}
+
+/* --- deregister */
+
+/* What must be done while the programs still run. */
+static int prepare(const struct register_options *options, struct kube_client *client, struct err *err)
+{
+    int64_t timeout_ms = options->shared.timeout_ms;
+    progress(PROGRESS_INFO, "withdrawing the webhook's registration");
+    int r = install_withdraw(client, timeout_ms, err);
+    if (r == 0 && !options->keep_profiles)
+        r = install_drain(client, timeout_ms, err);
+    if (r == 0) {
+        progress(PROGRESS_INFO, "ending the scheduler");
+        r = install_end_scheduler(client, timeout_ms, err);
+    }
+    return r;
+}
+
+static int remove_all(const struct register_options *options, struct reach *reach, const char *name, struct err *err)
+{
+    CLEANUP(json_free) struct json *objects = NULL;
+    CLEANUP(xfree) char *release = NULL;
+    int r = register_helm_release(reach->client, &release, err);
+    if (r == 0 && release != NULL)
+        r = err_set(err, ERR_EXISTS, "Helm's release '%s' installed FKS there: use 'helm uninstall %s'", release, release);
+    if (r < 0 || (r = install_objects(&options->settings, &objects, err)) < 0)
+        return r;
+    progress(PROGRESS_INFO, "taking FKS out of cluster \"%s\" at %s", name, reach->config.server);
+    if ((r = prepare(options, reach->client, err)) < 0)
+        return r;
+    progress(PROGRESS_INFO, "deleting what was installed");
+    if ((r = install_delete(reach->client, reach->discovery, objects, options->keep_profiles, options->shared.timeout_ms, err)) < 0 ||
+        (r = registered_remove(name, err)) < 0)
+        return r;
+    progress(PROGRESS_SUCCESS, "nothing of FKS is left in cluster \"%s\"%s", name,
+             options->keep_profiles ? " but its profiles and their types" : "");
+    return 0;
+}
+
+static int deregister(struct register_options *options, struct err *err)
+{
+    CLEANUP(reach_done) struct reach reach = {0};
+    CLEANUP(registered_done) struct registered registered = {0};
+    const char *name = options->shared.name;
+    int r;
+    if (options->prepare_only) {
+        if ((r = kube_config_load(&options->overrides, &reach.config, err)) < 0 || (r = reach_connect(&reach, err)) < 0)
+            return r;
+        return prepare(options, reach.client, err);
+    }
+    if ((r = registered_load(name, &registered, err)) < 0)
+        return r;
+    r = options->overrides.kubeconfig != NULL ? kube_config_load(&options->overrides, &reach.config, err)
+                                              : registered_config(&registered, &reach.config, err);
+    if (r < 0 || (r = reach_connect(&reach, err)) < 0)
+        return r;
+    return remove_all(options, &reach, name, err);
+}
+
+int command_deregister_cluster(struct cli *cli, int argc, char **argv)
+{
+    struct register_options options = {.shared = {.timeout_ms = TIMEOUT_MS}};
+    CLEANUP(err_clear) struct err err = {0};
+    const struct opt own[] = {
+        {"kubeconfig", 0, OPT_STRING, &options.overrides.kubeconfig, "FILE", "connection file (default: as it was registered)", NULL,
+         NULL},
+        {"context", 0, OPT_STRING, &options.overrides.context, "NAME", "context in it", NULL, NULL},
+        {"keep-profiles", 0, OPT_BOOL, &options.keep_profiles, NULL, "leave the FargateProfiles and their types", NULL, NULL},
+        {"prepare-only", 0, OPT_BOOL, &options.prepare_only, NULL,
+         "only what must happen before the programs go, in the cluster of the current context or of this pod: for whatever else "
+         "deletes the rest, as Helm does", NULL, NULL},
+        {0}};
+    options.overrides = cli->overrides;
+    int r = cluster_options_parse(&options.shared, own, "deregister cluster",
+                                  "Take FKS out of a registered cluster: the webhook first, then the profiles with their pods, then "
+                                  "the rest", argc, argv, &err);
+    if (r > 0)
+        return 0;
+    if (r == 0 && !options.prepare_only && options.shared.name == NULL)
+        r = err_set(&err, ERR_USAGE, "--name must be set");
+    if (r < 0 && err.code == ERR_USAGE)
+        return cli_usage(cli, "deregister cluster", &err);
+    if (r == 0)
+        r = deregister(&options, &err);
+    return r < 0 ? cli_fail(cli, &err) : 0;
+}

@@ -1,0 +1,214 @@
+"""A cluster that FKS did not make: the real control plane, kube-proxy and kubelets of the assets, each "machine" in namespaces of its
+own (mounts, network, processes), whose end takes every process, mount and interface with it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
+
+from cluster import Pki, die_with_parent  # noqa: E402
+from harness import BIN, Tool, eventually  # noqa: E402
+
+CGROUPS = Path("/sys/fs/cgroup")
+ADDRESS, API_PORT, PODS, SERVICES = "10.99.0.1", 6443, "10.98.0.0/24", "10.96.0.0/16"
+# the first process of the namespaces: it takes in orphans, and everything ends with it
+INIT = """
+import os, signal, time
+print("up", flush=True)
+while True:
+    try:
+        os.wait()
+    except ChildProcessError:
+        time.sleep(0.2)
+"""
+
+
+def cgroup_folders(name):
+    """The cgroup in every hierarchy (version 1), or in the one that there is (version 2)."""
+    if (CGROUPS / "cgroup.controllers").exists():
+        return [CGROUPS / name]
+    return [path / name for path in CGROUPS.iterdir() if (path / "cgroup.procs").exists() and not path.is_symlink()]
+
+
+class Machine:
+    def __init__(self, folder):
+        self.folder = folder
+        folder.mkdir(parents=True)
+        self.cgroup = f"fks-test-{os.getpid()}"
+        self.children = []
+        self.init = subprocess.Popen(
+            ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private",
+             sys.executable, "-c", INIT], stdout=subprocess.PIPE, preexec_fn=die_with_parent, cwd="/")
+        assert self.init.stdout.readline() == b"up\n"
+        self.pid = int(Path(f"/proc/{self.init.pid}/task/{self.init.pid}/children").read_text().split()[0])
+        self.enter = ["nsenter", f"--target={self.pid}", "--mount", "--net", "--pid"]
+        for words in (["mount", "--make-rshared", "/"], ["ip", "link", "set", "lo", "up"], ["ip", "link", "add", "eth0", "type", "bridge"],
+                      ["ip", "addr", "add", f"{ADDRESS}/24", "dev", "eth0"], ["ip", "link", "set", "eth0", "up"],
+                      ["ip", "route", "add", "default", "dev", "eth0"], ["sysctl", "-qw", "net.ipv4.ip_forward=1"]):
+            subprocess.run([*self.enter, *words], check=True)
+        for path in cgroup_folders(self.cgroup):
+            path.mkdir(exist_ok=True)
+
+    def start(self, name, *words):
+        log = open(self.folder / f"{name}.log", "ab")
+        self.children.append(subprocess.Popen([*self.enter, *map(str, words)], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                              preexec_fn=die_with_parent, cwd="/"))
+        log.close()
+
+    def tool(self, program, env):
+        return Inside(self.enter, program, env)
+
+    def end(self):
+        self.init.send_signal(signal.SIGKILL)  # takes the namespace's first process along
+        self.init.wait()
+        self.init.stdout.close()
+        for child in self.children:
+            child.wait()
+
+        def removed():
+            for path in cgroup_folders(self.cgroup):
+                for below, _, _ in os.walk(path, topdown=False):
+                    os.rmdir(below)
+            return True
+
+        eventually(removed, 30, "the cgroups are empty")
+
+
+class Inside(Tool):
+    """A program run inside a machine."""
+
+    def __init__(self, enter, program, env):
+        super().__init__(enter[0], env)
+        self.prefix = [*enter[1:], str(program)]
+
+    def run(self, *words, **options):
+        return super().run(*self.prefix, *words, **options)
+
+
+class Foreign:
+    """One machine that is control plane and node."""
+
+    def __init__(self, folder, assets):
+        self.folder, self.assets = folder, assets
+        self.machine = Machine(folder / "machine")
+        self.pki = Pki(folder / "pki")
+        names = f"IP:{ADDRESS},IP:127.0.0.1,IP:10.96.0.1,DNS:localhost,DNS:kubernetes.default.svc"
+        self.pki.issue("apiserver", "kube-apiserver", ["system:masters"], names)
+        self.pki.issue("admin", "admin", ["system:masters"])
+        self.pki.issue("jane", "jane", ["developers"])
+        self.pki.issue("node", "system:node:node-1", ["system:nodes"], f"IP:{ADDRESS},DNS:node-1")
+        self.kubeconfig = self.write_kubeconfig("admin")
+        (folder / "home").mkdir()
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("FKS_", "KUBE"))}
+        self.env = {**kept, "HOME": str(folder / "home"), "FKS_HOME": str(folder / "home/fks"), "KUBECONFIG": str(self.kubeconfig),
+                    "LC_ALL": "C.UTF-8"}
+        self.fks = self.machine.tool(BIN / "fks", self.env)
+        self.kubectl = self.machine.tool(assets / "kubectl", self.env)
+        self.helm = self.machine.tool(assets / "helm", self.env)
+
+    def write_kubeconfig(self, user):
+        path = self.folder / f"{user}.kubeconfig"
+        path.write_text(json.dumps({
+            "apiVersion": "v1", "kind": "Config", "current-context": "foreign",
+            "clusters": [{"name": "foreign", "cluster": {"server": f"https://{ADDRESS}:{API_PORT}",
+                                                         "certificate-authority": str(self.pki.path("ca.crt"))}}],
+            "users": [{"name": user, "user": {"client-certificate": str(self.pki.path(f"{user}.crt")),
+                                              "client-key": str(self.pki.path(f"{user}.key"))}}],
+            "contexts": [{"name": "foreign", "context": {"cluster": "foreign", "user": user}}]}))
+        return path
+
+    def start_control_plane(self):
+        pki, start = self.pki.path, self.machine.start
+        start("etcd", self.assets / "etcd", "--data-dir", self.folder / "etcd", "--unsafe-no-fsync", "--log-level=error")
+        start("apiserver", self.assets / "kube-apiserver", "--etcd-servers=http://127.0.0.1:2379", f"--secure-port={API_PORT}",
+              f"--bind-address={ADDRESS}", f"--advertise-address={ADDRESS}", f"--cert-dir={self.folder}",
+              f"--tls-cert-file={pki('apiserver.crt')}", f"--tls-private-key-file={pki('apiserver.key')}",
+              f"--client-ca-file={pki('ca.crt')}", f"--kubelet-client-certificate={pki('apiserver.crt')}",
+              f"--kubelet-client-key={pki('apiserver.key')}", "--kubelet-preferred-address-types=InternalIP",
+              f"--service-account-key-file={pki('sa.key')}", f"--service-account-signing-key-file={pki('sa.key')}",
+              "--service-account-issuer=https://kubernetes.default.svc.cluster.local", f"--service-cluster-ip-range={SERVICES}",
+              "--authorization-mode=Node,RBAC", "--allow-privileged", "--enable-admission-plugins=NodeRestriction",
+              f"--audit-log-path={self.folder / 'audit.log'}", f"--audit-policy-file={self.write_audit_policy()}")
+        eventually(lambda: self.kubectl.run("get", "--raw", "/readyz").out == "ok", 60, "the API server is ready")
+        start("manager", self.assets / "kube-controller-manager", f"--kubeconfig={self.kubeconfig}",
+              f"--service-account-private-key-file={pki('sa.key')}", "--use-service-account-credentials", f"--root-ca-file={pki('ca.crt')}",
+              "--leader-elect=false", f"--cert-dir={self.folder}", "--kube-api-qps=200", "--kube-api-burst=400")
+        start("scheduler", self.assets / "kube-scheduler", f"--kubeconfig={self.kubeconfig}", "--leader-elect=false",
+              f"--cert-dir={self.folder}")
+        eventually(lambda: self.kubectl.run("get", "serviceaccount", "default").code == 0, 60, "the default service account")
+
+    def write_audit_policy(self):
+        """Who asked for what, of the identities of FKS."""
+        path = self.folder / "audit.yaml"
+        users = [f"system:serviceaccount:fks-system:fks-{name}" for name in ("webhook", "scheduler", "node", "uninstall", "profiles", "test")]
+        path.write_text(json.dumps({"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
+                                    "rules": [{"level": "Metadata", "users": users}, {"level": "None"}]}))
+        return path
+
+    def start_node(self):
+        run, start = self.folder / "node", self.machine.start
+        run.mkdir()
+        socket = run / "containerd.sock"
+        cni = run / "cni"
+        cni.mkdir()
+        plugins = next(path for path in (Path("/opt/cni/bin"), Path("/usr/lib/cni")) if (path / "ptp").exists())
+        (cni / "10-test.conflist").write_text(json.dumps({"cniVersion": "1.0.0", "name": "test", "plugins": [
+            {"type": "ptp", "ipMasq": False, "ipam": {"type": "host-local", "dataDir": str(run / "ipam"), "ranges": [[{"subnet": PODS}]],
+                                                      "routes": [{"dst": "0.0.0.0/0"}]}},
+            {"type": "portmap", "capabilities": {"portMappings": True}}]}))
+        (run / "containerd.toml").write_text(f"""
+version = 2
+root = "{run}/containerd"
+state = "{run}/state"
+disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.nri.v1.nri"]
+[grpc]
+  address = "{socket}"
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "fks.dev/pause:1"
+  restrict_oom_score_adj = true
+  tolerate_missing_hugetlb_controller = true
+  netns_mounts_under_state_dir = true
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "{plugins}"
+    conf_dir = "{cni}"
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+    runtime_type = "io.containerd.runc.v2"
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+      Root = "{run}/runc"
+""")
+        start("containerd", "containerd", f"--config={run / 'containerd.toml'}")
+        self.ctr = self.machine.tool("ctr", self.env)
+        self.socket = socket
+        eventually(lambda: self.ctr.run("--address", socket, "version").code == 0, 30, "containerd answers")
+        for name in ("pause", "demo"):
+            self.load(self.assets / f"images/{name}.tar")
+        pki = self.pki.path
+        (run / "kubelet.yaml").write_text(json.dumps({
+            "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
+            "authentication": {"anonymous": {"enabled": False}, "webhook": {"enabled": True}, "x509": {"clientCAFile": str(pki("ca.crt"))}},
+            "authorization": {"mode": "Webhook"}, "tlsCertFile": str(pki("node.crt")), "tlsPrivateKeyFile": str(pki("node.key")),
+            "failCgroupV1": False, "cgroupDriver": "cgroupfs", "cgroupRoot": "/" + self.machine.cgroup, "enforceNodeAllocatable": [],
+            "failSwapOn": False, "oomScoreAdj": 0, "containerRuntimeEndpoint": f"unix://{socket}", "clusterDomain": "cluster.local",
+            "resolvConf": "", "podLogsDir": str(run / "logs"), "syncFrequency": "5s", "configMapAndSecretChangeDetectionStrategy": "Watch",
+            # a disk that others fill for a moment is none of these tests' business
+            "evictionHard": {"memory.available": "1Mi"}, "imageGCHighThresholdPercent": 100}))
+        start("kube-proxy", self.assets / "kube-proxy", f"--kubeconfig={self.kubeconfig}", "--proxy-mode=iptables", f"--cluster-cidr={PODS}",
+              "--hostname-override=node-1", "--conntrack-max-per-core=0", "--conntrack-tcp-timeout-established=0",
+              "--conntrack-tcp-timeout-close-wait=0")
+        start("kubelet", self.assets / "kubelet", f"--config={run / 'kubelet.yaml'}", f"--kubeconfig={self.write_kubeconfig('node')}",
+              f"--root-dir={run / 'kubelet'}", "--hostname-override=node-1", f"--node-ip={ADDRESS}")
+        eventually(lambda: self.kubectl.run("wait", "--for=condition=Ready", "node/node-1", "--timeout=1s").code == 0, 120,
+                   "the node is ready")
+
+    def load(self, archive):
+        self.ctr.ok("--address", self.socket, "--namespace=k8s.io", "images", "import", archive)
+
+    def log(self, name):
+        return (self.machine.folder / f"{name}.log").read_text(errors="replace")
+
+    def end(self):
+        self.machine.end()

@@ -1,0 +1,215 @@
+"""The Helm chart in manifests/: what it refuses, what it renders, and whether a real API server and Pod Security take that."""
+
+import json
+import re
+import subprocess
+
+import pytest
+
+from cluster import MANIFESTS, ROOT, ApiError
+
+RESTRICTED = "chart-restricted"
+# settings that render something else than the default ones do
+VARIANTS = {
+    "default": {},
+    "given-certificate": {"certificates": {"mode": "given", "secretName": "mine"}},
+    "cert-manager": {"certificates": {"mode": "cert-manager"}},
+    "cert-manager-issuer": {"certificates": {"mode": "cert-manager", "issuerRef": {"name": "company", "kind": "ClusterIssuer"}}},
+    "monitoring": {"metrics": {"serviceMonitor": {"enabled": True, "labels": {"team": "a"}}, "dashboard": {"enabled": True}}},
+    "no-policies": {"networkPolicy": {"enabled": False}},
+    "keep-types": {"crds": {"keep": True}},
+    "profiles": {"profiles": [{"name": "dev", "spec": {"selectors": [{"namespace": "dev-*", "labels": {"a": "b"}}]}},
+                              {"name": "ci", "spec": {"selectors": [{"namespace": "ci"}], "runtimeClassName": "kata"}}]},
+    "everything": {
+        "image": {"registry": "registry.example:5000/team", "tag": "7", "pullPolicy": "Always", "pullSecrets": [{"name": "key"}]},
+        "logLevel": "debug", "priorityClassName": "",
+        "webhook": {"replicas": 3, "failurePolicy": "Ignore", "timeoutSeconds": 3, "namespacesLeftAlone": ["monitoring"],
+                    "podValidation": "Enforce", "workers": 4, "shutdownDelay": "5s", "podDisruptionBudget": {"minAvailable": "50%"},
+                    "podLabels": {"team": "a"}, "podAnnotations": {"note": "b"}, "nodeSelector": {"pool": "system"},
+                    "tolerations": [{"key": "system", "operator": "Exists"}],
+                    "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
+                        {"matchExpressions": [{"key": "pool", "operator": "Exists"}]}]}}}},
+        "scheduler": {"replicas": 1, "placement": "pack", "podLabels": {"team": "a"}, "podAnnotations": {"note": "b"},
+                      "nodeSelector": {"pool": "system"}, "tolerations": [{"operator": "Exists"}]}},
+}
+# (settings, what the refusal names)
+REFUSED = [
+    ({"webhok": {}}, "webhok"),
+    ({"webhook": {"replicas": 0}}, "/webhook/replicas"),
+    ({"webhook": {"replicas": "2"}}, "/webhook/replicas"),
+    ({"webhook": {"failurePolicy": "Open"}}, "/webhook/failurePolicy"),
+    ({"webhook": {"timeoutSeconds": 31}}, "/webhook/timeoutSeconds"),
+    ({"webhook": {"shutdownDelay": "ten"}}, "/webhook/shutdownDelay"),
+    ({"webhook": {"podDisruptionBudget": {"minAvailable": "half"}}}, "/webhook/podDisruptionBudget"),
+    ({"scheduler": {"placement": "anywhere"}}, "/scheduler/placement"),
+    ({"scheduler": {"resources": {"requests": {"cpu": "much"}}}}, "/scheduler/resources/requests/cpu"),
+    ({"certificates": {"mode": "none"}}, "/certificates/mode"),
+    ({"image": {"registry": "fks.dev/"}}, "/image/registry"),
+    ({"profiles": [{"name": "eks-a", "spec": {"selectors": [{"namespace": "a"}]}}]}, "/profiles/0/name"),
+    ({"profiles": [{"name": "a", "spec": {"selectors": []}}]}, "/profiles/0/spec/selectors"),
+    ({"profiles": [{"name": "a", "spec": {"selectors": [{"labels": {}}]}}]}, "/profiles/0/spec/selectors/0"),
+    ({"logLevel": "loud"}, "/logLevel"),
+]
+
+
+@pytest.fixture(scope="module")
+def helm(plane, tmp_path_factory):
+    program = plane.programs / "helm"
+    if not program.exists():
+        pytest.skip("no Helm: run 'make helm'")
+    home = tmp_path_factory.mktemp("helm")
+
+    def run(*words, settings=None, ok=True, namespace="fks-system"):
+        path = home / "values.json"
+        path.write_text(json.dumps(settings or {}))
+        result = subprocess.run([program, *map(str, words), f"--values={path}", f"--namespace={namespace}"], capture_output=True, text=True,
+                                env={"HOME": str(home), "PATH": "/usr/bin:/bin"}, cwd=ROOT)
+        assert (result.returncode == 0) == ok, result.stdout + result.stderr
+        return result.stdout if ok else result.stdout + result.stderr
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def render(plane, helm, tmp_path_factory):
+    """Objects of the chart with settings, hooks and tests included; kinds of others are made known to the API server first."""
+    for group, kinds in (("cert-manager.io", ("Issuer", "Certificate")), ("monitoring.coreos.com", ("ServiceMonitor", "PodMonitor"))):
+        for kind in kinds:
+            plural = kind.lower() + "s"
+            schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+            plane.admin.post("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", {
+                "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": f"{plural}.{group}"},
+                "spec": {"group": group, "scope": "Namespaced", "names": {"kind": kind, "plural": plural}, "versions": [
+                    {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}]}})
+            plane.kubectl("wait", "--for=condition=Established", f"crd/{plural}.{group}", "--timeout=30s")
+    folder = tmp_path_factory.mktemp("rendered")
+
+    def objects(variant):
+        path = folder / f"{variant}.yaml"
+        if not path.exists():
+            path.write_text(helm("template", "fks", MANIFESTS, settings=VARIANTS[variant]))
+        return path, plane.manifest(path)
+
+    yield objects
+    for name in ("issuers.cert-manager.io", "certificates.cert-manager.io", "servicemonitors.monitoring.coreos.com",
+                 "podmonitors.monitoring.coreos.com"):
+        plane.admin.delete(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}")
+
+
+def named(objects, kind, name):
+    return next(item for item in objects if item["kind"] == kind and item["metadata"]["name"] == name)
+
+
+def pods_of(objects):
+    """(name, pod template) of everything that makes pods."""
+    for item in objects:
+        if item["kind"] == "Pod":
+            yield item["metadata"]["name"], item
+        elif item["kind"] in ("Deployment", "Job", "DaemonSet"):
+            yield item["metadata"]["name"], item["spec"]["template"]
+
+
+def test_lint(helm):
+    helm("lint", "--strict", MANIFESTS)
+    for settings in VARIANTS.values():
+        helm("lint", "--strict", MANIFESTS, settings=settings)
+
+
+def test_versions_are_the_programs_version():
+    version = re.search(r"^VERSION := (\S+)$", (ROOT / "Makefile").read_text(), re.M).group(1)
+    chart = (MANIFESTS / "Chart.yaml").read_text()
+    assert f'\nappVersion: "{version}"\n' in chart and f"\nversion: {version}\n" in chart
+
+
+@pytest.mark.parametrize("settings,where", REFUSED, ids=[where for _, where in REFUSED])
+def test_the_schema_refuses(helm, settings, where):
+    assert where in helm("template", "fks", MANIFESTS, settings=settings, ok=False)
+
+
+def test_another_namespace_is_refused(helm):
+    assert "add --namespace fks-system" in helm("template", "fks", MANIFESTS, ok=False, namespace="default")
+
+
+def test_install_yaml_is_what_the_chart_renders(plane, helm):
+    rendered = subprocess.run([ROOT / "scripts/render-manifests", plane.programs / "helm"], capture_output=True, text=True, check=True).stdout
+    assert (MANIFESTS / "install.yaml").read_text() == rendered, "run 'make manifests'"
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_api_server_takes_it(plane, render, variant):
+    _, objects = render(variant)
+    for item in objects:
+        if item["kind"] == "Pod":  # its service account is made only now, which a dry run does not do
+            item["spec"]["serviceAccountName"] = "default"
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+    plane.kubectl("apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "-f", "-", stdin=text)
+
+
+@pytest.mark.parametrize("variant", ["default", "profiles", "everything"])
+def test_every_pod_is_restricted(plane, render, variant):
+    if plane.admin.find(f"/api/v1/namespaces/{RESTRICTED}") is None:
+        plane.admin.post("/api/v1/namespaces", {"metadata": {"name": RESTRICTED, "labels": {
+            "pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/enforce-version": "latest"}}})
+        plane.kubectl("wait", "--for=create", "serviceaccount/default", "-n", RESTRICTED, "--timeout=30s")
+    seen = set()
+    for name, template in pods_of(render(variant)[1]):
+        spec = {**template["spec"], "serviceAccountName": "default", "priorityClassName": ""}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {"restartPolicy": "Never", **spec}}
+        pod["spec"]["restartPolicy"] = "Never"
+        path = f"/api/v1/namespaces/{RESTRICTED}/pods?dryRun=All"
+        plane.admin.post(path, pod)
+        for container in spec["containers"]:
+            assert container["securityContext"]["readOnlyRootFilesystem"] is True, name
+            assert container["resources"]["requests"]["cpu"] and container["resources"]["limits"]["memory"], name
+        with pytest.raises(ApiError, match="violates PodSecurity"):  # the check itself works
+            plane.admin.post(path, {**pod, "spec": {**pod["spec"], "securityContext": {}}})
+        seen.add(name)
+    assert seen >= {"fks-webhook", "fks-scheduler", "fks-uninstall", "fks-test"}
+    assert ("fks-profiles" in seen) == (variant == "profiles")
+
+
+def test_roles_are_those_of_local_clusters(plane, render):
+    _, objects = render("default")
+    for program in ("people", "scheduler", "webhook"):
+        for item in plane.manifest(f"rbac/{program}.yaml"):
+            other = named(objects, item["kind"], item["metadata"]["name"])
+            if item["kind"].endswith("Binding"):
+                assert other["roleRef"] == item["roleRef"]
+                assert other["subjects"] == [{"kind": "ServiceAccount", "name": f"fks-{program}", "namespace": "fks-system"}]
+            else:
+                assert other["rules"] == item["rules"]
+    assert "system:fks" not in json.dumps([item for item in objects if "Binding" in item["kind"]])
+
+
+def test_registrations_are_those_of_local_clusters(plane, render, tmp_path):
+    def registrations(variant):
+        config = named(render(variant)[1], "ConfigMap", "fks-webhook-registration")["data"]
+        path = tmp_path / f"{variant}.yaml"
+        path.write_text(config["registrations.yaml"])
+        return plane.manifest(path)
+
+    for ours, local in zip(registrations("default"), plane.manifest("webhook/webhook.yaml"), strict=True):
+        for mine, theirs in zip(ours["webhooks"], local["webhooks"], strict=True):
+            path = theirs["clientConfig"]["url"].rpartition("/")[2]
+            assert mine.pop("clientConfig") == {"service": {"namespace": "fks-system", "name": "fks-webhook", "path": f"/{path}", "port": 443}}
+            del theirs["clientConfig"]
+        assert ours == local
+    mutating = registrations("everything")[0]["webhooks"]
+    assert [item["failurePolicy"] for item in mutating] == ["Ignore"] * 3 and {item["timeoutSeconds"] for item in mutating} == {3}
+    assert mutating[0]["namespaceSelector"]["matchExpressions"][0]["values"] == ["fks-system", "kube-system", "monitoring"]
+
+
+def test_settings_reach_the_programs(render, binary):
+    _, objects = render("everything")
+    for name in ("fks-webhook", "fks-scheduler"):
+        template = named(objects, "Deployment", name)["spec"]["template"]
+        container = template["spec"]["containers"][0]
+        assert container["image"] == f"registry.example:5000/team/{name}:7" and container["imagePullPolicy"] == "Always"
+        # every option is one that the program knows
+        known = set(re.findall(r"--[a-z-]+", subprocess.run([binary(name), "--help"], capture_output=True, text=True, check=True).stdout))
+        assert {word.split("=")[0] for word in container["args"]} <= known
+        assert "--log-level=debug" in container["args"]
+        assert template["spec"]["nodeSelector"] == {"pool": "system"} and template["metadata"]["labels"]["team"] == "a"
+    webhook = named(objects, "Deployment", "fks-webhook")
+    assert webhook["spec"]["replicas"] == 3 and {"--pod-validation=Enforce", "--workers=4", "--shutdown-delay=5s"} <= set(
+        webhook["spec"]["template"]["spec"]["containers"][0]["args"])

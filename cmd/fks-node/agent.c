@@ -22,6 +22,18 @@ struct kube_call *agent_request(struct agent *agent, const char *method, char *p
     return call;
 }
 
+struct kube_call *agent_request_as(struct agent *agent, const char *node, const char *method, char *path,
+                                   struct json *body, kube_done *done, void *data)
+{
+    CLEANUP(xfree) char *as = agent->options.impersonate_nodes ? xasprintf("system:node:%s", node) : NULL;
+    struct kube_request request = {.method = method, .path = path, .body = body, .as = as};
+    struct kube_call *call = kube_start(agent->kube, &request, done, data);
+
+    json_free(body);
+    free(path);
+    return call;
+}
+
 struct json *agent_delete_options(int64_t grace_s, const char *uid)
 {
     struct json *options =

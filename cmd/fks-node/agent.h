@@ -22,6 +22,7 @@ struct agent_options { /* strings are borrowed from the command line */
     const char *state_dir, *log_dir;
     const char *cluster_domain, *resolv_conf, *pod_cidr, *cgroup_root;
     struct strv cluster_dns;
+    bool impersonate_nodes;
     int64_t capacity_cpu_m, capacity_mem_b, capacity_pods;
     int64_t log_max_b, log_max_files;        /* a container's log is rotated at this size; files kept */
     int64_t image_gc_high, image_gc_low;     /* percent of the disk: unused images are removed; 100: never */
@@ -83,6 +84,12 @@ struct agent {
 /* One request; path (heap) and body (or NULL) are taken over. content_type NULL: JSON. */
 struct kube_call *agent_request(struct agent *agent, const char *method, char *path, struct json *body,
                                 const char *content_type, kube_done *done, void *data);
+/*
+ * The same as the pod's Node (system:node:NAME), so that the API server gives no more than what that Node's pods name; as the agent
+ * itself with --impersonate-nodes=false.
+ */
+struct kube_call *agent_request_as(struct agent *agent, const char *node, const char *method, char *path,
+                                   struct json *body, kube_done *done, void *data);
 /* Body of a DELETE: grace period in seconds (negative: the object's own) and the uid that the object must have. */
 struct json *agent_delete_options(int64_t grace_s, const char *uid) MUST_CHECK;
 /* Wall clock as metav1.Time and MicroTime trees. */

@@ -163,6 +163,7 @@ struct pod {
     int n_fetches, n_token_calls; /* how many of them are for objects and for tokens */
     bool fetched, tokens_fetched, volumes_ready;
     bool fetch_failed;    /* one of those under way */
+    bool fetch_denied;    /* and that because the API server refused it to the Node */
     bool volumes_changed; /* something was fetched that is not on disk yet */
     struct backoff fetch_backoff;
     struct mounting *mounting; /* a mount program runs; private to pod_mounts.c; or NULL */

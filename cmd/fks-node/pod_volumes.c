@@ -12,6 +12,7 @@
 #define REFRESH_MS 35000 /* with jitter and the request itself, less than a minute */
 #define REFRESH_JITTER_MS 15000
 #define RETRY_FIRST_MS 500
+#define RETRY_DENIED_MS 25 /* the API server's picture of who mounts what may be behind the binding by a moment */
 #define RETRY_MAX_MS 60000
 #define TOKEN_LIFE_MAX_S 86400 /* renewed daily at least, however long it would be valid */
 #define TOKEN_LIFE_UNKNOWN_S 600
@@ -69,8 +70,19 @@ static void fetches_over(struct pod *pod)
     if (pod->n_fetches + pod->n_token_calls > 0)
         return;
     if (pod->fetch_failed)
-        backoff_fail(&pod->fetch_backoff, pod_now(pod), RETRY_FIRST_MS, RETRY_MAX_MS);
-    pod->fetch_failed = false;
+        backoff_fail(&pod->fetch_backoff, pod_now(pod), pod->fetch_denied ? RETRY_DENIED_MS : RETRY_FIRST_MS,
+                     RETRY_MAX_MS);
+    pod->fetch_failed = pod->fetch_denied = false;
+}
+
+/* The first few refusals of a Node whose pod was bound just now tell nothing. True: told already, or not worth it. */
+static bool note_failure(struct pod *pod, const struct err *err)
+{
+    bool denied = err->code == ERR_FORBIDDEN && pod->agent->options.impersonate_nodes;
+
+    pod->fetch_failed = true;
+    pod->fetch_denied = pod->fetch_denied || denied;
+    return denied && pod->fetch_backoff.wait_ms < RETRY_FIRST_MS;
 }
 
 static void on_object(struct json **answer, struct err *err, void *data);
@@ -84,8 +96,8 @@ static void fetch_claimed(struct pod *pod, const char *key, const struct json *o
         return;
     CLEANUP(xfree) char *volume_key = xasprintf("PersistentVolume/%s", name);
     pod->n_fetches++;
-    agent_request(pod->agent, "GET", kube_path("", "v1", NULL, "persistentvolumes", name, NULL), NULL, NULL, on_object,
-                  fetch_new(pod, volume_key));
+    agent_request_as(pod->agent, pod_node_name(pod), "GET", kube_path("", "v1", NULL, "persistentvolumes", name, NULL),
+                     NULL, on_object, fetch_new(pod, volume_key));
 }
 
 /* A list, so "not found" is about the API: it is of versions that a cluster may or may not serve. */
@@ -123,8 +135,8 @@ static void on_object(struct json **answer, struct err *err, void *data)
             pod->volumes_changed = true;
         json_free(old);
     } else {
-        pod->fetch_failed = true;
-        agent_warn("reading an object for a pod", pod_title(pod), err);
+        if (!note_failure(pod, err))
+            agent_warn("reading an object for a pod", pod_title(pod), err);
     }
     if (pod->n_fetches == 0 && !pod->fetch_failed)
         pod->fetched = true;
@@ -146,8 +158,9 @@ static void fetch_objects(struct pod *pod)
         const char *plural = streq(object->kind, "Secret")      ? "secrets"
                              : streq(object->kind, "ConfigMap") ? "configmaps"
                                                                 : "persistentvolumeclaims";
-        agent_request(pod->agent, "GET", kube_path("", "v1", pod->namespace, plural, object->name, NULL), NULL, NULL,
-                      on_object, fetch_new(pod, object->key));
+        agent_request_as(pod->agent, pod_node_name(pod), "GET",
+                         kube_path("", "v1", pod->namespace, plural, object->name, NULL), NULL, on_object,
+                         fetch_new(pod, object->key));
     }
 }
 
@@ -191,12 +204,13 @@ static void on_token(struct json **answer, struct err *err, void *data)
     if (err->code == 0) {
         token_arrived(pod, fetch->key, *answer);
     } else {
-        pod->fetch_failed = true;
-        if (!pod->volumes_ready)
+        bool quiet = note_failure(pod, err);
+        if (!pod->volumes_ready && !quiet)
             pod_event(pod, "Warning", "FailedMount",
                       "MountVolume.SetUp failed for volume \"%.*s\" : failed to fetch token: %s",
                       (int)strcspn(fetch->key, "/"), fetch->key, err_text(err));
-        agent_warn("requesting a service account token", pod_title(pod), err);
+        if (!quiet)
+            agent_warn("requesting a service account token", pod_title(pod), err);
     }
     if (pod->n_token_calls == 0 && !pod->fetch_failed)
         pod->tokens_fetched = true;
@@ -214,10 +228,11 @@ static void request_token(struct pod *pod, const struct volumes_token *token)
     if (*token->audience != '\0')
         json_set(spec, "audiences", json_build("[s]", token->audience));
     pod->n_token_calls++;
-    agent_request(
-        pod->agent, "POST", kube_path("", "v1", pod->namespace, "serviceaccounts", account, "token"),
+    agent_request_as(
+        pod->agent, pod_node_name(pod), "POST",
+        kube_path("", "v1", pod->namespace, "serviceaccounts", account, "token"),
         json_build("{s:s, s:s, s:o}", "apiVersion", "authentication.k8s.io/v1", "kind", "TokenRequest", "spec", spec),
-        NULL, on_token, fetch_new(pod, token->key));
+        on_token, fetch_new(pod, token->key));
 }
 
 /* Those that are missing or due. Tokens name the pod's Node, so they wait for the binding. */
@@ -296,7 +311,7 @@ bool pod_volumes_sync(struct pod *pod)
         pod->volumes_changed = pod->volumes_changed || pod->refresh_ms == 0;
         pod->refresh_ms = now_ms + REFRESH_MS;
     }
-    if (!pod->fetched)
+    if (!pod->fetched && (pod_is_bound(pod) || !pod->agent->options.impersonate_nodes))
         fetch_objects(pod);
     if (!pod->tokens_fetched && pod_is_bound(pod))
         request_tokens(pod);

@@ -42,7 +42,7 @@ struct kube_call {
     int tries;
     int64_t sent_ms;  /* when the last try began */
     bool head_traced; /* of a stream */
-    char *method, *path, *url, *content_type, *accept;
+    char *method, *path, *url, *content_type, *accept, *as;
     struct buf body;
     bool has_body, raw, to_read;
     int64_t timeout_ms, idle_timeout_ms;
@@ -195,6 +195,7 @@ static void call_destroy(struct kube_call *call)
     free(call->url);
     free(call->content_type);
     free(call->accept);
+    free(call->as);
     buf_done(&call->body);
     buf_done(&call->refusal);
     free(call);
@@ -413,7 +414,7 @@ static void call_send(struct kube_call *call)
     if (call->has_body)
         add_header(headers, &n, "Content-Type", call->content_type);
     add_header(headers, &n, "Authorization", authorization(client));
-    add_header(headers, &n, "Impersonate-User", client->config.as);
+    add_header(headers, &n, "Impersonate-User", call->as != NULL ? call->as : client->config.as);
     add_header(headers, &n, "Impersonate-Uid", client->config.as_uid);
     for (size_t i = 0; i < client->config.as_groups.n; i++)
         add_header(headers, &n, "Impersonate-Group", client->config.as_groups.items[i]);
@@ -453,6 +454,7 @@ static struct kube_call *call_new(struct kube_client *client, const struct kube_
     call->url = xasprintf("%s%s%s", client->config.server, request->path[0] == '/' ? "" : "/", request->path);
     call->content_type = xstrdup(request->content_type != NULL ? request->content_type : KUBE_JSON);
     call->accept = xstrdup(request->accept != NULL ? request->accept : KUBE_JSON);
+    call->as = xstrdup(request->as);
     call->has_body = request->body != NULL || request->body_text != NULL;
     if (request->body != NULL)
         json_print(request->body, &call->body);

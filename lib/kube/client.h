@@ -40,6 +40,7 @@ struct kube_request {
     const char *content_type; /* of the body; NULL: KUBE_JSON */
     const char *accept;       /* NULL: application/json */
     bool to_read;             /* nobody changes or keeps the answer: a cheaper tree (json_parse_to_read) */
+    const char *as;           /* user that this request alone impersonates; NULL: whom the configuration says */
     const struct json_omit *omit; /* what of the answer makes no tree; borrowed until done; or NULL */
     int64_t timeout_ms;       /* 0: 30 s, or the configuration's request timeout; kube_stream: none */
     int64_t idle_timeout_ms;  /* kube_stream, kube_do_raw: nothing received for so long is ERR_TIMEOUT; 0: none */

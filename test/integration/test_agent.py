@@ -13,6 +13,7 @@ import pytest
 import cluster as control
 from agents import PATH, agent, api, create, is_ready, ready_count, runtime, scheduler, uid  # noqa: F401
 from cluster import until
+from fakes import NODES
 
 # how many pods the scale test runs; an hour of it with 1,000: FKS_TEST_PODS=1000 FKS_TEST_SECONDS=3600
 PODS_AT_ONCE = int(os.environ.get("FKS_TEST_PODS", "60"))

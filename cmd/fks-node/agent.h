@@ -25,6 +25,7 @@ struct agent_options { /* strings are borrowed from the command line */
     bool impersonate_nodes;
     int64_t capacity_cpu_m, capacity_mem_b, capacity_pods;
     int64_t log_max_b, log_max_files;        /* a container's log is rotated at this size; files kept */
+    int64_t parallel_pulls;                  /* images pulled at a time */
     int64_t image_gc_high, image_gc_low;     /* percent of the disk: unused images are removed; 100: never */
 };
 
@@ -50,6 +51,7 @@ struct api;
 struct storage;
 struct image_credentials;
 struct image_gc;
+struct image_turns;
 struct log_rotation;
 struct user_ids;
 
@@ -76,6 +78,7 @@ struct agent {
     struct storage *storage;
     struct image_credentials *image_credentials;
     struct image_gc *image_gc;
+    struct image_turns *image_turns;
     struct log_rotation *log_rotation;
     struct user_ids *user_ids;
     struct kube_watch *services; /* for service variables */

@@ -26,6 +26,7 @@
 #include "host.h"
 #include "image_credentials.h"
 #include "image_gc.h"
+#include "image_turns.h"
 #include "log_rotation.h"
 #include "nodes.h"
 #include "pods.h"
@@ -56,6 +57,7 @@ static struct {
             .impersonate_nodes = true,
             .capacity_pods = DEFAULT_PODS,
             .log_max_files = 5,
+            .parallel_pulls = 5,
             .image_gc_high = 85,
             .image_gc_low = 80,
         },
@@ -96,6 +98,8 @@ static const struct opt options[] = {
     {"kubeconfig", 0, OPT_STRING, &flags.kubeconfig, "FILE", "Way to the API server; default: in-cluster.", NULL,
      NULL},
     {"log-level", 0, OPT_STRING, &flags.log_level, "LEVEL", "debug, info, warn or error.", NULL, NULL},
+    {"max-parallel-image-pulls", 0, OPT_INT, &flags.agent.parallel_pulls, "N", "Most images pulled at a time.", NULL,
+     NULL},
     {"metrics-listen", 0, OPT_STRING, &flags.metrics_listen, "HOST:PORT",
      "Serve /metrics and /healthz there, without TLS.", NULL, NULL},
     {"pod-cidr", 0, OPT_STRING, &flags.agent.pod_cidr, "CIDR",
@@ -154,6 +158,8 @@ static int read_capacity(struct err *err)
     if (flags.agent.image_gc_low < 0 || flags.agent.image_gc_high > 100 ||
         (flags.agent.image_gc_high < 100 && flags.agent.image_gc_low >= flags.agent.image_gc_high))
         return err_set(err, ERR_USAGE, "--image-gc-low-threshold must be below --image-gc-high-threshold, both percent");
+    if (flags.agent.parallel_pulls <= 0)
+        return err_set(err, ERR_USAGE, "--max-parallel-image-pulls must be positive");
     if (flags.agent.capacity_cpu_m <= 0 || flags.agent.capacity_mem_b <= 0 || flags.agent.capacity_pods <= 0)
         return err_set(err, ERR_USAGE, "capacities must be positive");
     return 0;
@@ -263,6 +269,7 @@ static void start_parts(struct agent *agent)
     };
 
     agent->user_ids = user_ids_new(agent->options.state_dir);
+    agent->image_turns = image_turns_new((size_t)agent->options.parallel_pulls);
     agent->image_credentials = image_credentials_new(agent->options.state_dir);
     agent->pods = pods_new(agent);
     agent->nodes = nodes_new(agent);
@@ -314,6 +321,7 @@ static void end(struct agent *agent)
     pods_free(agent->pods);
     image_credentials_free(agent->image_credentials);
     user_ids_free(agent->user_ids);
+    image_turns_free(agent->image_turns);
     nodes_free(agent->nodes);
     api_free(agent->api);
     kube_events_free(agent->events);

@@ -99,7 +99,7 @@ struct pod_container {
     struct backoff image_backoff;
     struct cri_image *image;
     size_t pull_secret; /* which credential is tried */
-    int64_t pull_ms;    /* loop time at which the pull began */
+    int64_t pull_ms, pull_begun_ms; /* loop time at which the pull was asked for, and at which it began */
 
     struct probes *probes; /* NULL: none running */
     bool startup_done, ready;

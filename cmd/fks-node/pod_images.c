@@ -1,12 +1,13 @@
 /*
  * pod_images.c: gets one container's image ready before each of its starts, by the kubelet's rules:
- * imagePullPolicy, pull secrets one after the other, back-off with its reasons and events. The runtime merges equal
- * pulls of several pods.
+ * imagePullPolicy, pull secrets one after the other, back-off with its reasons and events. Not all pull at once
+ * (image_turns.c); the runtime merges equal pulls of several pods.
  */
 #include "base/log.h"
 #include "base/mem.h"
 
 #include "image_credentials.h"
+#include "image_turns.h"
 #include "pod.h"
 #include "pull_secrets.h"
 #include "records.h"
@@ -54,10 +55,15 @@ static void image_ready(struct pod_container *container, const struct cri_image 
         pod_container_wait(container, NULL, NULL);
 }
 
+static bool is_away(const struct err *err)
+{
+    return err->code == ERR_REFUSED || err->code == ERR_IO;
+}
+
 /* The runtime is away: no fault of the image. */
 static bool runtime_away(struct pod_container *container, const char *what, const struct err *err)
 {
-    if (err->code != ERR_REFUSED && err->code != ERR_IO)
+    if (!is_away(err))
         return false;
     container->image_state = POD_IMAGE_UNKNOWN;
     pod_retry_later(container->pod, what, err);
@@ -87,12 +93,13 @@ static void on_pulled_status(const struct cri_image *image, struct err *err, voi
         image_credentials_record(container->pod->agent->image_credentials, image->id,
                                  container->pull_secret < credentials.n ? &credentials.items[container->pull_secret]
                                                                         : NULL);
-        int64_t took_ms = pod_now(container->pod) - container->pull_ms;
+        int64_t now_ms = pod_now(container->pod);
+        int64_t waited_ms = now_ms - container->pull_ms, took_ms = now_ms - container->pull_begun_ms;
         pod_event(container->pod, "Normal", "Pulled",
                   "Successfully pulled image \"%s\" in %lld.%03llds (%lld.%03llds including waiting). Image size: "
                   "%llu bytes.",
                   image_text(container), (long long)took_ms / 1000, (long long)took_ms % 1000,
-                  (long long)took_ms / 1000, (long long)took_ms % 1000, (unsigned long long)image->size_b);
+                  (long long)waited_ms / 1000, (long long)waited_ms % 1000, (unsigned long long)image->size_b);
         image_ready(container, image);
     } else if (!runtime_away(container, "looking at a pulled image", err)) {
         image_failed(container, "ErrImagePull", err->code != 0 ? err_text(err) : "the image is gone after its pull");
@@ -108,13 +115,17 @@ static void on_pulled(const char *id, struct err *err, void *data)
     CLEANUP(pull_credentials_done) struct pull_credentials credentials = {0};
 
     if (err->code == 0) {
+        image_turns_give(container->pod->agent->image_turns);
         cri_image_status(container->pod->agent->cri, id, on_pulled_status, container);
         return;
     }
     collect_credentials(container, &credentials);
+    bool again = !is_away(err) && container->pull_secret + 1 < credentials.n && container->spec != NULL;
+    if (!again)
+        image_turns_give(container->pod->agent->image_turns);
     if (runtime_away(container, "pulling an image", err)) {
         ;
-    } else if (container->pull_secret + 1 < credentials.n && container->spec != NULL) {
+    } else if (again) {
         container->pull_secret++;
         pull(container);
     } else {
@@ -147,12 +158,29 @@ static void pull(struct pod_container *container)
                    pod->sandbox_spec != NULL ? &pod->sandbox_spec->config : NULL, on_pulled, container);
 }
 
+/* The pod may have been deleted meanwhile; then somebody else's turn comes sooner. */
+static void on_turn(void *data)
+{
+    struct pod_container *container = data;
+    struct pod *pod = container->pod;
+
+    if (container->spec == NULL || pod->gone || pod_is_deleted(pod)) {
+        container->image_state = POD_IMAGE_UNKNOWN;
+        image_turns_give(pod->agent->image_turns);
+    } else {
+        container->pull_begun_ms = pod_now(pod);
+        pull(container);
+    }
+    pod_call_done(pod);
+}
+
 static void start_pull(struct pod_container *container)
 {
     pod_event(container->pod, "Normal", "Pulling", "Pulling image \"%s\"", image_text(container));
     container->pull_ms = pod_now(container->pod);
     container->pull_secret = 0;
-    pull(container);
+    pod_call_begin(container->pod);
+    image_turns_take(container->pod->agent->image_turns, on_turn, container);
 }
 
 /* --- look */

@@ -16,10 +16,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "build/test"
 REPORTS = OUT / "sanitizer"
-PARTS = ["unit", "integration", "e2e"]
+PARTS = ["unit", "integration", "e2e", "conformance"]
+CONFORMANCE = "test/e2e/test_conformance.py"
 MAKE = ["make", "--no-print-directory", "SAN=address,undefined", "WERROR=1"]
 # seconds until a step is ended
-LIMIT_ASSETS, LIMIT_BUILD, LIMIT_UNIT, LIMIT_INTEGRATION, LIMIT_E2E = 3600, 1800, 120, 1200, 1800
+LIMIT_ASSETS, LIMIT_BUILD, LIMIT_UNIT, LIMIT_INTEGRATION, LIMIT_E2E, LIMIT_CONFORMANCE = 3600, 1800, 120, 1200, 1800, 900
 
 started = time.monotonic()
 
@@ -106,6 +107,12 @@ def sanitizer_reports(after):
         report.rename(OUT / report.name)
 
 
+def assets_folder(env):
+    """Where `make assets` puts the control plane."""
+    _, output = run([*MAKE, "print-assets-dir"], LIMIT_BUILD, env, capture=True)
+    return output.strip()
+
+
 def lint():
     heading("lint")
     code, output = run(["scripts/lint"], LIMIT_BUILD, capture=True)
@@ -176,12 +183,12 @@ def unit(env):
     sanitizer_reports("unit tests")
 
 
-def pytest(part, limit, env):
+def pytest(part, limit, env, *files):
     heading(f"{part} tests")
     results = OUT / f"{part}.xml"
     results.unlink(missing_ok=True)
     code, _ = run(["/usr/bin/python3", "-u", "-m", "pytest", "-v", "-rs", "--tb=short", "-p", "no:cacheprovider", f"--junitxml={results}",
-                   f"test/{part}"], limit, env)
+                   *(files or [f"test/{part}"])], limit, env)
     if code is None:
         totals.fail(f"{part}: took longer than {limit} s")
     try:
@@ -231,7 +238,11 @@ def main(parts):
     if "integration" in parts:
         pytest("integration", LIMIT_INTEGRATION, env)
     if "e2e" in parts:
-        pytest("e2e", LIMIT_E2E, env)
+        pytest("e2e", LIMIT_E2E, env, "test/e2e", f"--ignore={CONFORMANCE}")
+    if "conformance" in parts:
+        # without the Go toolchain the tests say that they are skipped, and why
+        run(["scripts/assets/build-conformance.sh", assets_folder(env)], LIMIT_ASSETS)
+        pytest("conformance", LIMIT_CONFORMANCE, env, CONFORMANCE)
     finish()
 
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Writes a container image of one layer as a docker-archive tarball, the format that `ctr images import` reads.
 
-usage: write_image.py OUT.tar NAME:TAG [--file SOURCE:PATH:MODE]... [--busybox PROGRAM]
-                      [--user UID:GID] [--entrypoint WORD]... [--command WORD...]
+usage: write_image.py OUT.tar NAME:TAG [--file SOURCE:PATH:MODE]... [--program SOURCE:PATH]...
+                      [--link TARGET:PATH]... [--busybox PROGRAM] [--user UID:GID] [--entrypoint WORD]... [--command WORD...]
 
 The same inputs give the same bytes: times are zero and entries sorted. --busybox makes a small root filesystem with a
-shell and a link for each of busybox's programs.
+shell and a link for each of busybox's programs. --program adds one that is linked with shared libraries, and these.
 """
 import argparse
 import hashlib
@@ -13,6 +13,7 @@ import io
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import tarfile
@@ -35,6 +36,17 @@ def add_busybox(entries, program):
             entries[f"bin/{applet}"] = ("link", "busybox", 0o777)
     entries["etc/passwd"] = ("text", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n", 0o644)
     entries["etc/group"] = ("text", "root:x:0:\nnobody:x:65534:\n", 0o644)
+
+
+def add_program(entries, source, path):
+    entries[path.strip("/")] = ("file", source, 0o755)
+    for line in subprocess.run(["ldd", source], check=True, capture_output=True, text=True).stdout.splitlines():
+        match = re.match(r"\s*(?:(\S+) => )?(/\S+) \(0x", line)
+        if "not found" in line:
+            sys.exit(f"write_image.py: {source}: {line.strip()}")
+        if match:  # the loader under its own path, libraries where it looks for them
+            place = f"usr/lib/{os.path.basename(match[2])}" if match[1] else match[2].strip("/")
+            entries[place] = ("file", os.path.realpath(match[2]), 0o755)
 
 
 def layer_of(entries, time=0):
@@ -66,6 +78,8 @@ def main():
     parser.add_argument("out")
     parser.add_argument("name")
     parser.add_argument("--file", action="append", default=[])
+    parser.add_argument("--program", action="append", default=[])
+    parser.add_argument("--link", action="append", default=[])
     parser.add_argument("--busybox")
     parser.add_argument("--user")
     parser.add_argument("--entrypoint", action="append")
@@ -82,6 +96,11 @@ def main():
     for item in args.file:
         source, path, mode = item.rsplit(":", 2)
         entries[path.strip("/")] = ("file", source, int(mode, 8))
+    for item in args.link:
+        target, path = item.rsplit(":", 1)
+        entries[path.strip("/")] = ("link", target, 0o777)
+    for item in args.program:
+        add_program(entries, *item.rsplit(":", 1))
     layer = layer_of(entries)
     layer_digest = hashlib.sha256(layer).hexdigest()
     config = {"Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]}

@@ -38,16 +38,22 @@ quickstart:
 	@scripts/quickstart
 
 test:
-	@scripts/test unit integration e2e
+	@scripts/test unit integration e2e conformance
 test-unit:
 	@scripts/test unit
 test-integration:
 	@scripts/test integration
 test-e2e:
 	@scripts/test e2e
+# the part of test-conformance that `make test` runs too: test/cases/conformance.txt
+test-conformance-subset:
+	@scripts/test conformance
 test-conformance: all
 	@scripts/assets/fks-assets $(assets_dir)
 	@scripts/conformance $(assets_dir) $(CONFORMANCE)
+
+print-assets-dir:
+	@echo $(assets_dir)
 
 lint:
 	@scripts/lint
@@ -61,4 +67,5 @@ install: all
 	cp -r scripts/assets scripts/images $(DESTDIR)$(PREFIX)/share/fks/scripts
 	ln -sf ../share/fks/scripts/assets/fks-assets $(DESTDIR)$(PREFIX)/bin/fks-assets
 
-.PHONY: help packages assets images helm manifests quickstart test test-unit test-integration test-e2e test-conformance lint format install
+.PHONY: help packages assets images helm manifests quickstart test test-unit test-integration test-e2e test-conformance test-conformance-subset \
+	print-assets-dir lint format install

@@ -81,6 +81,7 @@ COMMAND("delete", command_delete, "Delete resources by file names, stdin, resour
 COMMAND("logs", command_logs, "Print the logs for a container in a pod")
 COMMAND("exec", command_exec, "Execute a command in a container")
 COMMAND("attach", command_attach, "Attach to a running container")
+COMMAND("debug", command_debug, "Create debugging sessions for troubleshooting workloads and nodes")
 COMMAND("scale", command_scale, "Set a new size for a deployment, replica set, or replication controller")
 COMMAND("label", command_label, "Update the labels on a resource")
 COMMAND("annotate", command_annotate, "Update the annotations on a resource")

@@ -201,3 +201,15 @@ int generate_labels(const char *text, struct json **ret, struct err *err)
     *ret = take(&labels);
     return 0;
 }
+
+/* The grammar of github.com/distribution/reference. */
+bool generate_is_image(const char *image)
+{
+#define DOMAIN_PART "([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
+#define PATH_PART "[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*"
+#define DIGEST_PART "[A-Za-z][A-Za-z0-9]*"
+    return generate_matches("^((" DOMAIN_PART "([.]" DOMAIN_PART ")*|\\[[a-fA-F0-9:]+\\])(:[0-9]+)?/)?" PATH_PART
+                            "(/" PATH_PART ")*(:[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127})?"
+                            "(@" DIGEST_PART "([-_+.]" DIGEST_PART ")*:[0-9a-fA-F]{32,})?$",
+                            image);
+}

@@ -74,3 +74,5 @@ int generate_amounts(const char *text, struct json **ret, struct err *err) MUST_
 struct json *generate_pairs(const struct strv *pairs) MUST_CHECK;
 /* "a=b,c=d" as an object with sorted keys; ERR_USAGE. */
 int generate_labels(const char *text, struct json **ret, struct err *err) MUST_CHECK;
+/* [DOMAIN/]PATH[:TAG][@DIGEST]: a name of an image. */
+bool generate_is_image(const char *image);

@@ -117,18 +117,6 @@ static int create_run_service(struct run_options *run, const char *name, const s
                            NULL);
 }
 
-/* [DOMAIN/]PATH[:TAG][@DIGEST], by the grammar of github.com/distribution/reference. */
-static bool is_image_reference(const char *image)
-{
-#define DOMAIN_PART "([a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
-#define PATH_PART "[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*"
-#define DIGEST_PART "[A-Za-z][A-Za-z0-9]*"
-    return generate_matches("^((" DOMAIN_PART "([.]" DOMAIN_PART ")*|\\[[a-fA-F0-9:]+\\])(:[0-9]+)?/)?" PATH_PART
-                            "(/" PATH_PART ")*(:[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127})?"
-                            "(@" DIGEST_PART "([-_+.]" DIGEST_PART ")*:[0-9a-fA-F]{32,})?$",
-                            image);
-}
-
 static int run_usage(const struct run_options *run, const char *text)
 {
     return cli_error("%s\nSee '%s run -h' for help and examples", text, run->generate.cli->program);
@@ -184,7 +172,7 @@ static int check_run(struct run_options *run, const struct strv *args, int dash)
         return run_usage(run, "NAME is required for run");
     if (run->image[0] == '\0')
         return cli_error("--image is required");
-    if (!is_image_reference(run->image))
+    if (!generate_is_image(run->image))
         return cli_error("Invalid image name \"%s\": invalid reference format", run->image);
     if (run->tty && !run->use_stdin)
         return run_usage(run, "-i/--stdin is required for containers with -t/--tty=true");

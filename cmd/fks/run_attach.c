@@ -98,7 +98,7 @@ static int show_logs(const struct run_attach *attach, const struct json *pod, si
     CLEANUP(buf_done) struct buf path = {0}, text = {0};
     CLEANUP(xfree)
     char *plain = kube_path("", "v1", json_str(pod, "metadata", "namespace", NULL), "pods", attach->name, "log");
-    if (pods_choose_container(pod, NULL, true, &container, err) < 0)
+    if (pods_choose_container(pod, attach->container, true, &container, err) < 0)
         return err->code;
     buf_add_str(&path, plain);
     kube_path_query(&path, "container", container);
@@ -119,7 +119,7 @@ static int join_streams(const struct run_attach *attach, const struct json *pod,
     CLEANUP(buf_done) struct buf path = {0};
     CLEANUP(xfree)
     char *plain = kube_path("", "v1", json_str(pod, "metadata", "namespace", NULL), "pods", attach->name, "attach");
-    if (pods_choose_container(pod, NULL, true, &container, err) < 0)
+    if (pods_choose_container(pod, attach->container, true, &container, err) < 0)
         return err->code;
     buf_add_str(&path, plain);
     kube_path_query(&path, "container", container);
@@ -135,12 +135,12 @@ static int join_streams(const struct run_attach *attach, const struct json *pod,
     return stream_run(attach->cli, &options, &exit_code, err);
 }
 
-static int join(const struct run_attach *attach, const struct json *pod)
+int run_attach_join(const struct run_attach *attach, const struct json *pod, bool ended)
 {
     CLEANUP(err_clear) struct err no_logs = {0}, no_attach = {0}, lost = {0};
     size_t shown = 0;
     int code = show_logs(attach, pod, &shown, &no_logs);
-    if (has_ended(pod, false))
+    if (ended)
         return code < 0 ? cli_fail(attach->cli, &no_logs) : 0;
     if (code < 0)
         fprintf(stderr, "warning: couldn't fetch pre-attach logs: %s\n", err_text(&no_logs));
@@ -159,7 +159,7 @@ int run_attach(const struct run_attach *attach)
     if (wait_for_pod(attach, &start, &err) < 0)
         code = cli_fail(attach->cli, &err);
     else
-        code = join(attach, start.pod);
+        code = run_attach_join(attach, start.pod, has_ended(start.pod, false));
     if (code == 0 && attach->wait_for_end) {
         if (wait_for_pod(attach, &end, &err) < 0)
             code = cli_fail(attach->cli, &err);

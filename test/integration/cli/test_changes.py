@@ -39,7 +39,8 @@ def alike(text, namespace):
     for pattern, word in ((re.escape(namespace), "NAMESPACE"), (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "UID"),
                           (r'(resourceVersion"?: ?"?)\d+', r"\1VERSION"), (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME"),
                           (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ [+-]\d{4}", "TIME"), (r"/tmp/(LIVE|MERGED)-[^/\s]*", r"\1"),
-                          (r"/tmp/kubectl-edit-\w+", "EDITED"), (r"\b10\.\d+\.\d+\.\d+\b", "ADDRESS"), (r"gen-\w{5}", "gen-X")):
+                          (r"/tmp/kubectl-edit-\w+", "EDITED"), (r"\b10\.\d+\.\d+\.\d+\b", "ADDRESS"), (r"gen-\w{5}", "gen-X"),
+                          (r"kube-api-access-\w{5}", "kube-api-access-X"), (r"\b(debugger-(?:debugged-)?)[a-z0-9]{5}\b", r"\1X")):
         text = re.sub(pattern, word, text)
     return text
 

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import harness
+
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, signal.SIG_IGN)
 program, folder = sys.argv[1], Path(sys.argv[2])
@@ -17,5 +19,6 @@ for cluster in sorted(folder.glob("*/fks/clusters/*")):
     env = {**os.environ, "FKS_HOME": str(cluster.parents[1]), "HOME": str(cluster.parents[2] / "home")}
     run = subprocess.run([program, "delete", "cluster", cluster.name, "--force"], env=env, stdin=subprocess.DEVNULL)
     clean = clean and run.returncode == 0
+harness.unmount(folder)  # what a test mounted itself
 if clean:
     shutil.rmtree(folder, ignore_errors=True)

@@ -1,8 +1,10 @@
 """Whatever fails around the agent, or the agent itself: no pod is lost, none runs twice, no healthy container is killed."""
 
+import contextlib
 import os
 import random
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,20 +13,32 @@ import time
 
 import pytest
 
-from harness import container, deployment, eventually, is_ready, pod
+from harness import container, deployment, eventually, is_ready, kill_hard, pod, unmount
 
 
+DISK_BYTES, DISK_FILES = 1 << 30, 30000
 # how long the API server is away; a Lease lives for 40 s. The long form: FKS_AWAY_SECONDS=180
 AWAY_SECONDS = int(os.environ.get("FKS_AWAY_SECONDS", 50))
 
 
 @pytest.fixture(scope="module")
 def cluster(make_home):
-    """A cluster whose host takes more pods than the machine has room for."""
-    cluster = make_home("faults").create("faults", "--region", "local", "--fargate", "--host-cpu", "16")
+    """A cluster whose host takes more pods than the machine has room for, and has a small disk of its own for what containerd and
+    the agent write (outside of the cluster's folder, below which `fks start` unmounts everything)."""
+    home = make_home("faults")
+    cluster = home.create("faults", "--region", "local", "--fargate", "--host-cpu", "16")
+    cluster.fks.ok("stop", "cluster", cluster.name, seconds=180)
+    cluster.disk = home.folder / "disk"
+    cluster.disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES},nr_inodes={DISK_FILES},mode=700", "tmpfs", cluster.disk], check=True)
+    shutil.move(cluster.folder / "hosts/host-1", cluster.disk / "host-1")
+    (cluster.folder / "hosts/host-1").symlink_to(cluster.disk / "host-1")
+    cluster.fks.ok("start", "cluster", cluster.name, seconds=180)
+    cluster.ready("kube-system", 1)
     yield cluster
     if not os.environ.get("FKS_KEEP"):
         cluster.end()
+        unmount(cluster.disk)
 
 
 def bearings(cluster, selector):
@@ -191,6 +205,53 @@ def test_runtime_killed_and_restarted(cluster, steady):
     cluster.fks.apply(pod("after", command="sleep 3600"))
     cluster.phase("default", "after", "Running")
     cluster.fks.ok("delete", "pod", "after", "--grace-period=1")
+
+
+# --- the disk is full
+
+def last_line(cluster, name):
+    return int(cluster.fks.ok("logs", name, "--tail=1").split()[-1])
+
+
+def test_disk_is_full(cluster, steady):
+    """Not a byte is left for the runtime and the agent, which is killed then too; afterwards everything goes on."""
+    fillers = cluster.disk / "fillers"
+    fillers.mkdir()
+    facts = os.statvfs(fillers)  # never fill another disk than our own
+    assert os.path.ismount(cluster.disk) and facts.f_blocks * facts.f_frsize <= DISK_BYTES and facts.f_files <= DISK_FILES
+    count = "n=0; while sleep 0.2; do n=$((n + 1)); echo line $n; echo $n > /data/n; done"
+    volume = {"volumes": [{"name": "data", "emptyDir": {}}],
+              "containers": [container(count, volumeMounts=[{"name": "data", "mountPath": "/data"}])]}
+    cluster.fks.apply(pod("writes", **volume), pod("goes", command="sleep 3600"))
+    for name in ("writes", "goes"):
+        cluster.phase("default", name, "Running")
+    before = bearings(cluster, "app=writes")
+    try:
+        with contextlib.suppress(OSError), open(fillers / "bytes", "wb", buffering=0) as file:
+            for _ in range(DISK_BYTES >> 20):
+                file.write(bytes(1 << 20))
+        with contextlib.suppress(OSError):
+            for n in range(DISK_FILES):
+                (fillers / str(n)).touch()
+        cluster.fks.apply(*[pod(f"late-{n}", labels={"app": "late"}, command="echo run; sleep 1", restartPolicy="Never") for n in range(3)])
+        cluster.fks.ok("delete", "pod", "goes", "--wait=false")
+        killed = cluster.processes()["host-1-fks-node"]
+        kill_hard(killed["pid"])
+        eventually(lambda: cluster.processes()["host-1-fks-node"]["restarts"] > killed["restarts"], 30)
+        time.sleep(5)
+    finally:
+        shutil.rmtree(fillers)
+    eventually(lambda: "goes" not in cluster.fks.ok("get", "pods", "-o", "name"), 90, "the pod goes")
+    eventually(lambda: all(item["status"]["phase"] == "Succeeded" for item in cluster.pods("default", "app=late")), 150, "all succeed")
+    for n in range(3):
+        assert cluster.fks.ok("logs", f"late-{n}") == "run\n"
+    counted = eventually(lambda: last_line(cluster, "writes"), 30)
+    eventually(lambda: last_line(cluster, "writes") > counted, 30, "the log goes on")
+    assert int(cluster.fks.ok("exec", "writes", "--", "cat", "/data/n")) >= counted
+    assert bearings(cluster, "app=writes") == before
+    cluster.fks.ok("delete", "pod", "-l", "app in (late, writes)", "--grace-period=1")
+    cluster.ready("default", 0, "app in (late, writes)")
+    cluster.settled()
 
 
 # --- the API server is away

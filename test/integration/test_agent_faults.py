@@ -24,12 +24,13 @@ NODE_LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 CONFIG_MAPS = "/api/v1/namespaces/agent/configmaps"
 # a call that hangs does so for longer than the agent waits, which is two minutes on the agent's clock
 HURRY, HANG_SECONDS = 20, 7.5
+DISK_BYTES, DISK_FILES = 8 << 20, 4000
 HANGING = os.environ.get("FKS_TEST_HANGING", "RunPodSandbox CreateContainer StartContainer StopContainer").split()
 
 
 def probed(**rest):
     """A container whose probes the runtime answers."""
-    probe = {**EXEC, "periodSeconds": 1, **rest}
+    probe = {**EXEC, "periodSeconds": 1, "timeoutSeconds": 60, **rest}
     return {"readinessProbe": probe, "livenessProbe": probe}
 
 
@@ -136,19 +137,20 @@ class Disk:
     def __init__(self, folder):
         self.folder, self.fillers, self.numbers = folder, folder / "fillers", itertools.count()
         self.folder.mkdir()
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m,nr_inodes=4000", "tmpfs", self.folder], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES},nr_inodes={DISK_FILES}", "tmpfs", self.folder], check=True)
         for name in ("state", "logs"):
             (self.folder / name).mkdir()
             (folder.parent / name).symlink_to(self.folder / name)
 
     def fill(self):
-        """Also what has become free since it was filled before."""
+        """Also what has become free since it was filled before. No other disk: it must be this small one."""
+        assert os.path.ismount(self.folder)
         self.fillers.mkdir(exist_ok=True)
         with contextlib.suppress(OSError), open(self.fillers / "bytes", "ab", buffering=0) as file:
-            while True:
+            for _ in range(DISK_BYTES // 4096):
                 file.write(bytes(4096))
         with contextlib.suppress(OSError):
-            while True:
+            for _ in range(DISK_FILES):
                 (self.fillers / f"file-{next(self.numbers)}").touch()
 
     def free(self):

@@ -232,10 +232,7 @@ static void on_repaired(struct json **answer UNUSED, struct err *err, void *data
     pod_call_done(node->pod);
 }
 
-/*
- * After an absence the Node may be marked Unknown, or name a port that somebody else has now; a resize leaves it
- * smaller than its pod.
- */
+/* After an absence the Node may be marked Unknown, or name a port that somebody else has now. */
 static void node_repair(struct node *node, const struct json *object)
 {
     const struct json *condition;
@@ -245,13 +242,9 @@ static void node_repair(struct node *node, const struct json *object)
     json_each(condition, json_get(object, "status", "conditions", NULL))
         if (streq(json_str(condition, "type", NULL), "Ready") && !streq(json_str(condition, "status", NULL), "True"))
             well = false;
-    CLEANUP(json_free) struct json *resources = node_resources(node->pod);
-    static const char *const grows[] = {"cpu", "memory"};
-    for (size_t i = 0; i < countof(grows); i++)
-        if (!streq(json_str(object, "status", "capacity", grows[i], NULL), json_str(resources, grows[i], NULL)))
-            well = false;
     if (well || node->repairing)
         return;
+    CLEANUP(json_free) struct json *resources = node_resources(node->pod);
     node->repairing = true;
     pod_call_begin(node->pod);
     agent_request(node->agent, "PATCH", kube_path("", "v1", NULL, "nodes", node->name, "status"),
@@ -260,14 +253,6 @@ static void node_repair(struct node *node, const struct json *object)
                              "type", "InternalIP", "address", node->agent->options.address, "daemonEndpoints",
                              "kubeletEndpoint", "Port", port),
                   KUBE_STRATEGIC_PATCH, on_repaired, node);
-}
-
-void nodes_resized(struct pod *pod)
-{
-    const struct json *object = watched(pod);
-
-    if (pod->node != NULL && pod->node->state == NODE_UP && pod->node->listener != NULL && object != NULL)
-        node_repair(pod->node, object);
 }
 
 static bool node_is_for(const struct json *object, const char *uid)

@@ -24,8 +24,6 @@ bool nodes_ensure(struct pod *pod);
 /* Deletes the pod's Node and Lease; true once both are gone. pod->node is NULL then. Repeatable. */
 bool nodes_remove(struct pod *pod);
 void nodes_detach(struct pod *pod);
-/* The size of the pod's machine changed: writes it to the Node. */
-void nodes_resized(struct pod *pod);
 const char *node_name(const struct node *node);
 /* The name of the watched Node that carries this UID, or NULL. Borrowed until the next change. */
 const char *nodes_name_for(const struct nodes *nodes, const char *uid);

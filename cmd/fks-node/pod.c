@@ -291,7 +291,6 @@ static void read_size(struct pod *pod)
         agent_warn("reading the annotation " FARGATE_CAPACITY_ANNOTATION, pod_title(pod), &err);
     if (storage_b > 0)
         pod->size.storage_b = storage_b;
-    pod->size_told = true;
 }
 
 void pod_set_object(struct pod *pod, const struct json *object)

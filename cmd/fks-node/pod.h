@@ -173,10 +173,9 @@ struct pod {
     int64_t refresh_ms; /* loop time of the next refresh; 0: as soon as possible */
 
     /* resize */
-    const char *resize_pending;          /* static: "Infeasible" or "Deferred"; NULL: neither */
+    const char *resize_pending;          /* static: "Infeasible", or NULL */
     char *resize_message, *resize_error; /* why; of the latest that failed */
     bool resize_going;
-    bool size_told, size_telling; /* the object says what the size is */
 
     /* use */
     struct pod_rate rate;
@@ -301,7 +300,6 @@ void pod_end_sync(struct pod *pod);
 void pod_remains_sync(struct pod *pod);
 
 /* --- pod_resize.c */
-#define POD_RESIZE_AGAIN_MS 5000 /* a resize that found no room is tried again */
 void pod_resize_sync(struct pod *pod);
 /* The container was made with what `creating` says. */
 void pod_resize_created(struct pod_container *container);

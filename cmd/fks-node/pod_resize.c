@@ -1,17 +1,16 @@
 /*
  * pod_resize.c: changes of a running pod's requests and limits. What a container got is remembered in its status, so
  * a difference between spec and status is a resize that is still to be done, also after a restart of the agent.
- * Within the pod's machine every change is taken; beyond it the machine grows if its host has room (API servers from
- * 1.36 on refuse such a resize before it comes here). A machine never shrinks: what was provisioned stays so.
+ * Within the machine that was provisioned for the pod every change is taken, beyond it none: a machine neither grows nor
+ * shrinks, as on Fargate, where a larger one is a new pod. The refusal is the condition PodResizePending with the reason
+ * Infeasible, and an event. (API servers from 1.36 on refuse requests above the whole Node before they come here; they
+ * leave room for Kubernetes itself, and limits, to the node.)
  */
 #include "base/log.h"
 #include "base/mem.h"
 #include "fargate/names.h"
 
-#include "cgroups.h"
-#include "nodes.h"
 #include "pod.h"
-#include "pods.h"
 
 static const struct json *wanted_of(const struct pod_container *container)
 {
@@ -57,13 +56,14 @@ static bool differs(struct pod_container *container)
 
 /* --- the machine */
 
-static void set_pending(struct pod *pod, const char *reason, char *message)
+static void set_infeasible(struct pod *pod, const char *message)
 {
-    if (!streq(pod->resize_pending, reason))
-        pod_event(pod, "Warning", streq(reason, "Infeasible") ? "ResizeInfeasible" : "ResizeDeferred", "%s", message);
-    pod->resize_pending = reason;
+    if (streq(pod->resize_message, message))
+        return;
+    pod_event(pod, "Warning", "ResizeInfeasible", "Pod resize Infeasible: %s", message);
+    pod->resize_pending = "Infeasible";
     free(pod->resize_message);
-    pod->resize_message = message;
+    pod->resize_message = xstrdup(message);
 }
 
 static void set_allowed(struct pod *pod)
@@ -72,90 +72,38 @@ static void set_allowed(struct pod *pod)
     pod->resize_message = xfree(pod->resize_message);
 }
 
-static void on_told(struct json **answer UNUSED, struct err *err, void *data)
+/*
+ * Whether the profile has limits above the machine cut to it, which only shows in such limits being in force already. The
+ * pod as it was before the resize tells.
+ */
+static bool limits_are_cut(const struct pod *pod)
 {
-    struct pod *pod = data;
+    static const char *const lists[] = {"initContainers", "containers"};
+    CLEANUP(err_clear) struct err ignored = {0};
+    CLEANUP(json_free) struct json *before = json_clone(pod->object);
 
-    pod->size_telling = false;
-    if (err->code == 0)
-        pod->size_told = true;
-    else if (err->code != ERR_NOT_FOUND)
-        pod_retry_later(pod, "telling the size of a pod's machine", err);
-    pod_call_done(pod);
-}
+    for (size_t i = 0; i < countof(lists); i++) {
+        struct json *containers = json_edit_member(json_edit(before, "spec", NULL), lists[i]), *item;
 
-/* The scheduler counts by the annotation, and people read it. */
-static void tell_size(struct pod *pod)
-{
-    CLEANUP(buf_done) struct buf text = {0};
-
-    if (pod->size_told || pod->size_telling || !pod_may_try(pod))
-        return;
-    fargate_size_print(&pod->size, &text);
-    pod->size_telling = true;
-    pod_call_begin(pod);
-    agent_request(pod->agent, "PATCH", kube_path("", "v1", pod->namespace, "pods", pod->name, "status"),
-                  json_build("{s:{s:s, s:{s:s}}}", "metadata", "uid", pod->uid, "annotations",
-                             FARGATE_CAPACITY_ANNOTATION, buf_text(&text)),
-                  KUBE_STRATEGIC_PATCH, on_told, pod);
-}
-
-static bool grow(struct pod *pod, const struct fargate_size *size)
-{
-    CLEANUP(err_clear) struct err err = {0};
-    const struct fargate_size before = pod->size;
-
-    pod->size.cpu_m = size->cpu_m > before.cpu_m ? size->cpu_m : before.cpu_m;
-    pod->size.mem_b = size->mem_b > before.mem_b ? size->mem_b : before.mem_b;
-    if (cgroups_make(pod->agent->cgroups, pod->uid, pod->size.mem_b, &err) < 0 ||
-        cgroups_limit_cpu(pod->agent->cgroups, pod->uid, pod->size.cpu_m, &err) < 0) {
-        pod->size = before;
-        pod_retry_later(pod, "resizing the machine of a pod", &err);
-        return false;
+        for (size_t j = 0; (item = json_edit_at(containers, j)) != NULL; j++)
+            for (size_t k = 0; k < pod->n_containers; k++)
+                if (pod->containers[k]->resources != NULL &&
+                    streq(pod->containers[k]->name, json_str(item, "name", NULL)))
+                    json_set(item, "resources", json_clone(pod->containers[k]->resources));
     }
-    log_info("the machine of a pod grew", "pod", pod_title(pod));
-    pod->size_told = false;
-    nodes_resized(pod);
-    return true;
+    return fargate_limits_check(before, &pod->size, &ignored) < 0;
 }
 
-static char *shortage(const char *what, const struct fargate_size *size, const struct fargate_size *room, bool cpu)
-{
-    return cpu ? xasprintf("%s: cpu, requested: %lld, capacity: %lld", what, (long long)size->cpu_m,
-                           (long long)room->cpu_m)
-               : xasprintf("%s: memory, requested: %lld, capacity: %lld", what, (long long)size->mem_b,
-                           (long long)room->mem_b);
-}
-
-/* True when the pod's machine is, or has become, large enough for what the spec asks for. */
+/* True when the pod's machine is large enough for what the spec asks for. */
 static bool machine_fits(struct pod *pod)
 {
     CLEANUP(err_clear) struct err err = {0};
-    const struct agent_options *options = &pod->agent->options;
-    const struct fargate_size host = {.cpu_m = options->capacity_cpu_m, .mem_b = options->capacity_mem_b};
-    struct fargate_request request;
-    struct fargate_size size, taken;
 
-    if (fargate_request_of(pod->object, &request, &err) < 0 || fargate_size_for(&request, false, &size, &err) < 0) {
-        set_pending(pod, "Infeasible", xstrdup(err_text(&err)));
+    if (fargate_resize_check(pod->object, &pod->size, limits_are_cut(pod), &err) < 0) {
+        set_infeasible(pod, err_text(&err));
         return false;
     }
-    /* a machine that was sized exactly may lie between two rows of the table */
-    if (request.cpu_m <= pod->size.cpu_m && request.mem_b <= pod->size.mem_b)
-        return true;
-    if (size.cpu_m > host.cpu_m || size.mem_b > host.mem_b) {
-        set_pending(pod, "Infeasible", shortage("Node didn't have enough capacity", &size, &host,
-                                                size.cpu_m > host.cpu_m));
-        return false;
-    }
-    pods_taken(pod->agent->pods, pod, &taken);
-    const struct fargate_size room = {.cpu_m = host.cpu_m - taken.cpu_m, .mem_b = host.mem_b - taken.mem_b};
-    if (size.cpu_m > room.cpu_m || size.mem_b > room.mem_b) {
-        set_pending(pod, "Deferred", shortage("Node didn't have enough resource", &size, &room,
-                                              size.cpu_m > room.cpu_m));
-        return false;
-    }
-    return grow(pod, &size);
+    return true;
 }
 
 /* --- containers */
@@ -240,18 +188,14 @@ void pod_resize_sync(struct pod *pod)
     for (size_t i = 0; i < pod->n_containers; i++)
         any = any || differs(pod->containers[i]) || pod->containers[i]->resizing != NULL;
     pod->resize_going = false;
-    tell_size(pod);
     if (!any) {
         set_allowed(pod);
         pod->resize_error = xfree(pod->resize_error);
         return;
     }
-    if (!machine_fits(pod)) {
-        pod_wake_in(pod, POD_RESIZE_AGAIN_MS);
+    if (!machine_fits(pod))
         return;
-    }
     set_allowed(pod);
-    tell_size(pod);
     pod->resize_going = true;
     for (size_t i = 0; i < pod->n_containers; i++)
         if (differs(pod->containers[i]))

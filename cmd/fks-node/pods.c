@@ -71,19 +71,6 @@ void pods_wake_all(struct pods *pods)
         pod_wake(pod);
 }
 
-void pods_taken(const struct pods *pods, const struct pod *but, struct fargate_size *ret)
-{
-    struct pod *pod;
-
-    *ret = (struct fargate_size){0};
-    for (size_t i = 0; pods_next(pods, &i, &pod);) {
-        if (pod == but || pod->object == NULL || podstatus_is_terminal(pod->object))
-            continue;
-        ret->cpu_m += pod->size.cpu_m;
-        ret->mem_b += pod->size.mem_b;
-    }
-}
-
 /* --- leftovers on disk: only of pods that nobody knows, so nothing of theirs can be running */
 
 /* "<namespace>_<name>_<uid>" in a folder that others may use too. */

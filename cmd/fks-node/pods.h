@@ -28,8 +28,6 @@ struct pod *pods_found(struct pods *pods, const char *uid, const char *namespace
 /* The pod left nothing behind: frees it. */
 void pods_forget(struct pods *pods, struct pod *pod);
 void pods_wake_all(struct pods *pods);
-/* What all pods that have not ended take of this host, but for one of them. */
-void pods_taken(const struct pods *pods, const struct pod *but, struct fargate_size *ret);
 
 /* From relist.c. asked_ms: loop time at which the list was asked for; what changed since then it cannot know. */
 void pods_observe_sandboxes(struct pods *pods, const struct cri_sandbox *items, size_t n, int64_t asked_ms);

@@ -185,8 +185,9 @@ static void explain_next_of_ours(const struct story *story, size_t fits)
 
     CLEANUP(err_clear) struct err resize = {0};
     const struct fargate_size provisioned = fargate_size_provisioned(story->pod);
+    bool clamp = story->profile != NULL && story->profile->clamp_limits;
 
-    if (*story->node != '\0' && fargate_resize_check(story->pod, &provisioned, &resize) < 0)
+    if (*story->node != '\0' && fargate_resize_check(story->pod, &provisioned, clamp, &resize) < 0)
         printf("  a resize is not possible: %s\n", err_text(&resize));
     if (*story->node != '\0')
         printf("  it is bound to Node %s, which is %s of host %s; fks-node runs it there\n", story->node, size,

@@ -316,7 +316,7 @@ int fargate_limits_check(const struct json *pod, const struct fargate_size *size
     return r;
 }
 
-int fargate_resize_check(const struct json *pod, const struct fargate_size *size, struct err *err)
+int fargate_resize_check(const struct json *pod, const struct fargate_size *size, bool clamp, struct err *err)
 {
     CLEANUP(buf_done) struct buf text = {0};
     struct fargate_request request = {0};
@@ -334,7 +334,7 @@ int fargate_resize_check(const struct json *pod, const struct fargate_size *size
         return err_set(err, ERR_INVALID, "%s was provisioned for it: ask for less, or delete it so that a larger one "
                        "takes its place", buf_text(&text));
     }
-    return fargate_limits_check(pod, size, err);
+    return clamp ? 0 : fargate_limits_check(pod, size, err);
 }
 
 void fargate_size_print(const struct fargate_size *size, struct buf *out)

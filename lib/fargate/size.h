@@ -53,8 +53,12 @@ int fargate_size_for(const struct fargate_request *request, bool exact, struct f
  * cgroup could not be made, and the container would fail to start. Also the test of a resize of a running pod.
  */
 int fargate_limits_check(const struct json *pod, const struct fargate_size *size, struct err *err) MUST_CHECK;
-/* ERR_INVALID with the reason when the pod, as resized, asks for more than the size that was provisioned for it. */
-int fargate_resize_check(const struct json *pod, const struct fargate_size *size, struct err *err) MUST_CHECK;
+/*
+ * ERR_INVALID with the reason when the pod, as resized, asks for more than the size that was provisioned for it. clamp: its
+ * limits may be above it, since they are cut to it.
+ */
+int fargate_resize_check(const struct json *pod, const struct fargate_size *size, bool clamp,
+                         struct err *err) MUST_CHECK;
 /*
  * The way from a pod to its size, one line for people each: the containers, the sums, what is added, the rounding, and
  * what limits say to it. Ends early with the reason when there is no size.

@@ -166,9 +166,41 @@ def test_resize(cluster, run_pod):
     assert quota == "10000\n"
     assert resize("100m", "200Mi").code == 0
     eventually(lambda: has("100m", "200Mi", 1), 30)
-    result = resize("64", "200Mi")  # more than its machine
-    if result.code == 0:  # API servers before 1.36 let the node decide
-        eventually(lambda: "Infeasible" in json.dumps(cluster.fks.json("get", "pod", "elastic")["status"]["conditions"]), 30)
+
+
+def test_resize_beyond_the_machine(cluster, run_pod):
+    """Refused with the reason, and the pod runs on as it was, until it asks for what its machine has again."""
+    run_pod(pod("stretched", containers=[{**container("sleep 3600"), "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}}}]))
+
+    def resize(**resources):
+        patch = {"spec": {"containers": [{"name": "main", "resources": resources}]}}
+        return cluster.kubectl.run("patch", "pod", "stretched", "--subresource", "resize", "-p", json.dumps(patch))
+
+    def refused(text):
+        """The machine is 0.25vCPU 0.5GB, of which 256Mi are for Kubernetes."""
+        status = cluster.fks.json("get", "pod", "stretched")["status"]
+        (pending,) = [item for item in status["conditions"] if item["type"] == "PodResizePending"]
+        assert (pending["status"], pending["reason"]) == ("True", "Infeasible") and text in pending["message"], pending
+        (main,) = status["containerStatuses"]
+        return main["restartCount"] == 0 and main["ready"]
+
+    assert resize(requests={"cpu": "100m", "memory": "300Mi"}).code == 0
+    eventually(lambda: refused("300Mi (and 256Mi for Kubernetes) now, but 0.25vCPU 0.5GB was provisioned"), 30)
+    eventually(lambda: "ResizeInfeasible" in cluster.fks.ok("describe", "pod", "stretched"), 30)
+    assert "a resize is not possible: the pod asks for 100m vCPU and 300Mi" in cluster.fks.ok("explain", "pod", "stretched")
+    assert resize(requests={"cpu": "100m", "memory": "100Mi"}, limits={"cpu": "4"}).code == 0
+    eventually(lambda: refused("the cpu limit 4 of container 'main' is above the 0.25vCPU 0.5GB"), 30)
+    assert cluster.fks.json("get", "pod", "stretched")["metadata"]["annotations"]["CapacityProvisioned"] == "0.25vCPU 0.5GB"
+    assert resize(requests={"cpu": "100m", "memory": "100Mi"}, limits={"cpu": "200m"}).code == 0
+
+    def done():
+        status = cluster.fks.json("get", "pod", "stretched")["status"]
+        assert not [item for item in status["conditions"] if item["type"].startswith("PodResize")], status
+        return status["containerStatuses"][0]["resources"]["limits"] == {"cpu": "200m"}
+
+    eventually(done, 30)
+    if resize(requests={"cpu": "64"}).code == 0:  # API servers before 1.36 let the node decide
+        eventually(lambda: refused("64 vCPU"), 30)
 
 
 # --- containers that come later

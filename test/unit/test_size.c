@@ -144,14 +144,19 @@ static void test_limits__cases(UNUSED void **state)
     for_each_case("test/cases/size_limits.txt", check_limits_line);
 }
 
-static int resize(const char *requests, const char *limits, struct err *err)
+static int resize_clamped(const char *requests, const char *limits, bool clamp, struct err *err)
 {
     CLEANUP(json_free) struct json *pod = json_build("{s:{s:[{s:s, s:{s:o, s:o}}]}}", "spec", "containers", "name", "c",
                                                      "resources", "requests", tree_of(requests), "limits",
                                                      tree_of(limits));
     const struct fargate_size size = {500, 1ll << 30, 20ll << 30};
 
-    return fargate_resize_check(pod, &size, err);
+    return fargate_resize_check(pod, &size, clamp, err);
+}
+
+static int resize(const char *requests, const char *limits, struct err *err)
+{
+    return resize_clamped(requests, limits, false, err);
 }
 
 static void test_resize__stays_in_the_size(UNUSED void **state)
@@ -167,6 +172,9 @@ static void test_resize__stays_in_the_size(UNUSED void **state)
     assert_int_equal(resize("{memory: 769Mi}", "{}", &err), ERR_INVALID);
     err_clear(&err);
     assert_int_equal(resize("{cpu: 100m}", "{cpu: 600m}", &err), ERR_INVALID);
+    err_clear(&err);
+    assert_int_equal(resize_clamped("{cpu: 100m}", "{cpu: 600m}", true, &err), 0);
+    assert_int_equal(resize_clamped("{cpu: 501m}", "{}", true, &err), ERR_INVALID);
     err_clear(&err);
     assert_int_equal(resize("{cpu: x}", "{}", &err), ERR_PARSE);
 }

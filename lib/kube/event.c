@@ -5,6 +5,9 @@
  */
 #include "kube/event.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "base/clock.h"
 #include "base/map.h"
 #include "base/mem.h"
@@ -13,6 +16,7 @@
 #define KEPT_MAX 4096     /* remembered events; the oldest go first */
 #define IN_FLIGHT_MAX 64  /* more at once are dropped: the server has better things to do */
 #define MESSAGE_MAX 1024  /* as the API server allows */
+#define KEY_SIZE 33
 
 struct kube_events {
     struct kube_client *client;
@@ -23,7 +27,8 @@ struct kube_events {
 
 struct kept { /* an Event that was written */
     struct kube_events *events;
-    char *key, *namespace, *name;
+    char key[KEY_SIZE];
+    char *namespace, *name;
     int64_t count, last_ms;
     struct kube_call *call; /* POST or PATCH under way */
     bool changed;           /* count rose while a call was under way */
@@ -35,7 +40,6 @@ static void kept_free(struct kept *kept)
         kube_cancel(kept->call);
         kept->events->in_flight--;
     }
-    free(kept->key);
     free(kept->namespace);
     free(kept->name);
     free(kept);
@@ -130,6 +134,21 @@ static void send_new(struct kept *kept, const struct json *object, const char *h
     kept->call = kube_start(kept->events->client, &request, on_done, kept);
 }
 
+/*
+ * Stands for what makes two events equal: thousands are remembered, and their texts would be most of the memory. Twice
+ * FNV-1a, so that it takes more than bad luck for two to be taken for one; that would cost a count, nothing else.
+ */
+static void hash_key(const char *text, char key[KEY_SIZE])
+{
+    uint64_t one = 0xcbf29ce484222325u, other = 0x84222325cbf29ce4u;
+
+    for (const char *c = text; *c != '\0'; c++) {
+        one = (one ^ (unsigned char)*c) * 0x100000001b3u;
+        other = (other ^ (unsigned char)*c) * 0x9e3779b97f4a7c15u;
+    }
+    (void)snprintf(key, KEY_SIZE, "%016llx%016llx", (unsigned long long)one, (unsigned long long)other);
+}
+
 /* Cuts at a character, not inside one. */
 static void cut_message(char *message)
 {
@@ -154,9 +173,11 @@ void kube_event(struct kube_events *events, const struct json *object, const cha
     cut_message(message);
     const char *name = json_str_or("unknown", object, "metadata", "name", NULL);
     const char *namespace = json_str_or("default", object, "metadata", "namespace", NULL);
-    CLEANUP(xfree) char *key =
+    CLEANUP(xfree) char *all =
         xasprintf("%s\n%s\n%s\n%s\n%s\n%s\n%s", json_str_or("Pod", object, "kind", NULL), namespace, name,
                   json_str_or("", object, "metadata", "uid", NULL), type, reason, message);
+    char key[KEY_SIZE];
+    hash_key(all, key);
     struct kept *kept = map_get(&events->kept, key);
     if (kept != NULL && now - kept->last_ms >= SAME_FOR_MS && kept->call == NULL) {
         forget(kept);
@@ -176,7 +197,7 @@ void kube_event(struct kube_events *events, const struct json *object, const cha
         make_room(events, now);
     kept = NEW(struct kept);
     kept->events = events;
-    kept->key = xstrdup(key);
+    memcpy(kept->key, key, KEY_SIZE);
     kept->namespace = xstrdup(namespace);
     kept->name = xasprintf("%s.%016llx", name, (unsigned long long)clock_wall_ns());
     kept->count = 1;

@@ -32,12 +32,17 @@
 #define FAILED_MAX_MS 30000
 #define HEALTHY_AFTER_MS 5000 /* a watch that lasted so long was no failure */
 
+struct stored {
+    struct json *object; /* NULL: what follows is all that is kept */
+    char names[];        /* uid and resourceVersion, each with its NUL, and nothing while there is an object */
+};
+
 struct kube_watch {
     struct kube_client *client;
     char *path, *label_selector, *field_selector;
     struct kube_watch_options options;
     struct json_omit omit_in_list[2], omit_in_event[2]; /* options.omit of each item, of the object */
-    struct map store; /* "namespace/name" → struct json * */
+    struct map store; /* "namespace/name" → struct stored */
     char *version;    /* resourceVersion to watch from; NULL: list first */
     char *more;        /* of a list under way: where its next page begins; NULL: the first */
     struct map listed; /* and the keys of its pages so far */
@@ -86,7 +91,8 @@ int64_t kube_watch_age_ms(const struct kube_watch *watch)
 const struct json *kube_watch_get(const struct kube_watch *watch, const char *namespace, const char *name)
 {
     CLEANUP(xfree) char *key = key_of(namespace, name);
-    return map_get(&watch->store, key);
+    const struct stored *stored = map_get(&watch->store, key);
+    return stored != NULL ? stored->object : NULL;
 }
 
 size_t kube_watch_count(const struct kube_watch *watch)
@@ -98,57 +104,92 @@ bool kube_watch_next(const struct kube_watch *watch, size_t *position, const str
 {
     const char *key;
     void *value;
-    if (!map_next(&watch->store, position, &key, &value))
-        return false;
-    *ret = value;
-    return true;
+    while (map_next(&watch->store, position, &key, &value)) {
+        *ret = ((const struct stored *)value)->object;
+        if (*ret != NULL)
+            return true;
+    }
+    return false;
 }
 
 /* --- the store */
 
-/* What the store gets of an object, whose reference is taken over. */
-static struct json *kept_of(const struct kube_watch *watch, struct json *object)
+static const char *metadata_of(const struct json *object, const char *key)
 {
-    struct json *kept = watch->options.keep != NULL ? watch->options.keep(object) : object;
-    if (watch->options.keep != NULL)
-        json_free(object);
-    return kept;
+    return strempty(json_string_value(json_member(json_get(object, "metadata", NULL), key)));
 }
 
-/* Takes over a reference of object. An object of the same name but another uid is another object. */
-static void put(struct kube_watch *watch, struct json *object)
+static struct stored *stored_new(const struct kube_watch *watch, const struct json *object)
 {
-    CLEANUP(xfree) char *key = key_of(json_str(object, "metadata", "namespace", NULL),
-                                      json_str(object, "metadata", "name", NULL));
-    CLEANUP(json_free) struct json *old = map_get(&watch->store, key);
-    CLEANUP(json_free) struct json *new = json_keep(object); /* lives through the callback */
-    bool same_object = old != NULL && streq(json_str(old, "metadata", "uid", NULL), json_str(new, "metadata", "uid", NULL));
-    if (same_object && streq(json_str(old, "metadata", "resourceVersion", NULL),
-                             json_str(new, "metadata", "resourceVersion", NULL))) {
-        json_free(object);
-        old = NULL; /* still the store's */
+    struct json *kept = watch->options.keep != NULL ? watch->options.keep(object) : json_keep(object);
+    const char *uid = metadata_of(object, "uid"), *version = metadata_of(object, "resourceVersion");
+    size_t uid_size = kept == NULL ? strlen(uid) + 1 : 0, version_size = kept == NULL ? strlen(version) + 1 : 0;
+    struct stored *stored = xmalloc(sizeof(*stored) + uid_size + version_size);
+
+    stored->object = kept;
+    memcpy(stored->names, uid, uid_size);
+    memcpy(stored->names + uid_size, version, version_size);
+    return stored;
+}
+
+static struct stored *stored_free(struct stored *stored)
+{
+    if (stored != NULL)
+        json_free(stored->object);
+    free(stored);
+    return NULL;
+}
+DEFINE_CLEANUP_POINTER(struct stored *, stored_free)
+
+static bool stored_is(const struct stored *stored, const char *key, const char *value)
+{
+    if (stored->object != NULL)
+        return streq(metadata_of(stored->object, key), value);
+    return streq(streq(key, "uid") ? stored->names : stored->names + strlen(stored->names) + 1, value);
+}
+
+/* The object as the owner is told of it; a new reference. */
+static struct json *stored_tell(const struct stored *stored, const char *key)
+{
+    struct str namespace, name;
+
+    if (stored->object != NULL)
+        return json_keep(stored->object);
+    (void)str_cut(str_of(key), '/', &namespace, &name);
+    CLEANUP(xfree) char *namespace_text = namespace.len > 0 ? xstrndup(namespace.p, namespace.len) : NULL;
+    return json_build("{s:{s:s, s:s*, s:s, s:s}}", "metadata", "name", name.p, "namespace", namespace_text, "uid",
+                      stored->names, "resourceVersion", stored->names + strlen(stored->names) + 1);
+}
+
+/* An object of the same name but another uid is another object. */
+static void put(struct kube_watch *watch, const struct json *object)
+{
+    CLEANUP(xfree) char *key = key_of(metadata_of(object, "namespace"), metadata_of(object, "name"));
+    CLEANUP(json_free) struct json *new = json_keep(object); /* lives through the callbacks */
+    const struct stored *known = map_get(&watch->store, key);
+    bool same_object = known != NULL && stored_is(known, "uid", metadata_of(object, "uid"));
+    if (same_object && stored_is(known, "resourceVersion", metadata_of(object, "resourceVersion")))
         return;
-    }
-    if (old != NULL && !same_object) {
-        map_del(&watch->store, key);
-        if (!tell_change(watch, old, NULL)) {
-            json_free(object);
+    CLEANUP(json_free) struct json *old = known != NULL ? stored_tell(known, key) : NULL;
+    if (known != NULL && !same_object) {
+        stored_free(map_del(&watch->store, key));
+        if (!tell_change(watch, old, NULL))
             return;
-        }
-        map_set(&watch->store, key, kept_of(watch, object));
-        tell_change(watch, NULL, new);
-        return;
+        old = json_free(old);
     }
-    map_set(&watch->store, key, kept_of(watch, object));
+    stored_free(map_set(&watch->store, key, stored_new(watch, new)));
     tell_change(watch, old, new);
 }
 
 /* last: the final state as the server told it, or NULL for what the store has. */
 static void drop(struct kube_watch *watch, const char *key, const struct json *last)
 {
-    CLEANUP(json_free) struct json *old = map_del(&watch->store, key);
-    if (old != NULL)
-        tell_change(watch, last != NULL ? last : old, NULL);
+    CLEANUP(xfree) char *copy = xstrdup(key); /* it may be the store's own */
+    CLEANUP(stored_free) struct stored *stored = map_del(&watch->store, copy);
+    if (stored == NULL)
+        return;
+    CLEANUP(json_free) struct json *old = last == NULL ? stored_tell(stored, copy) : NULL;
+    tell_change(watch, last != NULL ? last : old, NULL);
 }
 
 static void store_done(struct map *store)
@@ -156,7 +197,7 @@ static void store_done(struct map *store)
     const char *key;
     void *value;
     for (size_t i = 0; map_next(store, &i, &key, &value);)
-        json_free(value);
+        stored_free(value);
     map_done(store);
 }
 
@@ -244,7 +285,7 @@ static bool handle_event(struct kube_watch *watch, struct json *event)
     watch->delay_ms = 0;
     set_version(watch, version);
     if (streq(type, "ADDED") || streq(type, "MODIFIED")) {
-        put(watch, json_keep(object));
+        put(watch, object);
     } else if (streq(type, "DELETED")) {
         CLEANUP(xfree) char *key = key_of(json_str(object, "metadata", "namespace", NULL),
                                           json_str(object, "metadata", "name", NULL));
@@ -375,7 +416,7 @@ static void take_page(struct kube_watch *watch, struct json *list)
                                            json_str(item, "metadata", "name", NULL));
         map_set(&watch->listed, name, NULL);
         complete(item, api_version, kind);
-        put(watch, json_keep(item));
+        put(watch, item);
     }
 }
 

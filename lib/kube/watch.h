@@ -16,7 +16,9 @@ struct kube_watch_options {
     const struct json_omit *omit; /* members of each object that nobody reads: they are not kept; borrowed; or NULL */
     /*
      * What the store keeps of an object, if not all of it; a new reference. Callbacks get the whole object as new, and
-     * what was kept as old. metadata.name, namespace, uid and resourceVersion must stay. NULL: everything is kept.
+     * what was kept as old. metadata.name, namespace, uid and resourceVersion must stay. keep is NULL: everything is kept.
+     * What it returns is NULL: nothing is but these four, in less memory than a tree takes; kube_watch_get and
+     * kube_watch_next pass over such objects.
      */
     struct json *(*keep)(const struct json *object);
     int64_t idle_timeout_ms;    /* silence after which a watch is taken up again; 0: 180 s */

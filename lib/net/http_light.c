@@ -32,6 +32,15 @@ static void close_socket(struct light_connection *connection)
         connection->fd = fd_close(connection->fd);
 }
 
+static void drop_buffers(struct light_connection *connection)
+{
+    if (connection->out.data != NULL)
+        explicit_bzero(connection->out.data, connection->out.len);
+    buf_done(&connection->out);
+    buf_done(&connection->in);
+    buf_done(&connection->content);
+}
+
 static void connection_free(struct light_connection *connection)
 {
     for (struct light_connection **link = &connection->client->connections; *link != NULL; link = &(*link)->next) {
@@ -46,11 +55,7 @@ static void connection_free(struct light_connection *connection)
     loop_timer_free(connection->timer);
     if (connection->addresses != NULL)
         freeaddrinfo(connection->addresses);
-    if (connection->out.data != NULL)
-        explicit_bzero(connection->out.data, connection->out.len);
-    buf_done(&connection->out);
-    buf_done(&connection->in);
-    buf_done(&connection->content);
+    drop_buffers(connection);
     dial_address_done(&connection->to);
     free(connection);
 }
@@ -78,6 +83,7 @@ void light_finish(struct light_connection *connection)
     call->connection = NULL;
     if (connection->keep && call->err.code == 0 && !call->dedicated && connection->in.len == 0) {
         connection->state = IDLE;
+        drop_buffers(connection); /* it may stand idle for long */
         connection->reused = true;
         loop_timer_cancel(connection->timer);
     } else {

@@ -1,6 +1,6 @@
 /*
  * bench_placement.c: what one decision costs as the cluster grows: everything that fks-scheduler does between taking a pod
- * from its queue and asking for the reservation (support, size, limits, quota, choice of a host, taking the room). Short
+ * from its queue and asking for the reservation (reading it back, support, size, limits, quota, choice of a host, taking the room). Short
  * blocks of all sizes alternate, so that the machine's mood hits each; the smallest of each is kept.
  */
 #include <stdio.h>
@@ -38,14 +38,18 @@ static struct json *parse(const char *text)
     return tree;
 }
 
-static const struct host *decide(struct cluster *cluster, const struct json *pod, struct reservation *held)
+static const struct host *decide(struct cluster *cluster, struct reservation *held)
 {
     static const struct fargate_quota quota = {FARGATE_NO_QUOTA, FARGATE_NO_QUOTA, FARGATE_NO_QUOTA};
     static const struct place_usage used = {0};
     CLEANUP(strv_done) struct strv reasons = {0};
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(buf_done) struct buf why = {0};
+    CLEANUP(json_free) struct json *pod = NULL;
     struct fargate_request request;
+
+    if (json_parse_to_read(pod_text, strlen(pod_text), NULL, &pod, &err) < 0)
+        abort();
     struct place_need need = {.spec = json_get(pod, "spec", NULL)};
 
     fargate_unsupported(pod, &reasons);
@@ -59,7 +63,7 @@ static const struct host *decide(struct cluster *cluster, const struct json *pod
     return host;
 }
 
-static void fill(struct cluster *cluster, const struct json *pod)
+static void fill(struct cluster *cluster)
 {
     CLEANUP(json_free) struct json *lease = parse("{\"spec\":{\"renewTime\":\"2026-01-01T12:00:00Z\"}}");
 
@@ -74,18 +78,18 @@ static void fill(struct cluster *cluster, const struct json *pod)
     }
     cluster->held = xcalloc(cluster->n_pods + BLOCK_PODS, sizeof(*cluster->held));
     for (size_t i = 0; i < cluster->n_pods; i++)
-        if (decide(cluster, pod, &cluster->held[i]) == NULL)
+        if (decide(cluster, &cluster->held[i]) == NULL)
             abort();
     cluster->best_us = 1e9;
 }
 
-static void run_block(struct cluster *cluster, const struct json *pod)
+static void run_block(struct cluster *cluster)
 {
     struct reservation *held = cluster->held + cluster->n_pods;
     int64_t start = clock_wall_ns();
 
     for (size_t i = 0; i < BLOCK_PODS; i++)
-        if (decide(cluster, pod, &held[i]) == NULL)
+        if (decide(cluster, &held[i]) == NULL)
             abort();
     double us = (double)(clock_wall_ns() - start) / 1e3 / BLOCK_PODS;
     if (us < cluster->best_us)
@@ -99,13 +103,12 @@ int main(void)
     static struct cluster clusters[CASES] = {
         {.n_hosts = 1, .n_pods = 100}, {.n_hosts = 200, .n_pods = 100}, {.n_hosts = 1, .n_pods = 5000},
         {.n_hosts = 200, .n_pods = 5000}};
-    CLEANUP(json_free) struct json *pod = parse(pod_text);
 
     for (size_t i = 0; i < CASES; i++)
-        fill(&clusters[i], pod);
+        fill(&clusters[i]);
     for (size_t block = 0; block < BLOCKS; block++)
         for (size_t i = 0; i < CASES; i++)
-            run_block(&clusters[i], pod);
+            run_block(&clusters[i]);
     printf("%6s %6s %12s %8s\n", "hosts", "pods", "decision", "ratio");
     for (size_t i = 0; i < CASES; i++) {
         printf("%6zu %6zu %9.2f us %7.2fx\n", clusters[i].n_hosts, clusters[i].n_pods, clusters[i].best_us,

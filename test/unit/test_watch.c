@@ -171,6 +171,42 @@ static void test_watch__keeps_a_part(void **state)
     assert_string_equal(json_str(kube_watch_get(script->watch, "n", "a"), "metadata", "resourceVersion", NULL), "7");
 }
 
+static struct json *keep_nothing(UNUSED const struct json *object)
+{
+    return NULL;
+}
+
+static void on_change_of_names(const struct json *old, const struct json *new, void *data)
+{
+    struct script *script = data;
+
+    strv_addf(&script->changes, "%s/%s:%s@%s", json_str_or("-", old, "metadata", "namespace", NULL),
+              json_str_or("-", old, "metadata", "name", NULL), json_str_or("-", old, "metadata", "uid", NULL),
+              json_str_or("-", old, "metadata", "resourceVersion", NULL));
+    strv_addf(&script->changes, "%s", json_str_or("-", new, "metadata", "resourceVersion", NULL));
+}
+
+/* The second list finds one as it was, one changed, one replaced by another of its name, and one gone. */
+static void test_watch__keeps_only_names(void **state)
+{
+    struct fake_api *api = *state;
+    struct script *script = api->data;
+    struct kube_watch_options options = {.path = "/api/v1/pods", .keep = keep_nothing, .on_change = on_change_of_names,
+                                         .on_error = on_error, .data = script};
+    const struct json *object;
+    size_t position = 0;
+
+    script->lists[0] = LIST("5", OBJECT("a", "1", "2") "," OBJECT("b", "2", "3") "," OBJECT("c", "3", "4") "," OBJECT("d", "4", "5"));
+    script->lists[1] = LIST("9", OBJECT("a", "1", "2") "," OBJECT("b", "2", "7") "," OBJECT("c", "33", "8"));
+    script->streams[0] = EVENT("ERROR", "{\"kind\":\"Status\",\"code\":410,\"reason\":\"Expired\",\"message\":\"too old\"}");
+    script->watch = kube_watch_new(api->client, &options);
+    fake_api_turn(api, 40, 10);
+    expect_changes(script, "-/-:-@- 2 -/-:-@- 3 -/-:-@- 4 -/-:-@- 5 n/b:2@3 7 n/c:3@4 - -/-:-@- 8 n/d:4@5 -");
+    assert_int_equal(kube_watch_count(script->watch), 3);
+    assert_null(kube_watch_get(script->watch, "n", "a"));
+    assert_false(kube_watch_next(script->watch, &position, &object));
+}
+
 static void test_watch__gone_lists_again(void **state)
 {
     struct fake_api *api = *state;
@@ -301,6 +337,7 @@ int main(void)
         CASE(test_watch__list_then_events),
         CASE(test_watch__list_in_pages),
         CASE(test_watch__keeps_a_part),
+        CASE(test_watch__keeps_only_names),
         CASE(test_watch__gone_lists_again),
         CASE(test_watch__resumes_after_restart),
         CASE(test_watch__broken_stream),

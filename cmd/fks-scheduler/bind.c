@@ -44,6 +44,11 @@ void bind_try(struct pod *pod)
     /* over: two replicas may have given away the same room; sweep.c takes one of the reservations back first */
     if (host == NULL || scheduler_host_state(scheduler, host) == HOST_DEAD || hosts_is_over(host))
         return;
+    if (!scheduler_may_call(scheduler)) {
+        queue_add(&scheduler->to_bind, &pod->bind_item);
+        return;
+    }
+    queue_remove(&scheduler->to_bind, &pod->bind_item);
     scheduler_call(pod, "POST", "binding",
                    json_build("{s:s, s:s, s:{s:s, s:s, s:s}, s:{s:s, s:s, s:s}}", "apiVersion", "v1", "kind", "Binding",
                               "metadata", "name", pod->name, "namespace", pod->namespace, "uid", pod->uid, "target",

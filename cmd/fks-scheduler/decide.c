@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "fargate/names.h"
 #include "fargate/support.h"
+#include "ledger.h"
 #include "report.h"
 #include "reserve.h"
 #include "volumes.h"
@@ -183,6 +184,7 @@ static void place(struct pod *pod, const struct json *object, const char *handle
         .policy = scheduler->options.policy,
     };
     int64_t start = clock_wall_ns();
+    ledger_set_aside(pod);
     const struct host *host = place_choose(&scheduler->hosts, &need, scheduler_host_ms(scheduler));
 
     metric_observe(scheduler->decision_seconds, (double)(clock_wall_ns() - start) / 1e9);
@@ -191,6 +193,7 @@ static void place(struct pod *pod, const struct json *object, const char *handle
         reserve_start(pod, host->name, &need.size);
     else
         wait_for_capacity(pod, &need);
+    ledger_put_back(pod);
 }
 
 static void count_refused(struct pod *pod)
@@ -205,15 +208,18 @@ static void count_refused(struct pod *pod)
 
 void decide(struct pod *pod)
 {
-    const struct json *object = scheduler_object(pod);
+    CLEANUP(json_free) struct json *object = NULL;
     const char *handler;
 
-    if (object == NULL || pod->stage != POD_WAITING || pod->call != NULL)
+    if (pod->text == NULL || pod->stage != POD_WAITING || pod->call != NULL || pod->asking)
         return;
     if (pod->held.host != NULL) { /* asked for, end not known: it may hold the very room it would look for */
         reserve_look(pod);
         return;
     }
+    /* a plain pod whose need is known is decided without a look at it: thousands may be waiting for the same room */
+    if (!pod->plain || pod->need_rules != pod->scheduler->rules)
+        object = scheduler_object(pod);
     work_out_need(pod, object);
     count_refused(pod);
     if (pod->refusal != NULL) {

@@ -52,7 +52,7 @@ static void evict_pods_of(struct scheduler *scheduler, const struct profile *pro
     const char *key;
     void *value;
 
-    for (size_t i = 0; map_next(&scheduler->pods, &i, &key, &value) && scheduler->n_calls < SCHEDULER_MAX_CALLS;) {
+    for (size_t i = 0; map_next(&scheduler->pods, &i, &key, &value) && scheduler_may_call(scheduler);) {
         struct pod *pod = value;
 
         if (pod->profile == profile)

@@ -177,7 +177,7 @@ static int run(const struct options *options, struct err *err)
         (r = loop_signal(loop, SIGINT, on_signal, &scheduler, err)) < 0)
         return r;
     if ((r = kube_config_load(&overrides, &config, err)) < 0 ||
-        (r = kube_client_new(loop, &config, PROGRAM "/v" FKS_PROGRAM_VERSION, &client, err)) < 0)
+        (r = kube_client_new_light(loop, &config, PROGRAM "/v" FKS_PROGRAM_VERSION, &client, err)) < 0)
         return r;
     if (*options->metrics_listen != '\0' && ((r = server_new(loop, &server_options, &server, err)) < 0 ||
                                              (r = listen_on(server, options->metrics_listen, err)) < 0))

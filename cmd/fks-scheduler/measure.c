@@ -25,6 +25,11 @@ void measure_init(struct scheduler *scheduler)
                                        "Reservations that the API server refused or that got lost.", NULL);
     scheduler->releases = metrics_get(metrics, METRIC_COUNTER, "fks_scheduler_reservations_undone_total",
                                       "Reservations taken back because the host died or was promised twice.", NULL);
+    scheduler->ledger_writes = metrics_get(metrics, METRIC_COUNTER, "fks_scheduler_ledger_writes_total",
+                                           "Changes of the reservations in the status of FargateHosts.", NULL);
+    scheduler->ledger_conflicts = metrics_get(metrics, METRIC_COUNTER, "fks_scheduler_ledger_conflicts_total",
+                                              "Those that came too late, since somebody else had changed the object.",
+                                              NULL);
     scheduler->bindings = metrics_get(metrics, METRIC_COUNTER, "fks_scheduler_bindings_total",
                                       "Pods bound to their Nodes.", NULL);
     scheduler->seconds_to_reserve = stage_seconds(scheduler, "queue");

@@ -6,16 +6,9 @@
 #include "base/mem.h"
 #include "bind.h"
 #include "fargate/names.h"
+#include "ledger.h"
 #include "room.h"
 #include "scheduler.h"
-
-/* resourceVersions are decimal numbers that only grow. */
-static bool is_older(const char *version, const char *known)
-{
-    size_t len = strlen(version), known_len = strlen(known);
-
-    return len != known_len ? len < known_len : strcmp(version, known) < 0;
-}
 
 static enum pod_stage stage_of(const struct json *object)
 {
@@ -44,7 +37,6 @@ static void hold(struct pod *pod, const struct json *object)
     } else {
         const struct fargate_size size = fargate_size_provisioned(object);
 
-        /* the agent writes another size when a resize made the machine grow */
         if (pod->held.host == NULL || !streq(pod->held.host->name, pod->host) || pod->held.size.cpu_m != size.cpu_m ||
             pod->held.size.mem_b != size.mem_b)
             room_take(pod, pod->host, &size);
@@ -68,7 +60,7 @@ static void wait_for_host(struct pod *pod, const struct json *object, enum pod_s
         give_up(pod);
     if (pod->deleting || json_len(json_get(object, "spec", "schedulingGates", NULL)) > 0) {
         queue_remove(&scheduler->to_place, &pod->place_item);
-    } else if (pod->call == NULL) {
+    } else if (pod->call == NULL && !pod->asking) {
         if (pod->waiting_ms == 0)
             pod->waiting_ms = loop_now_ms(scheduler->loop);
         queue_add(&scheduler->to_place, &pod->place_item);
@@ -105,17 +97,53 @@ static void enter_stage(struct pod *pod, const struct json *object, enum pod_sta
     }
 }
 
+static void share_labels(struct pod *pod, const struct json *object)
+{
+    struct share *share = &pod->scheduler->labels;
+    struct shared *before = pod->labels;
+
+    pod->labels = share_take(share, json_get(object, "metadata", "labels", NULL));
+    share_drop(share, before);
+}
+
+/* Nothing but the size has a say in where the pod goes. */
+static bool is_plain(const struct json *spec)
+{
+    static const char *const says[] = {"nodeSelector", "affinity", "topologySpreadConstraints", "runtimeClassName"};
+    const struct json *volume;
+
+    for (size_t i = 0; i < countof(says); i++)
+        if (json_member(spec, says[i]) != NULL)
+            return false;
+    json_each(volume, json_get(spec, "volumes", NULL))
+        if (claim_of_volume(volume) != NULL)
+            return false;
+    return true;
+}
+
+/* Of a pod that is bound nothing is read any more. */
+static void keep_text(struct pod *pod, const struct json *object)
+{
+    CLEANUP(buf_done) struct buf text = {0};
+
+    pod->text = xfree(pod->text);
+    if (*json_str_or("", object, "spec", "nodeName", NULL) != '\0')
+        return;
+    json_print(object, &text);
+    pod->text = xstrdup(buf_text(&text));
+    pod->plain = is_plain(json_get(object, "spec", NULL));
+}
+
 void observe_pod(struct pod *pod, const struct json *object)
 {
     struct scheduler *scheduler = pod->scheduler;
-    const char *version = json_str_or("", object, "metadata", "resourceVersion", NULL);
+    uint64_t version = strtoull(json_str_or("0", object, "metadata", "resourceVersion", NULL), NULL, 10);
     const char *host = json_str(object, "metadata", "labels", FKS_HOST_LABEL, NULL);
     enum pod_stage before = pod->stage;
 
-    if ((pod->version != NULL && is_older(version, pod->version)) ||
-        !streq(json_str(object, "metadata", "uid", NULL), pod->uid))
+    if (version < pod->version || !streq(json_str(object, "metadata", "uid", NULL), pod->uid))
         return;
-    set_text(&pod->version, version);
+    pod->version = version;
     set_text(&pod->host, host != NULL && *host != '\0' ? host : NULL);
     pod->deleting = json_get(object, "metadata", "deletionTimestamp", NULL) != NULL;
     pod->need_rules = 0;
@@ -133,18 +161,34 @@ void observe_pod(struct pod *pod, const struct json *object)
         pod->counted_refused = false;
     }
     enter_stage(pod, object, before);
-    room_recount(pod, object);
+    ledger_on_pod(pod);
+    share_labels(pod, object);
+    room_recount(pod);
+}
+
+/* Adds a text to those behind a struct. */
+static char *add_text(char **end, const char *text)
+{
+    char *copy = *end;
+    size_t size = strlen(text) + 1;
+
+    memcpy(copy, text, size);
+    *end += size;
+    return copy;
 }
 
 static struct pod *pod_new(struct scheduler *scheduler, const char *key, const struct json *object)
 {
-    struct pod *pod = NEW(struct pod);
+    const char *namespace = json_str_or("", object, "metadata", "namespace", NULL);
+    const char *uid = json_str_or("", object, "metadata", "uid", NULL);
+    struct pod *pod = xcalloc(1, sizeof(*pod) + strlen(key) + strlen(namespace) + strlen(uid) + 3);
+    char *end = (char *)(pod + 1);
 
     pod->scheduler = scheduler;
-    pod->key = xstrdup(key);
-    pod->namespace = xstrdup(json_str_or("", object, "metadata", "namespace", NULL));
-    pod->name = xstrdup(json_str_or("", object, "metadata", "name", NULL));
-    pod->uid = xstrdup(json_str_or("", object, "metadata", "uid", NULL));
+    pod->key = add_text(&end, key);
+    pod->name = pod->key + strlen(namespace) + 1;
+    pod->namespace = add_text(&end, namespace);
+    pod->uid = add_text(&end, uid);
     (void)map_set(&scheduler->pods, key, pod);
     (void)map_set(&scheduler->pods_by_uid, pod->uid, pod);
     return pod;
@@ -159,6 +203,9 @@ static void pod_free(struct pod *pod)
         scheduler_call_done(pod);
     }
     kube_cancel(pod->report_call);
+    ledger_on_end(pod);
+    if (pod->asking)
+        scheduler->n_asking--;
     queue_remove(&scheduler->to_place, &pod->place_item);
     queue_remove(&scheduler->to_bind, &pod->bind_item);
     queue_remove(&scheduler->to_tell, &pod->tell_item);
@@ -166,11 +213,8 @@ static void pod_free(struct pod *pod)
     room_count(pod, NULL, PROFILE_COUNT_NONE);
     (void)map_del(&scheduler->pods, pod->key);
     (void)map_del(&scheduler->pods_by_uid, pod->uid);
-    free(pod->key);
-    free(pod->namespace);
-    free(pod->name);
-    free(pod->uid);
-    free(pod->version);
+    share_drop(&scheduler->labels, pod->labels);
+    free(pod->text);
     free(pod->host);
     free(pod->refusal);
     free(pod->report_text);
@@ -194,6 +238,7 @@ void observe_pod_change(const struct json *old, const struct json *new, void *da
         return;
     if (pod == NULL)
         pod = pod_new(scheduler, key, new);
+    keep_text(pod, new);
     observe_pod(pod, new);
 }
 
@@ -219,12 +264,23 @@ static void node_forget(struct scheduler *scheduler, const char *name)
     if (map_get(&scheduler->nodes_by_pod, key) == node)
         (void)map_del(&scheduler->nodes_by_pod, key);
     kube_cancel(node->call);
-    free(node->name);
-    free(node->host);
-    free(node->pod_uid);
-    free(node->uid);
-    free(node->pod_key);
     free(node);
+}
+
+static struct node *node_new(const char *name, const char *host, const char *pod_uid, const struct json *object)
+{
+    const char *uid = json_str_or("", object, "metadata", "uid", NULL);
+    const char *pod_key = json_str_or("", object, "metadata", "annotations", FKS_POD_ANNOTATION, NULL);
+    struct node *node = xcalloc(1, sizeof(*node) + strlen(name) + strlen(host) + strlen(pod_uid) + strlen(uid) +
+                                       strlen(pod_key) + 5);
+    char *end = (char *)(node + 1);
+
+    node->name = add_text(&end, name);
+    node->host = add_text(&end, host);
+    node->pod_uid = add_text(&end, pod_uid);
+    node->uid = add_text(&end, uid);
+    node->pod_key = add_text(&end, pod_key);
+    return node;
 }
 
 void observe_node_change(const struct json *old, const struct json *new, void *data)
@@ -243,14 +299,9 @@ void observe_node_change(const struct json *old, const struct json *new, void *d
     if (uid == NULL || host == NULL)
         return;
     CLEANUP(xfree) char *key = node_key(uid, host);
-    node = NEW(struct node);
+    node = node_new(name, host, uid, new);
     node->scheduler = scheduler;
     node->orphan_ms = orphan_ms;
-    node->name = xstrdup(name);
-    node->host = xstrdup(host);
-    node->pod_uid = xstrdup(uid);
-    node->uid = xstrdup(json_str_or("", new, "metadata", "uid", NULL));
-    node->pod_key = xstrdup(json_str_or("", new, "metadata", "annotations", FKS_POD_ANNOTATION, NULL));
     json_each(item, json_get(new, "status", "conditions", NULL))
         if (streq(json_str(item, "type", NULL), "Ready"))
             node->ready = streq(json_str(item, "status", NULL), "True");
@@ -274,7 +325,7 @@ void observe_recount(struct scheduler *scheduler, const char *namespace)
         struct pod *pod = value;
 
         if (streq(pod->namespace, namespace))
-            room_recount(pod, scheduler_object(pod));
+            room_recount(pod);
     }
 }
 

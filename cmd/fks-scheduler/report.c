@@ -38,14 +38,17 @@ static void set_condition(struct pod *pod, const char *reason, const char *messa
 {
     CLEANUP(json_free) struct json *body = NULL;
     CLEANUP(xfree) char *path = scheduler_pod_path(pod, "status");
+    CLEANUP(xfree) char *version = xasprintf("%llu", (unsigned long long)pod->version);
     char now[CLOCK_TEXT_MAX];
 
-    if (pod->report_call != NULL || condition_is_set(scheduler_object(pod), reason, message))
+    CLEANUP(json_free) struct json *object = scheduler_object(pod);
+
+    if (pod->report_call != NULL || condition_is_set(object, reason, message))
         return;
     clock_rfc3339(clock_wall_ns(), now);
     /* the resourceVersion keeps a late answer from overwriting the PodScheduled=True of a pod bound meanwhile */
     body = json_build("{s:{s:s, s:s}, s:{s:[{s:s, s:s, s:s, s:s, s:s}]}}", "metadata", "uid", pod->uid,
-                      "resourceVersion", pod->version, "status", "conditions", "type", "PodScheduled", "status",
+                      "resourceVersion", version, "status", "conditions", "type", "PodScheduled", "status",
                       "False", "reason", reason, "message", message, "lastTransitionTime", now);
     const struct kube_request request = {.method = "PATCH", .path = path, .body = body,
                                          .content_type = KUBE_STRATEGIC_PATCH};
@@ -60,10 +63,8 @@ bool report_is_due(const struct pod *pod)
 void report_waiting(struct pod *pod, const char *reason, const char *message)
 {
     int64_t now = loop_now_ms(pod->scheduler->loop);
-    const struct json *object = scheduler_object(pod);
+    CLEANUP(json_free) struct json *object = scheduler_reference(pod);
 
-    if (object == NULL)
-        return;
     if (pod->report_text != NULL &&
         now - pod->report_ms < (streq(pod->report_text, message) ? REPEAT_MS : CHANGE_MS))
         return;
@@ -78,12 +79,11 @@ void report_waiting(struct pod *pod, const char *reason, const char *message)
 
 void report_lost(struct pod *pod)
 {
-    const struct json *object = scheduler_object(pod);
+    CLEANUP(json_free) struct json *object = scheduler_reference(pod);
 
-    if (object != NULL)
-        kube_event(pod->scheduler->events, object, NULL, "Warning", "HostLost",
-                   "Host %s has no heartbeat any more; the pod is deleted, so that its controller replaces it elsewhere",
-                   strempty(pod->host));
+    kube_event(pod->scheduler->events, object, NULL, "Warning", "HostLost",
+               "Host %s has no heartbeat any more; the pod is deleted, so that its controller replaces it elsewhere",
+               strempty(pod->host));
 }
 
 static void tell_soon(struct pod *pod)
@@ -109,14 +109,14 @@ void report_logging(struct pod *pod)
 
 void report_told(struct pod *pod)
 {
-    const struct json *object = scheduler_object(pod);
+    CLEANUP(json_free) struct json *object = scheduler_reference(pod);
     struct kube_events *events = pod->scheduler->events;
     const struct node *node = observe_node_of(pod);
 
-    if (object != NULL && pod->tell_logging)
+    if (pod->tell_logging)
         kube_event(events, object, NULL, "Warning", "LoggingDisabled",
                    "Disabled logging because aws-logging configmap was not found. configmap \"aws-logging\" not found");
-    if (object != NULL && pod->tell_scheduled && node != NULL)
+    if (pod->tell_scheduled && node != NULL)
         kube_event(events, object, NULL, "Normal", "Scheduled", "Successfully assigned %s/%s to %s", pod->namespace,
                    pod->name, node->name);
     pod->tell_logging = pod->tell_scheduled = false;

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "fargate/names.h"
+#include "ledger.h"
 #include "report.h"
 #include "room.h"
 
@@ -75,15 +76,44 @@ static void on_reserved(struct json **answer, struct err *err, void *data)
 
 void reserve_start(struct pod *pod, const char *host, const struct fargate_size *size)
 {
-    CLEANUP(buf_done) struct buf text = {0};
-
-    fargate_size_print(size, &text);
     room_take(pod, host, size);
+    ledger_ask(pod);
+}
+
+void reserve_granted(struct pod *pod)
+{
+    CLEANUP(buf_done) struct buf text = {0};
+    CLEANUP(xfree) char *version = xasprintf("%llu", (unsigned long long)pod->version);
+
+    if (pod->stage != POD_WAITING || pod->held.host == NULL)
+        return; /* it has a host, or has ended: its entry will be taken out, if need be */
+    if (pod->deleting) {
+        let_go(pod);
+        return;
+    }
+    if (pod->version != pod->asked_version) { /* an entry is good for one version only */
+        ledger_ask(pod);
+        return;
+    }
+    fargate_size_print(&pod->held.size, &text);
     scheduler_call(pod, "PATCH", NULL,
                    json_build("{s:{s:s, s:s, s:{s:s}, s:{s:s, s:s}}}", "metadata", "uid", pod->uid, "resourceVersion",
-                              pod->version, "labels", FKS_HOST_LABEL, host, "annotations", FARGATE_CAPACITY_ANNOTATION,
-                              buf_text(&text), "Logging", "LoggingDisabled: LOGGING_CONFIGMAP_NOT_FOUND"),
+                              version, "labels", FKS_HOST_LABEL, pod->held.host->name, "annotations",
+                              FARGATE_CAPACITY_ANNOTATION, buf_text(&text), "Logging",
+                              "LoggingDisabled: LOGGING_CONFIGMAP_NOT_FOUND"),
                    KUBE_MERGE_PATCH, on_reserved);
+}
+
+void reserve_refused(struct pod *pod)
+{
+    struct scheduler *scheduler = pod->scheduler;
+
+    if (pod->stage != POD_WAITING)
+        return;
+    let_go(pod);
+    if (!pod->deleting)
+        queue_failed(&scheduler->to_place, &pod->place_item, loop_now_ms(scheduler->loop));
+    scheduler_poke(scheduler);
 }
 
 static void on_undone(struct json **answer, struct err *err, void *data)
@@ -105,10 +135,11 @@ void reserve_undo(struct pod *pod, const char *why)
 {
     if (pod->call != NULL || pod->stage != POD_RESERVED)
         return;
+    CLEANUP(xfree) char *version = xasprintf("%llu", (unsigned long long)pod->version);
     log_info("the reservation is taken back; the pod is placed anew", "pod", pod->key, "host", pod->host, "because", why);
     scheduler_call(pod, "PATCH", NULL,
                    json_build("{s:{s:s, s:s, s:{s:o}, s:{s:o}}}", "metadata", "uid", pod->uid, "resourceVersion",
-                              pod->version, "labels", FKS_HOST_LABEL, json_new_null(), "annotations",
+                              version, "labels", FKS_HOST_LABEL, json_new_null(), "annotations",
                               FARGATE_CAPACITY_ANNOTATION, json_new_null()),
                    KUBE_MERGE_PATCH, on_undone);
 }

@@ -1,5 +1,5 @@
 /*
- * scheduler.c: holds the parts together: six watches feed the picture, two queues say what to do next. Nothing is placed
+ * scheduler.c: holds the parts together: seven watches feed the picture, two queues say what to do next. Nothing is placed
  * or bound before every watch has its first list (a half-known cluster looks emptier than it is), nor unless this replica
  * leads.
  */
@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "bind.h"
 #include "fargate/names.h"
+#include "ledger.h"
 #include "reconcile.h"
 #include "report.h"
 #include "sweep.h"
@@ -20,11 +21,22 @@
 #define TELL_PAUSE_MS 20
 #define WAKE_DELAY_MS 20  /* changes come in bursts; one wake-up serves all of them */
 
-const struct json *scheduler_object(const struct pod *pod)
+struct json *scheduler_object(const struct pod *pod)
 {
-    const struct json *object = kube_watch_get(pod->scheduler->pod_watch, pod->namespace, pod->name);
+    CLEANUP(err_clear) struct err err = {0};
+    struct json *object = NULL;
 
-    return streq(json_str(object, "metadata", "uid", NULL), pod->uid) ? object : NULL;
+    if (pod->text != NULL && json_parse_to_read(pod->text, strlen(pod->text), NULL, &object, &err) < 0)
+        log_warn("a pod could not be read back", "pod", pod->key, "error", err_text(&err));
+    return object;
+}
+
+struct json *scheduler_reference(const struct pod *pod)
+{
+    CLEANUP(xfree) char *version = xasprintf("%llu", (unsigned long long)pod->version);
+
+    return json_build("{s:s, s:s, s:{s:s, s:s, s:s, s:s}}", "apiVersion", "v1", "kind", "Pod", "metadata", "name",
+                      pod->name, "namespace", pod->namespace, "uid", pod->uid, "resourceVersion", version);
 }
 
 char *scheduler_pod_path(const struct pod *pod, const char *subresource)
@@ -39,18 +51,26 @@ void scheduler_call(struct pod *pod, const char *method, const char *subresource
     CLEANUP(xfree) char *path = scheduler_pod_path(pod, subresource);
     const struct kube_request request = {.method = method, .path = path, .body = body, .content_type = content_type};
 
-    pod->scheduler->n_calls++;
+    scheduler_count_call(pod->scheduler, 1);
     pod->call = kube_start(pod->scheduler->client, &request, done, pod);
 }
 
 void scheduler_call_done(struct pod *pod)
 {
-    struct scheduler *scheduler = pod->scheduler;
-
     pod->call = NULL;
-    scheduler->n_calls--;
-    if (scheduler->n_calls == SCHEDULER_MAX_CALLS - 1 ||
-        (scheduler->n_calls == SCHEDULER_IDLE_CALLS && scheduler->to_tell.n > 0))
+    scheduler_count_call(pod->scheduler, -1);
+}
+
+bool scheduler_may_call(const struct scheduler *scheduler)
+{
+    return scheduler->n_calls < SCHEDULER_MAX_CALLS;
+}
+
+void scheduler_count_call(struct scheduler *scheduler, int sign)
+{
+    scheduler->n_calls += sign;
+    if (sign < 0 && (scheduler->n_calls == SCHEDULER_MAX_CALLS - 1 ||
+                     (scheduler->n_calls == SCHEDULER_IDLE_CALLS && scheduler->to_tell.n > 0)))
         scheduler_poke(scheduler);
 }
 
@@ -89,6 +109,12 @@ static void on_wake(void *data)
     scheduler_poke(scheduler);
 }
 
+/* For one more pod. */
+static bool has_time(const struct scheduler *scheduler)
+{
+    return scheduler_may_call(scheduler) && scheduler->n_asking < SCHEDULER_MAX_ASKING;
+}
+
 /* Does what is due, then sleeps until the next thing is. */
 static void on_work(void *data)
 {
@@ -99,9 +125,10 @@ static void on_work(void *data)
 
     if (!scheduler_acts(scheduler))
         return;
-    while ((item = queue_next(&scheduler->to_bind, now)) != NULL)
+    while (scheduler_may_call(scheduler) && (item = queue_next(&scheduler->to_bind, now)) != NULL)
         bind_try(container_of(item, struct pod, bind_item));
-    while (scheduler->n_calls < SCHEDULER_MAX_CALLS && tries++ < TRIES_PER_TURN &&
+    ledger_work(scheduler->ledger);
+    while (has_time(scheduler) && tries++ < TRIES_PER_TURN &&
            (item = queue_next(&scheduler->to_place, now)) != NULL)
         decide(container_of(item, struct pod, place_item));
     for (tries = 0; scheduler->n_calls <= SCHEDULER_IDLE_CALLS && tries < TELLS_PER_TURN &&
@@ -109,9 +136,9 @@ static void on_work(void *data)
         report_told(container_of(item, struct pod, tell_item));
     if (scheduler->to_tell.n > 0 && scheduler->n_calls <= SCHEDULER_IDLE_CALLS)
         loop_timer_set(scheduler->tell_timer, TELL_PAUSE_MS);
-    bind_delay = queue_delay(&scheduler->to_bind, now);
     /* with all calls taken, the end of one of them pokes */
-    place_delay = scheduler->n_calls < SCHEDULER_MAX_CALLS ? queue_delay(&scheduler->to_place, now) : -1;
+    bind_delay = scheduler_may_call(scheduler) ? queue_delay(&scheduler->to_bind, now) : -1;
+    place_delay = has_time(scheduler) ? queue_delay(&scheduler->to_place, now) : -1;
     if (bind_delay >= 0 && (place_delay < 0 || bind_delay < place_delay))
         place_delay = bind_delay;
     if (place_delay >= 0)
@@ -134,6 +161,14 @@ static void on_host_change(const struct json *old, const struct json *new, void 
 
     hosts_on_object(&scheduler->hosts, name_of(old, new), new, scheduler->host_ms);
     scheduler_wake(scheduler);
+}
+
+static void on_book_change(const struct json *old, const struct json *new, void *data)
+{
+    struct scheduler *scheduler = data;
+
+    ledger_on_book(scheduler->ledger, json_string_value(json_member(json_get(new != NULL ? new : old, "metadata", "labels",
+                                                                             NULL), FKS_HOST_LABEL)), new);
 }
 
 static bool is_open(const struct scheduler *scheduler, const char *name)
@@ -209,7 +244,8 @@ static void on_synced(void *data)
 {
     struct scheduler *scheduler = data;
     const struct kube_watch *watches[] = {scheduler->pod_watch,   scheduler->node_watch,    scheduler->host_watch,
-                                          scheduler->lease_watch, scheduler->profile_watch, scheduler->runtime_watch};
+                                          scheduler->lease_watch, scheduler->profile_watch, scheduler->runtime_watch,
+                                          scheduler->book_watch};
 
     for (size_t i = 0; i < countof(watches); i++)
         if (watches[i] == NULL || !kube_watch_synced(watches[i]))
@@ -250,6 +286,7 @@ int scheduler_init(struct scheduler *scheduler, struct loop *loop, struct kube_c
     scheduler->events = kube_events_new(client, options->name);
     scheduler->profiles = profiles_new(loop, client);
     scheduler->leader = leader_new(loop, client, options->identity, on_leader_change, scheduler);
+    scheduler->ledger = ledger_new(scheduler);
     scheduler->sweep = sweep_new(scheduler);
     scheduler->reconcile = reconcile_new(scheduler);
     scheduler->work_timer = loop_timer_new(loop, on_work, scheduler);
@@ -258,13 +295,15 @@ int scheduler_init(struct scheduler *scheduler, struct loop *loop, struct kube_c
     scheduler->profile_watch = start_watch(scheduler, FKS_PROFILES_PATH, NULL, NULL, watches_omit_of_others, NULL,
                                            on_profile_change);
     scheduler->host_watch = start_watch(scheduler, FKS_HOSTS_PATH, NULL, NULL, watches_omit_of_others, NULL, on_host_change);
+    scheduler->book_watch = start_watch(scheduler, LEDGER_BOOKS_PATH, FKS_HOST_LABEL, NULL, watches_omit_of_others,
+                                        watches_keep_names, on_book_change);
     scheduler->lease_watch = start_watch(scheduler, "/apis/coordination.k8s.io/v1/namespaces/" FKS_NAMESPACE "/leases",
                                          NULL, NULL, watches_omit_of_others, NULL, on_lease_change);
     scheduler->runtime_watch = start_watch(scheduler, "/apis/node.k8s.io/v1/runtimeclasses", NULL, NULL,
                                            watches_omit_of_others, NULL, on_runtime_change);
     scheduler->node_watch = start_watch(scheduler, "/api/v1/nodes", FARGATE_COMPUTE_TYPE "=" FARGATE_COMPUTE_FARGATE,
-                                        NULL, watches_omit_of_nodes, watches_keep_of_node, observe_node_change);
-    scheduler->pod_watch = start_watch(scheduler, "/api/v1/pods", NULL, mine, watches_omit_of_pods, watches_keep_of_pod,
+                                        NULL, watches_omit_of_nodes, watches_keep_names, observe_node_change);
+    scheduler->pod_watch = start_watch(scheduler, "/api/v1/pods", NULL, mine, watches_omit_of_pods, watches_keep_names,
                                        observe_pod_change);
     return 0;
 }
@@ -276,6 +315,7 @@ void scheduler_done(struct scheduler *scheduler)
     scheduler->sweep = sweep_free(scheduler->sweep);
     scheduler->leader = leader_free(scheduler->leader);
     observe_done(scheduler);
+    scheduler->ledger = ledger_free(scheduler->ledger);
     scheduler->claim_watch = kube_watch_free(scheduler->claim_watch);
     scheduler->volume_watch = kube_watch_free(scheduler->volume_watch);
     scheduler->pod_watch = kube_watch_free(scheduler->pod_watch);
@@ -283,11 +323,13 @@ void scheduler_done(struct scheduler *scheduler)
     scheduler->runtime_watch = kube_watch_free(scheduler->runtime_watch);
     scheduler->lease_watch = kube_watch_free(scheduler->lease_watch);
     scheduler->host_watch = kube_watch_free(scheduler->host_watch);
+    scheduler->book_watch = kube_watch_free(scheduler->book_watch);
     scheduler->profile_watch = kube_watch_free(scheduler->profile_watch);
     scheduler->profiles = profiles_free(scheduler->profiles);
     scheduler->events = kube_events_free(scheduler->events);
     hosts_done(&scheduler->hosts);
     spreads_done(&scheduler->spreads);
+    share_done(&scheduler->labels);
     scheduler->wake_timer = loop_timer_free(scheduler->wake_timer);
     scheduler->work_timer = loop_timer_free(scheduler->work_timer);
     scheduler->tell_timer = loop_timer_free(scheduler->tell_timer);

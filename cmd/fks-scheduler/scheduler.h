@@ -6,6 +6,7 @@
 
 #include "base/loop.h"
 #include "base/metrics.h"
+#include "data/share.h"
 #include "fargate/claims.h"
 #include "fargate/hosts.h"
 #include "fargate/place.h"
@@ -17,7 +18,8 @@
 #include "profiles.h"
 #include "queue.h"
 
-#define SCHEDULER_MAX_CALLS 64 /* reservations, bindings and the like under way at a time */
+#define SCHEDULER_MAX_CALLS 32 /* under way at a time: more make the API server no faster, and each needs a connection */
+#define SCHEDULER_MAX_ASKING 256 /* pods that have chosen a host and wait for its book, or for a call */
 #define SCHEDULER_IDLE_CALLS 8 /* with no more than these, there is time to tell people what was done */
 
 enum pod_stage {
@@ -30,9 +32,14 @@ enum pod_stage {
 
 struct pod {
     struct scheduler *scheduler;
-    char *key, *namespace, *name, *uid;
+    char *key, *namespace, *name, *uid; /* in one piece of memory with the struct */
+    char *text;            /* the object, while the pod is not bound: a tree would take four times the memory */
+    bool plain;            /* nothing in its spec but its size has a say in where it goes */
+    struct shared *labels; /* or NULL */
     enum pod_stage stage;
-    char *version;           /* newest resourceVersion known, by watch or by our own writes */
+    uint64_t version;        /* newest resourceVersion known, by watch or by our own writes */
+    bool asking;             /* for an entry in the book of the host whose room it holds; see ledger.h */
+    uint64_t asked_version;  /* that the entry names */
     struct reservation held; /* counted on a host, also while the PATCH that says so is under way */
     char *host;              /* value of FKS_HOST_LABEL, or NULL */
     bool deleting;           /* has a deletionTimestamp */
@@ -60,8 +67,8 @@ struct pod {
 
 struct node { /* a Node that fks-node made for a pod */
     struct scheduler *scheduler;
-    char *name, *host, *pod_uid;
-    char *uid, *pod_key; /* of the Node itself; "namespace/name" of its pod */
+    char *name, *host, *pod_uid; /* in one piece of memory with the struct */
+    char *uid, *pod_key;         /* of the Node itself; "namespace/name" of its pod */
     bool ready;
     int64_t orphan_ms;   /* since when its pod is not to be seen, by the loop's clock; 0: it is */
     struct kube_call *call; /* of sweep.c, or NULL */
@@ -79,9 +86,11 @@ struct scheduler {
     struct kube_events *events;
     struct scheduler_options options;
     struct leader *leader;
-    struct kube_watch *pod_watch, *node_watch, *host_watch, *lease_watch, *profile_watch, *runtime_watch;
+    struct kube_watch *pod_watch, *node_watch, *host_watch, *lease_watch, *profile_watch, *runtime_watch, *book_watch;
     struct kube_watch *claim_watch, *volume_watch; /* from the first pod on that has a claim; else NULL */
     struct spreads spreads;
+    struct share labels;     /* of all pods */
+    struct ledger *ledger;
     struct sweep *sweep;
     struct reconcile *reconcile;
     int64_t host_ms, host_tick_ms; /* scheduler_host_ms, and when it was last moved on */
@@ -94,10 +103,11 @@ struct scheduler {
     struct queue to_place, to_bind, to_tell;
     uint64_t rules; /* raised when a profile or RuntimeClass changes */
     bool ready;     /* all watches have their first list */
-    size_t n_calls;
+    size_t n_calls, n_asking;
     struct loop_timer *work_timer, *wake_timer, *tell_timer;
     struct metrics *metrics;
     struct metric *decisions, *decision_seconds, *reservations, *conflicts, *bindings, *releases;
+    struct metric *ledger_writes, *ledger_conflicts;
     struct metric *seconds_to_reserve, *seconds_to_node, *seconds_to_bind, *seconds_in_all;
 };
 
@@ -116,8 +126,10 @@ bool scheduler_acts(const struct scheduler *scheduler);
  */
 int64_t scheduler_host_ms(const struct scheduler *scheduler);
 enum host_state scheduler_host_state(const struct scheduler *scheduler, const struct host *host);
-/* The pod as the store has it; may be older than our own last write; NULL once gone. */
-const struct json *scheduler_object(const struct pod *pod);
+/* The pod as the watch last had it, what nobody here reads left out; a new tree; NULL once it is bound. */
+struct json *scheduler_object(const struct pod *pod) MUST_CHECK;
+/* Its names, as an event about it needs them; a new tree. */
+struct json *scheduler_reference(const struct pod *pod) MUST_CHECK;
 /* Something is due: work soon. */
 void scheduler_poke(struct scheduler *scheduler);
 /* Capacity or rules changed: those that wait get a try soon. */
@@ -128,6 +140,9 @@ char *scheduler_pod_path(const struct pod *pod, const char *subresource) MUST_CH
 void scheduler_call(struct pod *pod, const char *method, const char *subresource, struct json *body,
                     const char *content_type, kube_done *done);
 void scheduler_call_done(struct pod *pod);
+bool scheduler_may_call(const struct scheduler *scheduler);
+/* A call that is not a pod's begins or ends: +1, -1. */
+void scheduler_count_call(struct scheduler *scheduler, int sign);
 
 /* --- observe.c */
 /* One state of a pod, from the watch or from an answer; one that is older than what is known is ignored. */

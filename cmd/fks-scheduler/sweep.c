@@ -12,8 +12,10 @@
 #include "drain.h"
 #include "evict.h"
 #include "fargate/names.h"
+#include "ledger.h"
 #include "report.h"
 #include "reserve.h"
+#include "room.h"
 
 #define EVERY_MS 1000
 #define TRIM_TICKS 30 /* between two returns of free memory to the system */
@@ -26,11 +28,6 @@ struct sweep {
     struct loop_timer *timer;
     unsigned ticks;
 };
-
-static bool may_call(const struct scheduler *scheduler)
-{
-    return scheduler->n_calls < SCHEDULER_MAX_CALLS;
-}
 
 /* --- hosts */
 
@@ -59,10 +56,12 @@ static void clear_host(struct scheduler *scheduler, struct host *host, bool any_
 {
     bool lost = hosts_is_lost(host, scheduler->host_ms);
 
-    for (struct reservation *held = host->reservations, *next; held != NULL && may_call(scheduler); held = next) {
-        struct pod *pod = container_of(held, struct pod, held);
+    for (struct reservation *held = host->reservations, *next; held != NULL && scheduler_may_call(scheduler); held = next) {
+        struct pod *pod = room_pod(held);
 
         next = held->next;
+        if (pod == NULL)
+            continue;
         if (pod->stage == POD_RESERVED && !pod->binding_made)
             reserve_undo(pod, "the host is dead");
         else if (pod->stage == POD_BOUND && lost && any_open)
@@ -73,10 +72,10 @@ static void clear_host(struct scheduler *scheduler, struct host *host, bool any_
 /* The last reservations that are too much, of pods that are not bound, are taken back. */
 static void relieve_host(struct scheduler *scheduler, struct host *host)
 {
-    for (struct reservation *held = host->reservations; held != NULL && may_call(scheduler); held = held->next) {
-        struct pod *pod = container_of(held, struct pod, held);
+    for (struct reservation *held = host->reservations; held != NULL && scheduler_may_call(scheduler); held = held->next) {
+        struct pod *pod = room_pod(held);
 
-        if (pod->stage != POD_RESERVED || pod->binding_made || pod->call != NULL)
+        if (pod == NULL || pod->stage != POD_RESERVED || pod->binding_made || pod->call != NULL)
             continue;
         reserve_undo(pod, "more was promised of the host than it has");
         return; /* one at a time: the sums tell whether that was enough */
@@ -89,9 +88,9 @@ static void look_for_late_nodes(struct scheduler *scheduler, struct host *host)
     int64_t now = loop_now_ms(scheduler->loop);
 
     for (struct reservation *held = host->reservations; held != NULL; held = held->next) {
-        struct pod *pod = container_of(held, struct pod, held);
+        struct pod *pod = room_pod(held);
 
-        if (pod->stage != POD_RESERVED || pod->reserved_ms == 0 || now - pod->reserved_ms < NODE_LATE_MS ||
+        if (pod == NULL || pod->stage != POD_RESERVED || pod->reserved_ms == 0 || now - pod->reserved_ms < NODE_LATE_MS ||
             observe_node_of(pod) != NULL)
             continue;
         CLEANUP(xfree) char *text = xasprintf("Pod provisioning timed out (will retry) for pod: %s (host %s has made no "
@@ -123,7 +122,7 @@ static void look_at_ending_pods(struct scheduler *scheduler)
     const char *key;
     void *value;
 
-    for (size_t i = 0; map_next(&scheduler->pods, &i, &key, &value) && may_call(scheduler);) {
+    for (size_t i = 0; map_next(&scheduler->pods, &i, &key, &value) && scheduler_may_call(scheduler);) {
         struct pod *pod = value;
         const struct host *host;
 
@@ -227,6 +226,7 @@ static void on_tick(void *data)
     look_at_ending_pods(scheduler);
     for (size_t i = 0; map_next(&scheduler->nodes, &i, &name, &node);)
         look_at_node(scheduler, node);
+    ledger_tidy(scheduler->ledger);
     drain_profiles(scheduler);
 }
 

@@ -128,28 +128,7 @@ const struct json_omit watches_omit_of_nodes[] = {
 
 const struct json_omit watches_omit_of_others[] = {{.name = "metadata", .inside = in_metadata}, {0}};
 
-static struct json *keep_names(const struct json *object)
+struct json *watches_keep_names(const struct json *object UNUSED)
 {
-    const struct json *metadata = json_get(object, "metadata", NULL);
-
-    return json_build("{s:s*, s:s*, s:{s:s*, s:s*, s:s*, s:s*, s:O*}}", "apiVersion",
-                      json_str(object, "apiVersion", NULL), "kind", json_str(object, "kind", NULL), "metadata", "name",
-                      json_str(metadata, "name", NULL), "namespace", json_str(metadata, "namespace", NULL), "uid",
-                      json_str(metadata, "uid", NULL), "resourceVersion", json_str(metadata, "resourceVersion", NULL),
-                      "labels", json_get(metadata, "labels", NULL));
-}
-
-struct json *watches_keep_of_pod(const struct json *pod)
-{
-    bool bound = *json_str_or("", pod, "spec", "nodeName", NULL) != '\0';
-
-    return bound ? keep_names(pod) : json_keep(pod);
-}
-
-struct json *watches_keep_of_node(const struct json *node)
-{
-    const struct json *metadata = json_get(node, "metadata", NULL);
-
-    return json_build("{s:{s:s*, s:s*, s:s*}}", "metadata", "name", json_str(metadata, "name", NULL), "uid",
-                      json_str(metadata, "uid", NULL), "resourceVersion", json_str(metadata, "resourceVersion", NULL));
+    return NULL;
 }

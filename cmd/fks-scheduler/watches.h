@@ -8,6 +8,5 @@
 
 extern const struct json_omit watches_omit_of_pods[], watches_omit_of_nodes[], watches_omit_of_others[];
 
-/* Of a pod that is bound only its names and labels are read again; of a Node nothing but its name: struct node has the rest. */
-struct json *watches_keep_of_pod(const struct json *pod);
-struct json *watches_keep_of_node(const struct json *node);
+/* For pods, Nodes and books: struct pod, struct node and ledger.c have what is needed of them. */
+struct json *watches_keep_names(const struct json *object);

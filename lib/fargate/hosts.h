@@ -28,6 +28,7 @@ enum host_state {
 
 struct reservation { /* embedded in the pod; host NULL: holds nothing */
     struct host *host;
+    bool promised; /* by another scheduler, to a pod that is not known to hold it: not embedded in a pod; the owner's to set */
     struct fargate_size size;
     struct reservation *previous, *next; /* of the same host */
 };

@@ -19,6 +19,7 @@
 #define FKS_API_VERSION FKS_GROUP "/" FKS_VERSION
 #define FKS_PROFILES_PATH "/apis/" FKS_API_VERSION "/fargateprofiles"
 #define FKS_HOSTS_PATH "/apis/" FKS_API_VERSION "/fargatehosts"
+#define FKS_PASSED_OVER_ANNOTATION "fks.dev/passed-over" /* on a pod: when a host that was kept for it was given up */
 #define FKS_HOST_LABEL "fks.dev/host"             /* on pods and their Nodes: the FargateHost that runs them; set by the scheduler */
 #define FKS_PREFIX "fks.dev/"                     /* labels and annotations that only FKS's own identities may set on pods */
 #define FKS_POD_UID_ANNOTATION "fks.dev/pod-uid"  /* on Nodes: the pod they exist for */

@@ -7,17 +7,14 @@ import time
 import pytest
 
 from cluster import until
-from fakes import HOST_LABEL, HOSTS, LEASES, NODES, PODS, PROFILES, Agents, Host, make_node, pod, profile
+from fakes import HOST_LABEL, HOSTS, NODES, PROFILES, Agents, Host, Space, make_node, pod
 
 NAMESPACE = "scheduling"
-PATH = PODS.format(NAMESPACE)
 
 
 @pytest.fixture(scope="module")
 def api(plane):
-    plane.admin.post("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-    until(lambda: plane.admin.find(f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/default"), 30)
-    return plane.admin
+    return Space(plane, NAMESPACE)
 
 
 @pytest.fixture(scope="module")
@@ -30,46 +27,7 @@ def scheduler(plane, api, program):
 @pytest.fixture(autouse=True)
 def clean(api):
     yield
-    for item in api.get(PATH)["items"]:
-        api.delete(f"{PATH}/{item['metadata']['name']}")
-    for path in (NODES, HOSTS, PROFILES):
-        for item in api.get(path)["items"]:
-            api.delete(f"{path}/{item['metadata']['name']}")
-    for item in api.get(LEASES)["items"]:
-        if item["metadata"]["name"] != "fks-scheduler":
-            api.delete(f"{LEASES}/{item['metadata']['name']}")
-    until(lambda: not api.get(PROFILES)["items"], 15)
-
-
-def make_profile(api, name="fp", **spec):
-    return api.post(PROFILES, profile(name, {"namespace": NAMESPACE}, **spec))
-
-
-def create(api, name, requests=None, profile_name="fp", **rest):
-    """A pod as it is after admission."""
-    body = pod(name, requests, labels={"eks.amazonaws.com/fargate-profile": profile_name},
-               schedulerName="fargate-scheduler", **rest)
-    return api.post(PATH, body)
-
-
-def get(api, name):
-    return api.get(f"{PATH}/{name}")
-
-
-def host_of(api, name):
-    return get(api, name)["metadata"]["labels"].get(HOST_LABEL)
-
-
-def condition(api, name):
-    for item in get(api, name).get("status", {}).get("conditions", []):
-        if item["type"] == "PodScheduled":
-            return item
-    return None
-
-
-def events(api, name, reason):
-    found = api.get(f"/api/v1/namespaces/{NAMESPACE}/events?fieldSelector=involvedObject.name={name},reason={reason}")
-    return [item["message"] for item in found["items"]]
+    api.clean()
 
 
 @pytest.mark.parametrize("requests,capacity", [
@@ -80,39 +38,39 @@ def events(api, name, reason):
     ({"cpu": "16", "memory": "100Gi"}, "16vCPU 104GB"),
 ])
 def test_reserves_fargates_sizes(api, scheduler, requests, capacity):
-    make_profile(api)
+    api.make_profile()
     Host(api, "big", cpu="64", memory="512Gi")
-    create(api, "sized", requests)
-    until(lambda: host_of(api, "sized") == "big")
-    annotations = get(api, "sized")["metadata"]["annotations"]
+    api.create("sized", requests)
+    until(lambda: api.host_of("sized") == "big")
+    annotations = api.pod("sized")["metadata"]["annotations"]
     assert annotations["CapacityProvisioned"] == capacity
     assert annotations["Logging"] == "LoggingDisabled: LOGGING_CONFIGMAP_NOT_FOUND"
-    until(lambda: events(api, "sized", "LoggingDisabled"))
+    until(lambda: api.events("sized", "LoggingDisabled"))
 
 
 def test_exact_sizing(api, scheduler):
-    make_profile(api, sizing="Exact")
+    api.make_profile(sizing="Exact")
     Host(api, "a")
-    create(api, "exact", {"cpu": "100m", "memory": "256Mi"})
-    until(lambda: host_of(api, "exact") == "a")
-    assert get(api, "exact")["metadata"]["annotations"]["CapacityProvisioned"] == "0.1vCPU 0.5GB"
+    api.create("exact", {"cpu": "100m", "memory": "256Mi"})
+    until(lambda: api.host_of("exact") == "a")
+    assert api.pod("exact")["metadata"]["annotations"]["CapacityProvisioned"] == "0.1vCPU 0.5GB"
 
 
 def test_binds_to_the_node_of_the_pod_only(api, scheduler):
-    make_profile(api)
+    api.make_profile()
     Host(api, "a")
-    one = create(api, "one")
-    until(lambda: host_of(api, "one") == "a")
+    one = api.create("one")
+    until(lambda: api.host_of("one") == "a")
     make_node(api, "fargate-other-pod", one, "a", uid="00000000-0000-0000-0000-000000000000")
     make_node(api, "fargate-other-host", one, "b")
     make_node(api, "fargate-not-ready", one, "a", ready=False)
     time.sleep(1)
-    assert "nodeName" not in get(api, "one")["spec"]
+    assert "nodeName" not in api.pod("one")["spec"]
     api.delete(f"{NODES}/fargate-not-ready")
     make_node(api, "fargate-right", one, "a")
-    until(lambda: get(api, "one")["spec"].get("nodeName") == "fargate-right")
-    assert condition(api, "one")["status"] == "True"
-    until(lambda: events(api, "one", "Scheduled") == [f"Successfully assigned {NAMESPACE}/one to fargate-right"])
+    until(lambda: api.pod("one")["spec"].get("nodeName") == "fargate-right")
+    assert api.condition("one")["status"] == "True"
+    until(lambda: api.events("one", "Scheduled") == [f"Successfully assigned {NAMESPACE}/one to fargate-right"])
 
 
 @pytest.mark.parametrize("name,spec,text", [
@@ -122,122 +80,122 @@ def test_binds_to_the_node_of_the_pod_only(api, scheduler):
     ("host-path", {"volumes": [{"name": "v", "hostPath": {"path": "/"}}]}, "v is of an unsupported volume Type"),
 ])
 def test_unsupported_pods_wait_with_a_reason(api, scheduler, name, spec, text):
-    make_profile(api)
+    api.make_profile()
     Host(api, "a")
-    create(api, name, **spec)
-    found = until(lambda: condition(api, name))
+    api.create(name, **spec)
+    found = until(lambda: api.condition(name))
     assert (found["status"], found["reason"]) == ("False", "POD_UNSUPPORTED_ON_FARGATE")
     assert found["message"].startswith("Pod not supported on Fargate: ") and text in found["message"]
-    until(lambda: events(api, name, "FailedScheduling") == [found["message"]])
-    assert host_of(api, name) is None
+    until(lambda: api.events(name, "FailedScheduling") == [found["message"]])
+    assert api.host_of(name) is None
 
 
 def test_too_large_pods_wait_with_a_reason(api, scheduler):
-    make_profile(api)
+    api.make_profile()
     Host(api, "a", cpu="64", memory="512Gi")
-    create(api, "large", {"cpu": "17"})
-    found = until(lambda: condition(api, "large"))
+    api.create("large", {"cpu": "17"})
+    found = until(lambda: api.condition("large"))
     assert (found["status"], found["reason"]) == ("False", "POD_CPU_MEM_EXCEEDS_MAX_FARGATE_SIZE")
     assert found["message"].startswith("Your pod's cpu/memory requirements exceed the max Fargate configuration")
 
 
 def test_no_capacity_says_what_to_change_and_ends_with_a_new_host(api, scheduler):
-    make_profile(api)
+    api.make_profile()
     Host(api, "small", cpu="1", memory="1Gi")
-    create(api, "wanting", {"cpu": "2"})
-    found = until(lambda: condition(api, "wanting"))
+    api.create("wanting", {"cpu": "2"})
+    found = until(lambda: api.condition("wanting"))
     assert found["reason"] == "Unschedulable"
     assert found["message"].startswith("Fargate capacity is unavailable at this time. Please try again later or in a "
                                        "different availability zone")
     assert "1 is smaller than the pod" in found["message"]
     start = time.monotonic()
     Host(api, "large")
-    until(lambda: host_of(api, "wanting") == "large", 5)
+    until(lambda: api.host_of("wanting") == "large", 5)
     assert time.monotonic() - start < 1  # woken, not found by the next retry
 
 
 def test_missing_profile_is_named(api, scheduler):
     Host(api, "a")
-    create(api, "orphan", profile_name="nowhere")
-    found = until(lambda: condition(api, "orphan"))
+    api.create("orphan", profile_name="nowhere")
+    found = until(lambda: api.condition("orphan"))
     assert "fargate profile nowhere does not exist" in found["message"]
-    make_profile(api, "nowhere")
-    until(lambda: host_of(api, "orphan") == "a", 5)
+    api.make_profile("nowhere")
+    until(lambda: api.host_of("orphan") == "a", 5)
 
 
 def test_zones_and_selectors_choose_the_host(api, scheduler):
-    make_profile(api)
-    make_profile(api, "fp-z3", zones=["z3"])
+    api.make_profile()
+    api.make_profile("fp-z3", zones=["z3"])
     for zone in ("z1", "z2", "z3"):
         Host(api, f"in-{zone}", zone=zone)
-    create(api, "by-selector", nodeSelector={"topology.kubernetes.io/zone": "z2"})
-    create(api, "by-profile", profile_name="fp-z3")
-    until(lambda: host_of(api, "by-selector") == "in-z2")
-    until(lambda: host_of(api, "by-profile") == "in-z3")
+    api.create("by-selector", nodeSelector={"topology.kubernetes.io/zone": "z2"})
+    api.create("by-profile", profile_name="fp-z3")
+    until(lambda: api.host_of("by-selector") == "in-z2")
+    until(lambda: api.host_of("by-profile") == "in-z3")
 
 
 def test_runtime_class_needs_its_handler(api, scheduler):
-    make_profile(api)
+    api.make_profile()
     Host(api, "plain")
     api.post("/apis/node.k8s.io/v1/runtimeclasses",
              {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": "kata"},
               "handler": "kata-qemu"})
-    create(api, "isolated", runtimeClassName="kata")
-    assert "lacks the runtime handler" in until(lambda: condition(api, "isolated"))["message"]
+    api.create("isolated", runtimeClassName="kata")
+    assert "lacks the runtime handler" in until(lambda: api.condition("isolated"))["message"]
     Host(api, "with-kata", runtimeHandlers=["kata-qemu"])
-    until(lambda: host_of(api, "isolated") == "with-kata", 5)
+    until(lambda: api.host_of("isolated") == "with-kata", 5)
     api.delete("/apis/node.k8s.io/v1/runtimeclasses/kata")
 
 
 def test_scheduling_gates_hold_a_pod_back(api, scheduler):
-    make_profile(api)
+    api.make_profile()
     Host(api, "a")
-    create(api, "gated", schedulingGates=[{"name": "example.com/wait"}])
+    api.create("gated", schedulingGates=[{"name": "example.com/wait"}])
     time.sleep(1)
-    assert host_of(api, "gated") is None
-    api.patch(f"{PATH}/gated", {"spec": {"schedulingGates": []}})
-    until(lambda: host_of(api, "gated") == "a", 5)
+    assert api.host_of("gated") is None
+    api.patch(f"{api.path}/gated", {"spec": {"schedulingGates": []}})
+    until(lambda: api.host_of("gated") == "a", 5)
 
 
 def test_ended_pods_free_their_room(api, scheduler):
-    make_profile(api)
+    api.make_profile()
     Host(api, "single", pods=1)
-    first = create(api, "first")
-    until(lambda: host_of(api, "first") == "single")
+    first = api.create("first")
+    until(lambda: api.host_of("first") == "single")
     make_node(api, "fargate-first", first, "single")
-    until(lambda: get(api, "first")["spec"].get("nodeName"))
-    create(api, "second")
-    assert "runs as many pods as it may" in until(lambda: condition(api, "second"))["message"]
-    api.patch(f"{PATH}/first/status", {"status": {"phase": "Succeeded"}})
-    until(lambda: host_of(api, "second") == "single", 5)
+    until(lambda: api.pod("first")["spec"].get("nodeName"))
+    api.create("second")
+    assert "runs as many pods as it may" in until(lambda: api.condition("second"))["message"]
+    api.patch(f"{api.path}/first/status", {"status": {"phase": "Succeeded"}})
+    until(lambda: api.host_of("second") == "single", 5)
 
 
 def test_dead_hosts_lose_their_unbound_pods(api, scheduler):
-    make_profile(api)
+    api.make_profile()
     Host(api, "dying", age=35)  # five seconds left
-    create(api, "moving")
-    bound = create(api, "staying")
-    until(lambda: host_of(api, "moving") == "dying" and host_of(api, "staying") == "dying")
+    api.create("moving")
+    bound = api.create("staying")
+    until(lambda: api.host_of("moving") == "dying" and api.host_of("staying") == "dying")
     make_node(api, "fargate-staying", bound, "dying")
-    until(lambda: get(api, "staying")["spec"].get("nodeName"))
+    until(lambda: api.pod("staying")["spec"].get("nodeName"))
     Host(api, "alive", cpu="0.25", memory="512Mi")
-    until(lambda: host_of(api, "moving") == "alive", 15)
-    assert host_of(api, "staying") == "dying"
+    until(lambda: api.host_of("moving") == "alive", 15)
+    assert api.host_of("staying") == "dying"
 
 
 def test_profile_status_counts_pods(api, scheduler):
-    make_profile(api)
+    api.make_profile()
     path = f"{PROFILES}/fp"
     status = until(lambda: api.get(path).get("status"), 5)
     assert status["state"] == "ACTIVE" and status["namespaces"] == NAMESPACE
     assert status["conditions"][0]["type"] == "Ready" and status["conditions"][0]["status"] == "True"
     Host(api, "a")
-    first = create(api, "first")
-    create(api, "second")
+    first = api.create("first")
+    api.create("second")
     until(lambda: api.get(path)["status"]["pods"] == {"active": 2, "pending": 2, "running": 0, "refused": 0}, 5)
     make_node(api, "fargate-first", first, "a")
     until(lambda: api.get(path)["status"]["pods"] == {"active": 2, "pending": 1, "running": 1, "refused": 0}, 5)
-    api.delete(f"{PATH}/second")
+    api.delete(f"{api.path}/second")
     until(lambda: api.get(path)["status"]["pods"] == {"active": 1, "pending": 0, "running": 1, "refused": 0}, 5)
     version = api.get(path)["metadata"]["resourceVersion"]
     time.sleep(2.5)
@@ -245,7 +203,7 @@ def test_profile_status_counts_pods(api, scheduler):
 
 
 def test_two_schedulers_reserve_each_pod_once(api, plane, scheduler, program):
-    make_profile(api)
+    api.make_profile()
     for name in ("a", "b"):
         Host(api, name, cpu="64", memory="128Gi")
     agents = Agents(plane.as_user("admin"), NAMESPACE)
@@ -253,8 +211,8 @@ def test_two_schedulers_reserve_each_pod_once(api, plane, scheduler, program):
     try:
         with program("fks-scheduler", "scheduler", name="fks-scheduler-2", options=["--leader-elect=false"]):
             for i in range(20):
-                create(api, f"pair-{i}")
-            until(lambda: all(item["spec"].get("nodeName") for item in api.get(PATH)["items"]), 30)
+                api.create(f"pair-{i}")
+            until(lambda: all(item["spec"].get("nodeName") for item in api.get(api.path)["items"]), 30)
     finally:
         agents.stop()
     assert all(len(hosts) == 1 for hosts in agents.hosts.values())
@@ -262,18 +220,18 @@ def test_two_schedulers_reserve_each_pod_once(api, plane, scheduler, program):
 
 def test_killed_every_300_ms_binds_each_pod_exactly_once(api, plane, scheduler):
     """No handover, no farewell: SIGKILL while reservations and bindings are under way."""
-    make_profile(api)
+    api.make_profile()
     names = ("a", "b", "c")
     for name in names:
         Host(api, name, cpu="8", memory="16Gi", pods=20)
     plane.processes.stop(scheduler.child, signal.SIGKILL)
     agents = Agents(plane.as_user("admin"), NAMESPACE)
     agents.capacity = {name: 20 for name in names}
-    users = plane.as_user("admin")
+    users = api.again()
 
     def create_slowly():
         for i in range(60):
-            create(users, f"pod-{i:02}")
+            users.create(f"pod-{i:02}")
             time.sleep(0.08)
 
     creator = threading.Thread(target=create_slowly, daemon=True)
@@ -285,7 +243,7 @@ def test_killed_every_300_ms_binds_each_pod_exactly_once(api, plane, scheduler):
         while time.monotonic() < end:
             child = scheduler.start()
             time.sleep(0.3)
-            items = api.get(PATH)["items"]
+            items = api.get(api.path)["items"]
             if len(items) == 60 and all(item["spec"].get("nodeName") for item in items):
                 break
             plane.processes.stop(child, signal.SIGKILL)

@@ -1,15 +1,13 @@
 """What fks-scheduler does for pods beyond placing them: quotas, claims, spreading, drains, dead hosts, early pods."""
 
-import threading
 import time
 
 import pytest
 
 from cluster import until
-from fakes import HOST_LABEL, HOSTS, LEASES, NODES, PODS, PROFILES, Host, make_node, pod, profile
+from fakes import HOST_LABEL, HOSTS, NODES, PROFILES, Heart, Host, Space, make_node, pod
 
 NAMESPACE = "care"
-PATH = PODS.format(NAMESPACE)
 PDBS = f"/apis/policy/v1/namespaces/{NAMESPACE}/poddisruptionbudgets"
 CLAIMS = f"/api/v1/namespaces/{NAMESPACE}/persistentvolumeclaims"
 VOLUMES = "/api/v1/persistentvolumes"
@@ -17,9 +15,7 @@ VOLUMES = "/api/v1/persistentvolumes"
 
 @pytest.fixture(scope="module")
 def api(plane):
-    plane.admin.post("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-    until(lambda: plane.admin.find(f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/default"), 30)
-    return plane.admin
+    return Space(plane, NAMESPACE)
 
 
 @pytest.fixture(scope="module")
@@ -31,162 +27,122 @@ def scheduler(plane, api, program):
 @pytest.fixture(autouse=True)
 def clean(api):
     yield
-    for path in (PDBS, PATH, CLAIMS, VOLUMES, NODES, HOSTS, PROFILES):
+    api.clean(PDBS)
+    for path in (CLAIMS, VOLUMES):
         for item in api.get(path)["items"]:
-            if path in (CLAIMS, VOLUMES):
-                api.patch(f"{path}/{item['metadata']['name']}", {"metadata": {"finalizers": None}})
+            api.patch(f"{path}/{item['metadata']['name']}", {"metadata": {"finalizers": None}})
             api.delete(f"{path}/{item['metadata']['name']}")
-    for item in api.get(LEASES)["items"]:
-        if item["metadata"]["name"] != "fks-scheduler":
-            api.delete(f"{LEASES}/{item['metadata']['name']}")
-    until(lambda: not api.get(PROFILES)["items"], 15)
-
-
-def make_profile(api, name="fp", **spec):
-    return api.post(PROFILES, profile(name, {"namespace": NAMESPACE}, **spec))
-
-
-def create(api, name, requests=None, profile_name="fp", labels=None, **rest):
-    """A pod as it is after admission."""
-    return api.post(PATH, pod(name, requests, labels={"eks.amazonaws.com/fargate-profile": profile_name, **(labels or {})},
-                              schedulerName="fargate-scheduler", **rest))
-
-
-def get(api, name):
-    return api.get(f"{PATH}/{name}")
-
-
-def host_of(api, name):
-    return get(api, name)["metadata"]["labels"].get(HOST_LABEL)
-
-
-def message(api, name):
-    for item in get(api, name).get("status", {}).get("conditions", []):
-        if item["type"] == "PodScheduled" and item["status"] == "False":
-            return item["message"]
-    return ""
-
-
-def bind(api, name, host):
-    """Waits for the reservation, makes the Node and waits for the binding."""
-    until(lambda: host_of(api, name) == host)
-    make_node(api, f"fargate-{name}", get(api, name), host)
-    until(lambda: get(api, name)["spec"].get("nodeName"))
-
-
-def status(api, name="fp"):
-    return api.get(f"{PROFILES}/{name}").get("status", {})
 
 
 def test_limits_above_the_size_are_refused(api, scheduler):
-    make_profile(api)
+    api.make_profile()
     Host(api, "a")
-    create(api, "greedy", container={"resources": {"requests": {"cpu": "100m"}, "limits": {"cpu": "1"}}})
-    until(lambda: "the cpu limit 1 of container 'main' is above the 0.25vCPU 0.5GB" in message(api, "greedy"))
-    until(lambda: status(api).get("pods", {}).get("refused") == 1)
-    assert status(api)["lastError"]["pod"] == f"{NAMESPACE}/greedy"
-    assert status(api)["lastError"]["reason"] == "POD_UNSUPPORTED_ON_FARGATE"
+    api.create("greedy", container={"resources": {"requests": {"cpu": "100m"}, "limits": {"cpu": "1"}}})
+    until(lambda: "the cpu limit 1 of container 'main' is above the 0.25vCPU 0.5GB" in api.message("greedy"))
+    until(lambda: api.status().get("pods", {}).get("refused") == 1)
+    assert api.status()["lastError"]["pod"] == f"{NAMESPACE}/greedy"
+    assert api.status()["lastError"]["reason"] == "POD_UNSUPPORTED_ON_FARGATE"
 
 
 def test_limits_above_the_size_are_cut_if_the_profile_says_so(api, scheduler):
-    make_profile(api, limits="Clamp")
+    api.make_profile(limits="Clamp")
     Host(api, "a")
-    create(api, "greedy", container={"resources": {"requests": {"cpu": "100m"}, "limits": {"cpu": "1"}}})
-    until(lambda: host_of(api, "greedy") == "a")
+    api.create("greedy", container={"resources": {"requests": {"cpu": "100m"}, "limits": {"cpu": "1"}}})
+    until(lambda: api.host_of("greedy") == "a")
 
 
 def test_quota_holds_back_and_shows_in_the_status(api, scheduler):
-    make_profile(api, quota={"cpu": 1, "pods": 2})
+    api.make_profile(quota={"cpu": 1, "pods": 2})
     Host(api, "a")
-    create(api, "first", {"cpu": "500m"})
-    until(lambda: host_of(api, "first"))
-    create(api, "second", {"cpu": "1"})
-    until(lambda: "its quota of vCPU is used up: 500m of 1 in use, 1 needed" in message(api, "second"))
-    create(api, "third")
-    until(lambda: host_of(api, "third"))
-    until(lambda: status(api).get("used") == {"cpu": "750m", "memory": "1536Mi", "pods": 2})
-    assert status(api)["hard"] == {"cpu": "1", "pods": 2}
-    create(api, "fourth")
-    until(lambda: "its quota of pods is used up: 2 of 2 in use" in message(api, "fourth"))
+    api.create("first", {"cpu": "500m"})
+    until(lambda: api.host_of("first"))
+    api.create("second", {"cpu": "1"})
+    until(lambda: "its quota of vCPU is used up: 500m of 1 in use, 1 needed" in api.message("second"))
+    api.create("third")
+    until(lambda: api.host_of("third"))
+    until(lambda: api.status().get("used") == {"cpu": "750m", "memory": "1536Mi", "pods": 2})
+    assert api.status()["hard"] == {"cpu": "1", "pods": 2}
+    api.create("fourth")
+    until(lambda: "its quota of pods is used up: 2 of 2 in use" in api.message("fourth"))
     # a larger quota is used at once, a removed one as well
     api.patch(f"{PROFILES}/fp", {"spec": {"quota": {"cpu": 1, "pods": 3}}})
-    until(lambda: host_of(api, "fourth"), 5)
+    until(lambda: api.host_of("fourth"), 5)
     api.patch(f"{PROFILES}/fp", {"spec": {"quota": None}})
-    until(lambda: host_of(api, "second"), 5)
-    until(lambda: status(api).get("hard") == {})
+    until(lambda: api.host_of("second"), 5)
+    until(lambda: api.status().get("hard") == {})
 
 
 def test_claims_are_waited_for(api, scheduler):
-    make_profile(api)
+    api.make_profile()
     Host(api, "a")
     volume = [{"name": "data", "persistentVolumeClaim": {"claimName": "shared"}}]
-    create(api, "reader", volumes=volume)
-    until(lambda: 'data not supported because: persistentvolumeclaim "shared" not found' in message(api, "reader"))
+    api.create("reader", volumes=volume)
+    until(lambda: 'data not supported because: persistentvolumeclaim "shared" not found' in api.message("reader"))
     spec = {"accessModes": ["ReadWriteMany"], "storageClassName": "", "resources": {"requests": {"storage": "1Gi"}}}
     api.post(CLAIMS, {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "shared"}, "spec": spec})
-    until(lambda: "PVC shared not bound" in message(api, "reader"), 30)
+    until(lambda: "PVC shared not bound" in api.message("reader"), 30)
     api.post(VOLUMES, {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "nfs"}, "spec": {
         "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteMany"], "storageClassName": "",
         "claimRef": {"namespace": NAMESPACE, "name": "shared"}, "nfs": {"server": "nfs.example.com", "path": "/"}}})
-    until(lambda: host_of(api, "reader") == "a", 60)
+    until(lambda: api.host_of("reader") == "a", 60)
 
 
 def test_disks_of_one_machine_are_refused(api, scheduler):
-    make_profile(api)
+    api.make_profile()
     Host(api, "a")
     api.post(VOLUMES, {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "disk"}, "spec": {
         "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "storageClassName": "",
         "claimRef": {"namespace": NAMESPACE, "name": "ebs"}, "csi": {"driver": "ebs.csi.aws.com", "volumeHandle": "v"}}})
     api.post(CLAIMS, {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "ebs"}, "spec": {
         "accessModes": ["ReadWriteOnce"], "storageClassName": "", "resources": {"requests": {"storage": "1Gi"}}}})
-    create(api, "writer", volumes=[{"name": "data", "persistentVolumeClaim": {"claimName": "ebs"}}])
-    until(lambda: message(api, "writer") == "Pod not supported on Fargate: volumes not supported: data not supported "
+    api.create("writer", volumes=[{"name": "data", "persistentVolumeClaim": {"claimName": "ebs"}}])
+    until(lambda: api.message("writer") == "Pod not supported on Fargate: volumes not supported: data not supported "
           "because: PVC ebs bound to invalid PV disk with CSI Driver: ebs.csi.aws.com", 60)
 
 
 def test_spread_constraints_choose_the_zone(api, scheduler):
-    make_profile(api)
+    api.make_profile()
     for name, zone in (("a1", "z1"), ("a2", "z1"), ("b1", "z2")):
         Host(api, name, zone=zone)
     Host(api, "b2", zone="z2", cpu="64", memory="128Gi")  # by fullness alone everything would go here
     constraint = {"topologyKey": "topology.kubernetes.io/zone", "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule",
                   "labelSelector": {"matchLabels": {"app": "even"}}}
     for i in range(6):
-        create(api, f"even-{i}", labels={"app": "even"}, topologySpreadConstraints=[constraint])
-    until(lambda: all(host_of(api, f"even-{i}") for i in range(6)))
-    zones = [host_of(api, f"even-{i}")[0] for i in range(6)]
+        api.create(f"even-{i}", labels={"app": "even"}, topologySpreadConstraints=[constraint])
+    until(lambda: all(api.host_of(f"even-{i}") for i in range(6)))
+    zones = [api.host_of(f"even-{i}")[0] for i in range(6)]
     assert sorted(zones) == ["a", "a", "a", "b", "b", "b"]
     for name in ("b1", "b2"):
         api.patch(f"{HOSTS}/{name}", {"spec": {"unschedulable": True, "zone": "z2", "capacity": {"cpu": "0", "memory": "0"}}})
 
 
 def test_a_deleted_profile_drains_its_pods_and_budgets_are_kept(api, scheduler):
-    make_profile(api)
+    api.make_profile()
     Host(api, "a")
     until(lambda: "fks.dev/drain" in api.get(f"{PROFILES}/fp")["metadata"].get("finalizers", []))
     for name in ("kept", "goes", "waits"):
-        create(api, name, labels={"app": name}, container={"resources": {"requests": {
+        api.create(name, labels={"app": name}, container={"resources": {"requests": {
             "cpu": "16" if name == "waits" else "250m"}}})
     for name in ("kept", "goes"):
-        bind(api, name, "a")
-        api.patch(f"{PATH}/{name}/status", {"status": {"phase": "Running", "conditions": [
+        api.bind(name, "a")
+        api.patch(f"{api.path}/{name}/status", {"status": {"phase": "Running", "conditions": [
             {"type": "Ready", "status": "True"}]}})
     api.post(PDBS, {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "kept"},
                     "spec": {"maxUnavailable": 0, "selector": {"matchLabels": {"app": "kept"}}}})
     until(lambda: api.get(f"{PDBS}/kept").get("status", {}).get("observedGeneration"), 30)
     api.request("DELETE", f"{PROFILES}/fp")
-    until(lambda: status(api).get("state") == "DELETING")
-    until(lambda: api.find(f"{PATH}/waits") is None)
-    until(lambda: (api.find(f"{PATH}/goes") or {"metadata": {"deletionTimestamp": 1}})["metadata"].get(
+    until(lambda: api.status().get("state") == "DELETING")
+    until(lambda: api.find(f"{api.path}/waits") is None)
+    until(lambda: (api.find(f"{api.path}/goes") or {"metadata": {"deletionTimestamp": 1}})["metadata"].get(
         "deletionTimestamp"))
-    api.delete(f"{PATH}/goes")
+    api.delete(f"{api.path}/goes")
     time.sleep(2)
-    assert "deletionTimestamp" not in get(api, "kept")["metadata"]
+    assert "deletionTimestamp" not in api.pod("kept")["metadata"]
     assert api.find(f"{PROFILES}/fp")
     api.delete(f"{PDBS}/kept")
-    until(lambda: "deletionTimestamp" in (api.find(f"{PATH}/kept") or {"metadata": {"deletionTimestamp": 1}})["metadata"],
+    until(lambda: "deletionTimestamp" in (api.find(f"{api.path}/kept") or {"metadata": {"deletionTimestamp": 1}})["metadata"],
           20)
-    api.delete(f"{PATH}/kept")
+    api.delete(f"{api.path}/kept")
     until(lambda: api.find(f"{PROFILES}/fp") is None, 10)
 
 
@@ -196,15 +152,15 @@ def test_pods_that_came_too_early_are_replaced(api, scheduler):
         "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "web"}}, "template": {
             "metadata": {"labels": {"app": "web"}},
             "spec": {"containers": [{"name": "main", "image": "example.com/none:1"}]}}}})
-    api.post(PATH, pod("bare", labels={"app": "bare"}))
+    api.post(api.path, pod("bare", labels={"app": "bare"}))
     try:
         def replicas():
-            return {item["metadata"]["uid"] for item in api.get(PATH + "?labelSelector=app=web")["items"]
+            return {item["metadata"]["uid"] for item in api.get(api.path + "?labelSelector=app=web")["items"]
                     if "deletionTimestamp" not in item["metadata"]}
 
         until(lambda: len(replicas()) == 2)
         before = replicas()
-        make_profile(api)
+        api.make_profile()
         time.sleep(3)
         assert replicas() == before  # the profile does not ask for it
         api.patch(f"{PROFILES}/fp", {"spec": {"reconcilePendingPods": True}})
@@ -217,51 +173,40 @@ def test_pods_that_came_too_early_are_replaced(api, scheduler):
         after = until(replaced, 40)
         time.sleep(4)
         assert replicas() == after
-        assert get(api, "bare")  # nobody would replace it
+        assert api.pod("bare")  # nobody would replace it
     finally:
         api.delete(f"/apis/apps/v1/namespaces/{NAMESPACE}/replicasets/web")
 
 
 def test_pods_of_a_dead_host_are_replaced_elsewhere_and_nodes_go(api, scheduler):
-    make_profile(api)
+    api.make_profile()
     dead = Host(api, "dead")
     alive = Host(api, "alive", cpu="0.25", memory="512Mi")
-    create(api, "lost", {"cpu": "500m"})
-    bind(api, "lost", "dead")
+    api.create("lost", {"cpu": "500m"})
+    api.bind("lost", "dead")
     orphan = make_node(api, "fargate-orphan", {"metadata": {"uid": "00000000-0000-0000-0000-000000000001"}}, "dead")
     api.patch(f"{NODES}/fargate-orphan", {"metadata": {"annotations": {"fks.dev/pod": f"{NAMESPACE}/never"}}})
     api.patch(f"{NODES}/fargate-lost", {"metadata": {"annotations": {"fks.dev/pod": f"{NAMESPACE}/lost"}}})
     assert orphan
-    ending = threading.Event()
-
-    def beat():
-        while not ending.wait(5):
-            alive.beat()
-
-    heart = threading.Thread(target=beat, daemon=True)
-    heart.start()
-    try:
+    with Heart(api, alive):
         start = time.monotonic()
         until(lambda: api.find(f"{NODES}/fargate-orphan") is None, 60)
         assert 15 < time.monotonic() - start
-        until(lambda: api.find(f"{PATH}/lost") is None, 60)
+        until(lambda: api.find(f"{api.path}/lost") is None, 60)
         assert 30 < time.monotonic() - start < 60
         until(lambda: api.find(f"{NODES}/fargate-lost") is None, 5)
         found = api.get(f"/api/v1/namespaces/{NAMESPACE}/events?fieldSelector=reason=HostLost")["items"]
         assert "Host dead has no heartbeat any more" in found[0]["message"]
-    finally:
-        ending.set()
-        heart.join()
-        dead.remove()
+    dead.remove()
 
 
 def test_metrics(api, scheduler):
-    make_profile(api)
+    api.make_profile()
     Host(api, "a")
-    create(api, "large", {"cpu": "17"})
-    create(api, "fits")
-    bind(api, "fits", "a")
-    until(lambda: message(api, "large"))
+    api.create("large", {"cpu": "17"})
+    api.create("fits")
+    api.bind("fits", "a")
+    until(lambda: api.message("large"))
     code, text = scheduler.get("/metrics")
     assert code == 200
     for line in ('fks_scheduler_used{host="a",zone="z1",resource="cpu"} 0.25',

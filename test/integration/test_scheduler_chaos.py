@@ -18,7 +18,7 @@ import pytest
 
 import cluster as control
 from cluster import ApiError, until
-from fakes import HOST_LABEL, LEASES, NODES, PODS, PROFILES, Host, make_node, pod, profile
+from fakes import HOST_LABEL, LEASES, NODES, PODS, PROFILES, Host, books, held, make_node, pod, profile
 
 NAMESPACE = "chaos"
 PATH = PODS.format(NAMESPACE)
@@ -283,10 +283,12 @@ def test_each_pod_is_bound_once_whatever_happens(plane, binary):
         until(lambda: len(fleet.bound) == COUNT + 30 and fleet.alive() == 30, 60)
         for replica in replicas:
             until(lambda: not differences(plane, replica), 10, lambda: differences(plane, replica))
+        until(lambda: books(plane.admin) == held(plane.admin, PATH), 20)
         for item in plane.admin.get(PATH)["items"]:
             plane.admin.delete(f"{PATH}/{item['metadata']['name']}")
         for replica in replicas:
             until(lambda: not any(used_by_metrics(replica).values()), 10)
+        until(lambda: not books(plane.admin), 20, lambda: books(plane.admin))
         assert any(name.startswith("host-") for name, _ in used_by_metrics(replicas[0]))
     finally:
         fleet.stop()

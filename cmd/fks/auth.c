@@ -21,8 +21,9 @@ static int ask(struct cli *cli, const char *group, const char *version, const ch
 {
     CLEANUP(xfree) char *api_version = xasprintf("%s/%s", group, version);
     CLEANUP(xfree) char *path = kube_path(group, version, NULL, plural, NULL, NULL);
-    CLEANUP(json_free) struct json *review =
-        json_build("{s:s, s:s, s:o}", "apiVersion", api_version, "kind", kind, "spec", spec);
+    CLEANUP(json_free) struct json *review = json_build("{s:s, s:s}", "apiVersion", api_version, "kind", kind);
+    if (spec != NULL)
+        json_set(review, "spec", spec);
     const struct kube_request request = {.method = "POST", .path = path, .body = review};
     return cli_do(cli, &request, ret, err);
 }
@@ -280,7 +281,7 @@ static int ask_who(struct cli *cli, struct json **ret, struct err *err)
     static const char *const versions[] = {"v1", "v1beta1", "v1alpha1"};
     for (size_t i = 0; i < countof(versions); i++) {
         err_clear(err);
-        if (ask(cli, AUTHENTICATION, versions[i], "SelfSubjectReview", "selfsubjectreviews", json_new_object(), ret,
+        if (ask(cli, AUTHENTICATION, versions[i], "SelfSubjectReview", "selfsubjectreviews", NULL, ret,
                 err) == 0)
             return 0;
         if (err->code != ERR_NOT_FOUND)

@@ -57,6 +57,20 @@ static int parse_request_timeout(const char *text, int64_t *ret_ms, struct err *
     return 0;
 }
 
+/* --match-server-version */
+static int require_same_version(struct cli *cli, struct err *err)
+{
+    const struct kube_request request = {.path = "/version"};
+    CLEANUP(json_free) struct json *version = NULL;
+    if (kube_do(cli->client, &request, &version, err) < 0)
+        return err->code;
+    const char *server = json_str_or("", version, "gitVersion", NULL);
+    if (streq(server, CLI_COMPATIBLE_VERSION))
+        return 0;
+    return err_set(err, ERR_UNSUPPORTED, "server version (%s) differs from client version (" CLI_COMPATIBLE_VERSION ")",
+                   server);
+}
+
 int cli_connect(struct cli *cli, struct err *err)
 {
     if (cli->client != NULL)
@@ -74,7 +88,7 @@ int cli_connect(struct cli *cli, struct err *err)
     if (cli->verbosity >= 6)
         kube_client_on_trace(cli->client, trace_print, cli);
     cli->discovery = kube_discovery_new(cli->client, cli->cache_dir);
-    return 0;
+    return cli->match_server_version ? require_same_version(cli, err) : 0;
 }
 
 const char *cli_namespace(const struct cli *cli)

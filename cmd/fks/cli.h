@@ -38,6 +38,9 @@ struct cli {
 /* For overrides.stdin_user, before cli_connect: who reads standard input, as kubectl names it. */
 #define CLI_STDIN_MANIFESTS "used by stdin resource manifest reader"
 
+/* The kubectl whose commands these are. */
+#define CLI_COMPATIBLE_VERSION "v1.36.3"
+
 /* Loads the configuration and makes client and discovery, once; ERR_* with kubectl's words. */
 int cli_connect(struct cli *cli, struct err *err) MUST_CHECK;
 /* The namespace to use: --namespace, else the context's. After cli_connect. */

@@ -12,7 +12,6 @@
 /* The kubectl whose behaviour this program has; scripts and --match-server-version look at it. */
 #define COMPATIBLE_MAJOR "1"
 #define COMPATIBLE_MINOR "36"
-#define COMPATIBLE_VERSION "v1.36.3"
 #define COMPATIBLE_KUSTOMIZE "v5.8.1"
 
 /* Two blanks of indentation, which only this command has. */
@@ -40,7 +39,7 @@ static void print_indented(const struct json *json, size_t depth, struct buf *ou
 static struct json *client_version(void)
 {
     return json_build("{s:{s:s, s:s, s:s, s:s, s:s}, s:s}", "clientVersion", "major", COMPATIBLE_MAJOR, "minor",
-                      COMPATIBLE_MINOR, "gitVersion", COMPATIBLE_VERSION, "compiler", "gcc", "platform",
+                      COMPATIBLE_MINOR, "gitVersion", CLI_COMPATIBLE_VERSION, "compiler", "gcc", "platform",
 #if defined(__aarch64__)
                       "linux/arm64",
 #else

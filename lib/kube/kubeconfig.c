@@ -241,10 +241,12 @@ static void check_user(struct strv *problems, const struct json *user, const cha
 static void check_cluster(struct strv *problems, const struct json *cluster, const char *owner)
 {
     const char *proxy = json_str_or("", cluster, "proxy-url", NULL);
-    if (proxy[0] != '\0' && !starts_with(proxy, "http://") && !starts_with(proxy, "https://") &&
-        !starts_with(proxy, "socks5://"))
-        strv_addf(problems, "invalid 'proxy-url' \"%s\" for cluster \"%s\": unsupported scheme, must be http, https, or "
-                  "socks5", proxy, owner);
+    if (proxy[0] != '\0' && strstr(proxy, "://") == NULL)
+        strv_addf(problems, "invalid 'proxy-url' \"%s\" for cluster \"%s\": could not parse: %s", proxy, owner, proxy);
+    else if (proxy[0] != '\0' && !starts_with(proxy, "http://") && !starts_with(proxy, "https://") &&
+             !starts_with(proxy, "socks5://"))
+        strv_addf(problems, "invalid 'proxy-url' \"%s\" for cluster \"%s\": unsupported scheme \"%.*s\", must be http, https, "
+                  "or socks5", proxy, owner, (int)strcspn(proxy, ":"), proxy);
     if (has(cluster, "certificate-authority") && has(cluster, "certificate-authority-data"))
         strv_addf(problems, "certificate-authority-data and certificate-authority are both specified for %s. "
                   "certificate-authority-data will override.", owner);
@@ -310,8 +312,10 @@ static int take_user(const struct chosen *chosen, const struct kube_overrides *o
     if (given(token_file)) {
         CLEANUP(buf_done) struct buf text = {0};
         if (config->token == NULL) {
-            if (file_read(token_file, CREDENTIAL_MAX, &text, err) < 0)
-                return (int)err->code;
+            CLEANUP(err_clear) struct err why = {0};
+            if (file_read(token_file, CREDENTIAL_MAX, &text, &why) < 0)
+                return access(token_file, R_OK) < 0 ? err_errno(err, errno, "open %s", token_file)
+                                                    : err_set(err, why.code, "%s", err_text(&why));
             while (text.len > 0 && strchr("\r\n \t", text.data[text.len - 1]) != NULL)
                 buf_truncate(&text, text.len - 1);
             config->token = buf_take(&text);

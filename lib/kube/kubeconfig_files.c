@@ -131,6 +131,8 @@ static void resolve_member(struct json *object, const char *key, const char *fol
     const char *name = json_str(object, key, NULL);
     if (strempty(name)[0] == '\0' || name[0] == '/')
         return;
+    while (name[0] == '.' && name[1] == '/')
+        name += 2 + strspn(name + 2, "/");
     CLEANUP(xfree) char *path = path_join(folder, name, NULL);
     json_set_str(object, key, path);
 }

@@ -130,6 +130,9 @@ const char *http_verify_text(long result, const char *fallback)
     case 9:  /* not yet valid */
     case 10: /* expired */
         return "tls: failed to verify certificate: x509: certificate has expired or is not yet valid";
+    case 62: /* hostname mismatch */
+    case 64: /* IP address mismatch */
+        return "tls: failed to verify certificate: x509: certificate is not valid for the name of the server";
     default:
         return fallback;
     }

@@ -129,6 +129,7 @@ static ssize_t on_recv(wslay_event_context_ptr frames, uint8_t *data, size_t len
     int result = ws->failed.code != 0 ? -1 : ws_read_bytes(ws, data, len, &n, &ws->failed);
     if (result == 1)
         return (ssize_t)n;
+    ws->drained = true;
     if (result == 2)
         (void)err_set(&ws->failed, ERR_IO, "the WebSocket was closed without a close frame");
     wslay_event_set_error(frames, result == 0 ? WSLAY_ERR_WOULDBLOCK : WSLAY_ERR_CALLBACK_FAILURE);
@@ -196,7 +197,11 @@ static int frame_failure(struct ws *ws, int result, const char *what, struct err
 /* Reads what is there; answers pings and closes on the way. */
 static int pump_in(struct ws *ws, struct err *err)
 {
-    int result = wslay_event_recv(ws->frames);
+    int result;
+    do { /* wslay stops at half a frame's head, though more of it may be there, where poll cannot see it */
+        ws->drained = false;
+        result = wslay_event_recv(ws->frames);
+    } while (result == 0 && !ws->drained && !ws->closed && wslay_event_get_read_enabled(ws->frames));
     /* wslay stops reading after an error, some of which it only tells that way */
     if ((result != 0 || !wslay_event_get_read_enabled(ws->frames)) && !ws->closed)
         return frame_failure(ws, result, "receiving", err);

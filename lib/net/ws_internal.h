@@ -19,6 +19,7 @@ struct ws {
     wslay_event_context_ptr frames;
     struct buf *queue;       /* whole messages, oldest first */
     size_t queue_n, queue_cap, queue_bytes;
+    bool drained;            /* nothing more can be read for now */
     bool closed;             /* the peer sent a close frame */
     struct err failed;       /* what a callback of wslay met */
 };

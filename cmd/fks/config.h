@@ -1,5 +1,5 @@
 /*
- * config.h: between config.c (reading), config_edit.c and config_entries.c (writing).
+ * config.h: between config.c (reading), config_edit.c, config_entries.c and config_property.c (writing).
  */
 #pragma once
 
@@ -23,5 +23,7 @@ void config_file_done(struct config_file *file);
 DEFINE_CLEANUP_IN_PLACE(struct config_file, config_file_done)
 /* The content of an entry, made if it is not there. */
 struct json *config_edit_entry(struct json *config, const char *section, const char *name, bool *ret_existed);
+/* False: there was none of the name. */
+bool config_drop_entry(struct json *config, const char *section, const char *name);
 /* "Unexpected args: [a b]"; returns the exit code. */
 int config_unexpected_args(const struct strv *args);

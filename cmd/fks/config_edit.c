@@ -1,7 +1,7 @@
 /*
- * config_edit.c: `config use-context | set-context | rename-context | delete-* | set | unset`. A change goes to the file
- * that holds the entry; a new entry to the default file (--kubeconfig, $KUBECONFIG, ~/.kube/config). Clusters and users
- * are config_entries.c's.
+ * config_edit.c: `config use-context | set-context | rename-context | delete-*`. A change goes to the file that holds the
+ * entry; a new entry to the default file (--kubeconfig, $KUBECONFIG, ~/.kube/config). Clusters and users are
+ * config_entries.c's, single values config_property.c's.
  */
 #include "config.h"
 
@@ -34,6 +34,27 @@ static int load(const char *path, struct json **ret, struct err *err)
     return 0;
 }
 
+/* Entries are kept in the order of their names, as kubectl keeps them. */
+static void sort_entries(struct json *config, const char *section)
+{
+    CLEANUP(strv_done) struct strv names = {0};
+    const struct json *entries = json_member(config, section), *entry;
+    struct json *sorted = json_new_array();
+    json_each(entry, entries) {
+        const char *name = json_str_or("", entry, "name", NULL);
+        if (!strv_has(&names, name))
+            strv_add(&names, name);
+    }
+    strv_sort(&names);
+    for (size_t i = 0; i < names.n; i++) {
+        json_each(entry, entries) {
+            if (streq(json_str_or("", entry, "name", NULL), names.items[i]))
+                json_push(sorted, json_clone(entry));
+        }
+    }
+    json_set(config, section, sorted);
+}
+
 int config_file_store(const struct config_file *file, struct err *err)
 {
     CLEANUP(buf_done) struct buf text = {0};
@@ -45,6 +66,8 @@ int config_file_store(const struct config_file *file, struct err *err)
     for (size_t i = 0; i < countof(sections); i++) {
         if (json_len(json_get(file->config, sections[i], NULL)) == 0)
             json_set(file->config, sections[i], json_new_null());
+        else
+            sort_entries(file->config, sections[i]);
     }
     if (json_member(file->config, "current-context") == NULL)
         json_set_str(file->config, "current-context", "");
@@ -103,7 +126,7 @@ struct json *config_edit_entry(struct json *config, const char *section, const c
     return json_edit(json_edit_at(list, json_len(list) - 1), key, NULL);
 }
 
-static bool drop_entry(struct json *config, const char *section, const char *name)
+bool config_drop_entry(struct json *config, const char *section, const char *name)
 {
     struct json *list = json_edit_member(config, section);
     for (size_t i = 0; json_is_array(list) && i < json_len(list); i++) {
@@ -226,7 +249,7 @@ int command_config_rename_context(struct cli *cli, int argc, char **argv)
                          file.path);
     bool existed = false;
     CLEANUP(json_free) struct json *content = json_clone(json_get(entry, "context", NULL));
-    (void)drop_entry(file.config, "contexts", from);
+    (void)config_drop_entry(file.config, "contexts", from);
     struct json *renamed = config_edit_entry(file.config, "contexts", to, &existed);
     void *position = NULL;
     const char *key;
@@ -256,7 +279,7 @@ static int delete_entry(struct cli *cli, const char *section, const char *words,
     const char *kind = config_content_key(section), *name = args.items[0];
     if (config_file_open(cli, section, name, &file, &err) < 0)
         return cli_fail(cli, &err);
-    if (!drop_entry(file.config, section, name))
+    if (!config_drop_entry(file.config, section, name))
         return cli_error("cannot delete %s %s, not in %s", kind, name, file.path);
     if (streq(section, "contexts") && streq(json_str(file.config, "current-context", NULL), name))
         fputs(
@@ -284,103 +307,4 @@ int command_config_delete_user(struct cli *cli, int argc, char **argv)
 {
     return delete_entry(cli, "users", "config delete-user", "Delete the specified user from the kubeconfig.", argc,
                         argv);
-}
-
-/* --- set and unset: "contexts.NAME.namespace", "current-context" */
-
-/* Bytes are kept as base64; with --set-raw-bytes the value is the bytes themselves. */
-static int property_value(const char *field, const char *text, bool raw_bytes, struct json **ret, struct err *err)
-{
-    CLEANUP(buf_done) struct buf bytes = {0}, encoded = {0};
-    if (streq(field, "insecure-skip-tls-verify") || streq(field, "disable-compression")) {
-        if (!streq(text, "true") && !streq(text, "false"))
-            return err_set(err, ERR_USAGE, "strconv.ParseBool: parsing \"%s\": invalid syntax", text);
-        *ret = json_new_bool(streq(text, "true"));
-        return 0;
-    }
-    if (!ends_with(field, "-data")) {
-        *ret = json_new_string(text);
-        return 0;
-    }
-    if (raw_bytes) {
-        base64_encode(text, strlen(text), &encoded);
-        *ret = json_new_string(buf_text(&encoded));
-        return 0;
-    }
-    if (base64_decode(text, strlen(text), &bytes, err) < 0)
-        return err_wrap(err, "error decoding");
-    base64_encode(bytes.data, bytes.len, &encoded); /* base64(1) breaks lines, a kubeconfig does not */
-    *ret = json_new_string(buf_text(&encoded));
-    return 0;
-}
-
-/* value NULL: take the property away. */
-static int change_property(struct config_file *file, const struct strv *path, struct json *value, struct err *err)
-{
-    CLEANUP(json_free) struct json *mine = value;
-    const char *section = path->items[0];
-    bool existed = false;
-    if (path->n == 1 && streq(section, "current-context")) {
-        json_set(file->config, section, mine != NULL ? take(&mine) : json_new_string(""));
-        return 0;
-    }
-    if (!streq(section, "clusters") && !streq(section, "users") && !streq(section, "contexts"))
-        return err_set(err, ERR_USAGE, "unable to set a value at '%s'", section);
-    if (path->n == 2 && mine == NULL) {
-        (void)drop_entry(file->config, section, path->items[1]);
-        return 0;
-    }
-    if (path->n != 3)
-        return err_set(err, ERR_USAGE, "a property is named %s.NAME.FIELD", section);
-    struct json *content = config_edit_entry(file->config, section, path->items[1], &existed);
-    if (mine != NULL)
-        json_set(content, path->items[2], take(&mine));
-    else
-        json_del(content, path->items[2]);
-    return 0;
-}
-
-static int edit_property(struct cli *cli, bool unset, int argc, char **argv)
-{
-    bool raw_bytes = false;
-    const struct opt options[] = {
-        {"set-raw-bytes", 0, OPT_BOOL, &raw_bytes, NULL,
-         "The value of a -data field is the bytes themselves, not base64."},
-        {0},
-    };
-    const struct cli_command command = {.words = unset ? "config unset" : "config set",
-                                        .usage = unset ? "PROPERTY_NAME [options]"
-                                                       : "PROPERTY_NAME PROPERTY_VALUE [options]",
-                                        .about = unset ? "Unset an individual value in a kubeconfig file."
-                                                       : "Set an individual value in a kubeconfig file.",
-                                        .options = unset ? NULL : options};
-    CLEANUP(strv_done) struct strv args = {0}, path = {0};
-    CLEANUP(err_clear) struct err err = {0};
-    CLEANUP(config_file_done) struct config_file file = {0};
-    struct json *value = NULL;
-    int code = 0;
-    if (!cli_parse(cli, &command, argc, argv, &args, NULL, &code))
-        return code;
-    if (args.n != (unset ? 1 : 2))
-        return config_unexpected_args(&args);
-    strv_split(&path, args.items[0], '.');
-    if (path.n == 0)
-        return cli_error("a property name is needed");
-    bool is_entry = path.n > 1;
-    if (config_file_open(cli, is_entry ? path.items[0] : NULL, is_entry ? path.items[1] : NULL, &file, &err) < 0 ||
-        (!unset && property_value(path.items[path.n - 1], args.items[1], raw_bytes, &value, &err) < 0) ||
-        change_property(&file, &path, value, &err) < 0 || config_file_store(&file, &err) < 0)
-        return cli_fail(cli, &err);
-    printf("Property \"%s\" %s.\n", args.items[0], unset ? "unset" : "set");
-    return 0;
-}
-
-int command_config_set(struct cli *cli, int argc, char **argv)
-{
-    return edit_property(cli, false, argc, argv);
-}
-
-int command_config_unset(struct cli *cli, int argc, char **argv)
-{
-    return edit_property(cli, true, argc, argv);
 }

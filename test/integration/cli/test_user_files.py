@@ -53,6 +53,40 @@ config set-credentials four --auth-provider-arg=client-secret-
 config set-credentials four --auth-provider=oidc --auth-provider-arg=x=y
 config view --raw
 """,
+    "values by their paths": """
+config set clusters.one.server https://one
+config set clusters.a.b.c.server https://x
+config set contexts.my.ctx.namespace x
+config set nosuch.one.x y
+config set users.x.exec.command y
+config set users.x.auth-provider.config.foo bar
+config set current-context.x y
+config set clusters.one.certificate-authority-data !!!
+config set clusters.one.certificate-authority-data "# a comment" --set-raw-bytes
+config set clusters.one.certificate-authority-data IyBhIGNvbW1lbnQ=
+config view --raw -o 'jsonpath={.clusters[?(@.name == "one")].cluster.certificate-authority-data}'
+config set clusters.one.insecure-skip-tls-verify maybe
+config set clusters.one.insecure-skip-tls-verify true
+config set users.u@h.x.token t
+config set users.u.client-key-data AAAA
+config set users.u.tokenFile x
+config set current-context one
+config set kind x
+config set clusters..server x
+config set ..x y
+config view
+config unset clusters.one.server
+config unset clusters.a.b.c
+config unset nosuch.x
+config unset contexts.nope.namespace
+config unset contexts.my.ctx.namespace
+config unset users.x.exec
+config unset users.nope
+config unset users.u.token
+config unset current-context
+config view --raw
+config unset contexts
+""",
     "names of files": """
 config set-credentials five --client-certificate=/somewhere/five.crt --client-key=inside/five.key
 config set-cluster five --certificate-authority=inside/ca.crt --server=https://five:6443 --tls-server-name=x

@@ -415,6 +415,19 @@ static void check_deadline(struct pod *pod)
     pod_event(pod, "Normal", "DeadlineExceeded", "%s", pod->failed_message);
 }
 
+/* What an ordinary node's kubelet turns away for good, before anything was made for the pod. */
+static void check_admission(struct pod *pod)
+{
+    if (pod->failed_reason != NULL || pod->sandbox != NULL || pod_is_bound(pod) || podstatus_is_terminal(pod->object))
+        return;
+    CLEANUP(xfree) char *sysctl = podspec_forbidden_sysctl(pod->object);
+    if (sysctl == NULL)
+        return;
+    pod->failed_reason = "SysctlForbidden";
+    pod->failed_message = xasprintf("Pod was rejected: forbidden sysctl: \"%s\" not allowlisted", sysctl);
+    pod_event(pod, "Warning", pod->failed_reason, "forbidden sysctl: \"%s\" not allowlisted", sysctl);
+}
+
 static void run_sync(struct pod *pod)
 {
     bool has_address = pod_sandbox_sync(pod);
@@ -464,6 +477,7 @@ static void pod_sync(void *data)
         return;
     }
     check_deadline(pod);
+    check_admission(pod);
     if (pod_is_deleted(pod) || podstatus_is_terminal(pod->object) || pod->failed_reason != NULL ||
         pod_containers_progress(pod) == POD_PROGRESS_THROUGH) {
         pod->ending = true;

@@ -176,6 +176,29 @@ static char *sysctl_name(const char *name)
     return text;
 }
 
+char *podspec_forbidden_sysctl(const struct json *pod)
+{
+    static const char *const safe[] = {
+        "kernel.shm_rmid_forced",           "net.ipv4.ip_local_port_range",  "net.ipv4.tcp_syncookies",
+        "net.ipv4.ping_group_range",        "net.ipv4.ip_unprivileged_port_start", "net.ipv4.ip_local_reserved_ports",
+        "net.ipv4.tcp_keepalive_time",      "net.ipv4.tcp_fin_timeout",      "net.ipv4.tcp_keepalive_intvl",
+        "net.ipv4.tcp_keepalive_probes",    "net.ipv4.tcp_rmem",             "net.ipv4.tcp_wmem",
+    };
+    const struct json *item;
+
+    json_each(item, json_get(pod, "spec", "securityContext", "sysctls", NULL))
+    {
+        CLEANUP(xfree) char *name = sysctl_name(json_str_or("", item, "name", NULL));
+        bool found = false;
+
+        for (size_t i = 0; i < countof(safe); i++)
+            found = found || streq(name, safe[i]);
+        if (!found)
+            return take(&name);
+    }
+    return NULL;
+}
+
 static struct cri_pairs sandbox_sysctls(struct podspec_memory *memory, const struct json *pod)
 {
     struct podspec_pairs pairs = {0};

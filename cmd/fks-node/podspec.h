@@ -79,6 +79,12 @@ struct podspec_host { /* what a pod may ask of host and runtime */
 /* Whether the pod can be run as it asks. ERR_UNSUPPORTED, as the kubelet says it; ERR_BUSY: not known yet. */
 int podspec_check_host(const struct json *pod, const struct podspec_host *host, struct err *err) MUST_CHECK;
 
+/*
+ * Name of the first of the pod's sysctls that is not one of those that cannot harm other pods (the kubelet's list of safe
+ * ones), or NULL; heap string.
+ */
+char *podspec_forbidden_sysctl(const struct json *pod) MUST_CHECK;
+
 /* The container's resources as the runtime takes them, also for an update. ERR_PARSE: a bad quantity. */
 int podspec_container_resources(const struct json *pod, const struct json *container,
                                 const struct podspec_context *context, struct cri_resources *ret,

@@ -5,8 +5,10 @@ import os
 import random
 import re
 import signal
+import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -84,6 +86,83 @@ def test_api_server_away(plane, api, runtime, agent):
     for item in made:
         assert runtime.starts[(uid(item), "main")] == 1
         assert (uid(item), "main") not in runtime.killed
+
+
+def test_secrets_are_read_as_the_node(plane, api, runtime, agent):
+    """The agent's own rights reach to no Secret; as a Node it reads what the pods of that Node name, and nothing else."""
+    for name in ("mounted", "other"):
+        api.post("/api/v1/namespaces/agent/secrets", {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name},
+                                                      "stringData": {"key": f"the {name} one"}})
+    try:
+        made = create(api, "reader", volumes=[{"name": "v", "secret": {"secretName": "mounted"}}],
+                      container={"volumeMounts": [{"name": "v", "mountPath": "/v"}]})
+        plain = create(api, "plain")
+        until(lambda: ready_count(api) == 2, 60, "both pods are Ready")
+        file = agent.folder / "state/pods" / uid(made) / "volumes/v/key"
+        assert file.read_text() == "the mounted one"
+        nodes = {item["metadata"]["name"]: item["spec"]["nodeName"] for item in api.get(PATH)["items"]}
+        kubeconfig = plane.kubeconfig("node")
+
+        def may(secret, *words):
+            result = subprocess.run([plane.programs / "kubectl", "--kubeconfig", kubeconfig, "--cache-dir", plane.folder / "cache", "-n", "agent", "get",
+                                     "secret", secret, *words], capture_output=True, text=True)
+            assert result.returncode == 0 or "Forbidden" in result.stderr, result.stderr
+            return result.returncode == 0
+
+        assert not may("mounted")
+        assert may("mounted", "--as", f"system:node:{nodes['reader']}")
+        assert not may("other", "--as", f"system:node:{nodes['reader']}")
+        assert not may("mounted", "--as", f"system:node:{nodes['plain']}")
+        assert not may("mounted", "--as", "admin")
+        assert plain
+    finally:
+        for name in ("mounted", "other"):
+            api.delete(f"/api/v1/namespaces/agent/secrets/{name}")
+
+
+def test_sysctls_that_are_not_safe(api, runtime, agent):
+    create(api, "tuned", securityContext={"sysctls": [{"name": "kernel.msgmax", "value": "65536"}]})
+    until(lambda: api.get(f"{PATH}/tuned").get("status", {}).get("phase") == "Failed", 60, "the pod is turned away")
+    status = api.get(f"{PATH}/tuned")["status"]
+    assert status["reason"] == "SysctlForbidden" and status["message"].endswith('forbidden sysctl: "kernel.msgmax" not allowlisted')
+    assert not runtime.sandboxes
+
+
+def test_nfs_is_mounted(api, runtime, agent):
+    """mount(8) is asked for the right things, of a volume and of a claim, and what it mounted goes with the pod. No server: a mount
+    program in its place writes down its words and mounts a tmpfs."""
+    folder = agent.folder / "programs"
+    folder.mkdir()
+    (folder / "mount").write_text(f'#!/bin/sh\necho "$@" >> {folder}/words\nfor last; do :; done\nexec /bin/mount -t tmpfs fake "$last"\n')
+    (folder / "mount").chmod(0o755)
+    agent.stop()
+    agent.env = {"PATH": f"{folder}:{os.environ['PATH']}"}
+    agent.start()
+    volumes, claims = "/api/v1/persistentvolumes", "/api/v1/namespaces/agent/persistentvolumeclaims"
+    api.post(volumes, {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "share"}, "spec": {
+        "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteMany"], "storageClassName": "", "mountOptions": ["nfsvers=4.1", "soft"],
+        "nfs": {"server": "files.test", "path": "/exports/a"}, "claimRef": {"namespace": "agent", "name": "share"}}})
+    api.post(claims, {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "share", "namespace": "agent"}, "spec": {
+        "accessModes": ["ReadWriteMany"], "storageClassName": "", "volumeName": "share", "resources": {"requests": {"storage": "1Gi"}}}})
+    try:
+        made = create(api, "mounter", container={"volumeMounts": [{"name": "a", "mountPath": "/a"}, {"name": "b", "mountPath": "/b"}]},
+                      volumes=[{"name": "a", "persistentVolumeClaim": {"claimName": "share"}},
+                               {"name": "b", "nfs": {"server": "10.0.0.1", "path": "/b", "readOnly": True}}])
+        until(lambda: ready_count(api) == 1, 90, "the pod is Ready")
+        place = agent.folder / "state/pods" / uid(made) / "volumes"
+        assert (folder / "words").read_text().splitlines() == [
+            f"-t nfs -o rw,nfsvers=4.1,soft files.test:/exports/a {place}/a", f"-t nfs -o ro 10.0.0.1:/b {place}/b"]
+        config = next(one["config"] for one in runtime.containers.values() if one["uid"] == uid(made))
+        assert {mount.container_path: mount.host_path for mount in config.mounts if mount.container_path in ("/a", "/b")} == {
+            "/a": f"{place}/a", "/b": f"{place}/b"}
+        mounts = Path("/proc/mounts").read_text()
+        assert f"{place}/a " in mounts and f"{place}/b " in mounts
+        api.delete(f"{PATH}/mounter", grace=1)
+        until(lambda: api.find(f"{PATH}/mounter") is None, 60, "the pod goes")
+        until(lambda: str(place) not in Path("/proc/mounts").read_text(), 30, "its mounts go")
+    finally:
+        api.delete(f"{claims}/share")
+        api.delete(f"{volumes}/share")
 
 
 def test_user_namespaces(api, runtime, agent):

@@ -175,6 +175,32 @@ static void test_podspec__what_the_host_can(void **state)
     }
 }
 
+static void test_podspec__forbidden_sysctl(void **state)
+{
+    static const struct {
+        const char *name, *forbidden;
+    } rows[] = {
+        {"kernel.shm_rmid_forced", NULL},
+        {"net/ipv4/tcp_syncookies", NULL}, /* the other way to write it */
+        {"kernel.msgmax", "kernel.msgmax"},
+        {"net/core/somaxconn", "net.core.somaxconn"},
+        {"", ""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < countof(rows); i++) {
+        CLEANUP(xfree) char *spec = xasprintf("\"securityContext\":{\"sysctls\":[{\"name\":\"net.ipv4.tcp_rmem\",\"value\":\"1\"},"
+                                              "{\"name\":\"%s\",\"value\":\"1\"}]},", rows[i].name);
+        CLEANUP(json_free) struct json *pod = make_pod(spec, "");
+        CLEANUP(xfree) char *forbidden = podspec_forbidden_sysctl(pod);
+
+        if (rows[i].forbidden == NULL)
+            assert_null(forbidden);
+        else
+            assert_string_equal(forbidden, rows[i].forbidden);
+    }
+}
+
 static void test_podspec__profiles(void **state)
 {
     CLEANUP(json_free) struct json *pod = make_pod(
@@ -565,6 +591,7 @@ int main(void)
         cmocka_unit_test(test_podspec__user_namespace),
         cmocka_unit_test(test_podspec__what_the_host_can),
         cmocka_unit_test(test_podspec__profiles),
+        cmocka_unit_test(test_podspec__forbidden_sysctl),
         cmocka_unit_test(test_podspec__names),
         cmocka_unit_test(test_podspec__dns),
         cmocka_unit_test(test_podspec__sysctls),

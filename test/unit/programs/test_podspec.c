@@ -140,67 +140,6 @@ static void test_podspec__user_namespace(void **state)
     assert_true(made->config.mounts[0].readonly_below);
 }
 
-static void test_podspec__what_the_host_can(void **state)
-{
-    static const char strict[] = "\"securityContext\":{\"supplementalGroupsPolicy\":\"Strict\"},";
-    static const char armor[] = ",\"securityContext\":{\"appArmorProfile\":{\"type\":\"RuntimeDefault\"}}";
-    static const struct {
-        const char *spec, *container;
-        struct podspec_host host;
-        const char *want; /* part of the error; NULL: it can run */
-    } rows[] = {
-        {"", "", {.handler = ""}, NULL},
-        {"\"hostUsers\":true,", "", {.handler = ""}, NULL},
-        {"\"hostUsers\":false,", "", {.handler = ""}, "not told yet"},
-        {"\"hostUsers\":false,", "", {.known = true, .handler = ""}, "runtime does not support user namespaces"},
-        {"\"hostUsers\":false,", "", {.known = true, .handler = "x"}, "handler \"x\" does not support user namespaces"},
-        {"\"hostUsers\":false,", "", {.known = true, .handler = "", .user_namespaces = true}, NULL},
-        {strict, "", {.known = true, .handler = ""}, "SupplementalGroupsPolicy=Strict is not supported"},
-        {strict, "", {.known = true, .handler = "", .strict_groups = true}, NULL},
-        {"", armor, {.handler = ""}, "Cannot enforce AppArmor"},
-        {"", armor, {.handler = "", .apparmor = true}, NULL},
-        {"\"securityContext\":{\"appArmorProfile\":{\"type\":\"Unconfined\"}},", "", {.handler = ""}, NULL},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < countof(rows); i++) {
-        CLEANUP(json_free) struct json *pod = make_pod(rows[i].spec, rows[i].container);
-        CLEANUP(err_clear) struct err err = {0};
-        int r = podspec_check_host(pod, &rows[i].host, &err);
-
-        if (rows[i].want == NULL)
-            assert_int_equal(r, 0);
-        else if (r >= 0 || strstr(err_text(&err), rows[i].want) == NULL)
-            fail_msg("row %zu: %s", i, err_text(&err));
-    }
-}
-
-static void test_podspec__forbidden_sysctl(void **state)
-{
-    static const struct {
-        const char *name, *forbidden;
-    } rows[] = {
-        {"kernel.shm_rmid_forced", NULL},
-        {"net/ipv4/tcp_syncookies", NULL}, /* the other way to write it */
-        {"kernel.msgmax", "kernel.msgmax"},
-        {"net/core/somaxconn", "net.core.somaxconn"},
-        {"", ""},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < countof(rows); i++) {
-        CLEANUP(xfree) char *spec = xasprintf("\"securityContext\":{\"sysctls\":[{\"name\":\"net.ipv4.tcp_rmem\",\"value\":\"1\"},"
-                                              "{\"name\":\"%s\",\"value\":\"1\"}]},", rows[i].name);
-        CLEANUP(json_free) struct json *pod = make_pod(spec, "");
-        CLEANUP(xfree) char *forbidden = podspec_forbidden_sysctl(pod);
-
-        if (rows[i].forbidden == NULL)
-            assert_null(forbidden);
-        else
-            assert_string_equal(forbidden, rows[i].forbidden);
-    }
-}
-
 static void test_podspec__profiles(void **state)
 {
     CLEANUP(json_free) struct json *pod = make_pod(
@@ -589,9 +528,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_podspec__sandbox_basics),
         cmocka_unit_test(test_podspec__user_namespace),
-        cmocka_unit_test(test_podspec__what_the_host_can),
         cmocka_unit_test(test_podspec__profiles),
-        cmocka_unit_test(test_podspec__forbidden_sysctl),
         cmocka_unit_test(test_podspec__names),
         cmocka_unit_test(test_podspec__dns),
         cmocka_unit_test(test_podspec__sysctls),

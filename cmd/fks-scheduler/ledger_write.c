@@ -153,7 +153,8 @@ static void choose_asked(struct ledger_book *book)
         pods_add(&book->writing, pod);
     }
     book->asking.n -= n;
-    memmove(book->asking.items, book->asking.items + n, book->asking.n * sizeof(*book->asking.items));
+    if (n > 0)
+        memmove(book->asking.items, book->asking.items + n, book->asking.n * sizeof(*book->asking.items));
 }
 
 /* --- the requests */

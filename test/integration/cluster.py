@@ -18,7 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 MANIFESTS = ROOT / "manifests"
-PROGRAMS = Path(os.environ.get("FKS_BIN", ROOT / "bin"))
+PROGRAMS = Path(os.environ.get("FKS_BIN", ROOT / "bin")).resolve()
 LIBC = ctypes.CDLL(None, use_errno=True)
 PR_SET_PDEATHSIG = 1
 

@@ -5,6 +5,7 @@
 #include "review.h"
 
 #include "base/codec.h"
+#include "base/limits.h"
 #include "base/mem.h"
 
 #define REVIEW_API_VERSION "admission.k8s.io/v1"
@@ -25,7 +26,7 @@ int review_read(const char *text, size_t len, const struct json_omit *omit, stru
 {
     CLEANUP(json_free) struct json *review = NULL;
 
-    int r = json_parse_to_read(text, len, omit, &review, err);
+    int r = json_parse_to_read_within(text, len, omit, LIMIT_REVIEW_TREE, &review, err);
     if (r < 0)
         return err_wrap(err, "the body is no AdmissionReview");
     if (!streq(json_str(review, "kind", NULL), "AdmissionReview") ||

@@ -12,6 +12,8 @@
 
 enum { N_OUTCOMES = ADMISSION_DENIED + 1 };
 
+/* Of malformed and denied reviews: whoever sends a hundred thousand a second must not fill a disk, nor have all wait for it. */
+#define LOG_LINES_A_SECOND 20
 #define ANSWER_ROOM 1000 /* of most; below the size from which malloc tidies up all it has at each call */
 
 struct endpoint {
@@ -26,6 +28,7 @@ struct routes {
     struct server *server;
     struct endpoint mutate, validate;
     struct map pods_by_profile; /* profile name → struct metric */
+    struct log_limit log_limit;
     bool stopping;
 };
 
@@ -120,12 +123,13 @@ static void count_pod(struct routes *routes, const char *profile)
 }
 
 /* What was denied is of interest to whoever asks why; what was not, to whoever follows one request (--log-level debug). */
-static void log_review(const struct endpoint *endpoint, const struct admission_decision *decision, int64_t took_ns)
+static void log_review(struct routes *routes, const struct endpoint *endpoint, const struct admission_decision *decision,
+                       int64_t took_ns)
 {
     enum log_level level = decision->outcome == ADMISSION_DENIED ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG;
     char took_us[24];
 
-    if (!log_enabled(level))
+    if (!log_enabled(level) || (level > LOG_LEVEL_DEBUG && !log_limit_allows(&routes->log_limit, LOG_LINES_A_SECOND)))
         return;
     (void)snprintf(took_us, sizeof(took_us), "%lld", (long long)(took_ns / 1000));
     log_line(level, "review", "endpoint", endpoint->name, "uid", decision->uid, "outcome",
@@ -150,8 +154,9 @@ static void answer_review(struct routes *routes, struct endpoint *endpoint, stru
         r = buf_check(&out, "the answer", &err);
     if (r < 0) {
         metric_add(endpoint->malformed, 1);
-        log_warn("malformed review", "endpoint", endpoint->name, "client", server_request_address(request), "error",
-                 err_text(&err));
+        if (log_limit_allows(&routes->log_limit, LOG_LINES_A_SECOND))
+            log_warn("malformed review", "endpoint", endpoint->name, "client", server_request_address(request), "error",
+                     err_text(&err));
         server_respond_text(request, 400, "%s\n", err_text(&err));
         return;
     }
@@ -161,7 +166,7 @@ static void answer_review(struct routes *routes, struct endpoint *endpoint, stru
     server_respond(request, 200, "application/json", buf_text(&out), out.len);
     int64_t took_ns = clock_wall_ns() - start_ns;
     metric_observe(endpoint->seconds, took_ns > 0 ? (double)took_ns / 1e9 : 0); /* the wall clock may be set back */
-    log_review(endpoint, &decision, took_ns);
+    log_review(routes, endpoint, &decision, took_ns);
 }
 
 static void handle_review(struct routes *routes, struct endpoint *endpoint, struct server_request *request)

@@ -10,6 +10,7 @@
 #define LIMIT_BUF MIB(256)               /* any buffer without a maximum of its own */
 #define LIMIT_FILE MIB(16)               /* a configuration file, manifest, kubeconfig, ConfigMap key from a file */
 #define LIMIT_JSON_DEPTH 200             /* nesting; Kubernetes' own decoder stops at 10000 */
+#define LIMIT_REVIEW_TREE MIB(16)        /* memory of what is kept of an AdmissionReview; a usual one takes a few KiB */
 #define LIMIT_YAML_EVENTS 2000000        /* events of one YAML stream, alias expansions included */
 #define LIMIT_HTTP_HEAD KIB(64)          /* request line and headers */
 #define LIMIT_HTTP_HEADERS 100           /* header lines of one request */

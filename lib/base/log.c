@@ -5,6 +5,7 @@
 #include "base/log.h"
 
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -115,4 +116,24 @@ void log_line(enum log_level level, const char *msg, ...)
     /* a log that cannot be written has nowhere to complain */
     if (write(STDERR_FILENO, line.data, line.len) < 0)
         return;
+}
+
+bool log_limit_allows(struct log_limit *limit, unsigned lines_a_second)
+{
+    int64_t second = clock_monotonic_ms() / 1000;
+
+    if (second != limit->second) {
+        if (limit->left_out > 0) {
+            char number[24];
+            (void)snprintf(number, sizeof(number), "%llu", (unsigned long long)limit->left_out);
+            log_warn("there were more lines than may be written in a second", "left_out", number);
+        }
+        *limit = (struct log_limit){.second = second};
+    }
+    if (limit->n_lines == lines_a_second) {
+        limit->left_out++;
+        return false;
+    }
+    limit->n_lines++;
+    return true;
 }

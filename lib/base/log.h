@@ -22,3 +22,14 @@ void log_line(enum log_level level, const char *msg, ...) SENTINEL;
 #define log_info(...) log_line(LOG_LEVEL_INFO, __VA_ARGS__, NULL)
 #define log_warn(...) log_line(LOG_LEVEL_WARN, __VA_ARGS__, NULL)
 #define log_error(...) log_line(LOG_LEVEL_ERROR, __VA_ARGS__, NULL)
+
+/*
+ * Lines that strangers cause: whether one more may be written, of at most so many a second. How many were left out is told
+ * when the next one is due. Begins zero-filled; of one thread.
+ */
+struct log_limit {
+    int64_t second;
+    unsigned n_lines;
+    uint64_t left_out;
+};
+bool log_limit_allows(struct log_limit *limit, unsigned lines_a_second);

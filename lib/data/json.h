@@ -41,6 +41,12 @@ int json_parse_without(const char *text, size_t len, const struct json_omit *omi
  */
 int json_parse_to_read(const char *text, size_t len, const struct json_omit *omit, struct json **ret,
                        struct err *err) MUST_CHECK;
+/*
+ * The same for texts of strangers, with at most about `room` bytes for the tree beside a copy of the text: ERR_TOO_BIG. A text of
+ * nothing but small values makes a tree of thirty times its size.
+ */
+int json_parse_to_read_within(const char *text, size_t len, const struct json_omit *omit, size_t room, struct json **ret,
+                              struct err *err) MUST_CHECK;
 struct json *json_keep(const struct json *json) MUST_CHECK; /* same tree, one more reference */
 struct json *json_free(struct json *json);
 struct json *json_clone(const struct json *json) MUST_CHECK; /* deep copy */

@@ -23,6 +23,7 @@ struct json_document {
     struct json root;
     struct block *blocks; /* the one in use first; this structure and the text lie in the last */
     char *text;
+    size_t size; /* of the blocks but the last */
 };
 
 static struct block *block_new(size_t size, struct block *next)
@@ -55,9 +56,15 @@ struct json_document *json_document_new(const char *text, size_t len)
     struct json_document *document = block_room(block, aligned(sizeof(*document)));
 
     document->blocks = block;
+    document->size = 0;
     document->text = block_room(block, aligned(len));
     memcpy(document->text, text, len);
     return document;
+}
+
+size_t json_document_size(const struct json_document *document)
+{
+    return document->size;
 }
 
 char *json_document_text(const struct json_document *document)
@@ -86,6 +93,7 @@ void *json_document_room(struct json_document *document, size_t size)
     if (block->size - block->used < size) {
         block = block_new(size > BLOCK_MAX ? size : BLOCK_MAX, block);
         document->blocks = block;
+        document->size += block->size;
     }
     return block_room(block, size);
 }

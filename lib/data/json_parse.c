@@ -32,12 +32,21 @@ static inline bool skip_char(struct json_parser *parser, char c)
     return true;
 }
 
+/* Whether a stack of so many may be. */
+static int check_room(const struct json_parser *parser, size_t stack_cap)
+{
+    if (parser->document != NULL && json_document_size(parser->document) + stack_cap * sizeof(struct json_member) > parser->room)
+        return err_set(parser->err, ERR_TOO_BIG, "JSON has too many values for one text: a tree of them takes over %zu bytes",
+                       parser->room);
+    return 0;
+}
+
 static int enter(struct json_parser *parser)
 {
     parser->p++;
     if (++parser->depth > LIMIT_JSON_DEPTH)
         return err_set(parser->err, ERR_TOO_BIG, "JSON is nested deeper than %d", LIMIT_JSON_DEPTH);
-    return 0;
+    return check_room(parser, parser->stack_cap);
 }
 
 /* --- values that are left out. These functions take where they begin and give where they end, NULL when they fail: the
@@ -180,8 +189,11 @@ static struct json *new_string(struct json_parser *parser, struct str text)
     return node;
 }
 
-static void grow_stack(struct json_parser *parser)
+static int grow_stack(struct json_parser *parser)
 {
+    int r = check_room(parser, parser->stack_cap * 2);
+    if (r < 0)
+        return r;
     struct json_member *bigger = xcalloc(parser->stack_cap * 2, sizeof(*bigger));
 
     memcpy(bigger, parser->stack, parser->n_stack * sizeof(*bigger));
@@ -189,13 +201,16 @@ static void grow_stack(struct json_parser *parser)
         free(parser->stack);
     parser->stack = bigger;
     parser->stack_cap *= 2;
+    return 0;
 }
 
-static inline void push(struct json_parser *parser, char *key, size_t key_len, struct json *value)
+static inline int push(struct json_parser *parser, char *key, size_t key_len, struct json *value)
 {
-    if (parser->n_stack == parser->stack_cap)
-        grow_stack(parser);
+    int r = parser->n_stack == parser->stack_cap ? grow_stack(parser) : 0;
+    if (r < 0)
+        return r; /* only in a document, where nothing needs to be freed */
     parser->stack[parser->n_stack++] = (struct json_member){key, key_len, value};
+    return 0;
 }
 
 /* Everything from position `bottom` of the stack on becomes the items of an array. */
@@ -227,7 +242,9 @@ static int read_array(struct json_parser *parser, const struct json_omit *omit, 
             r = read_value(parser, omit, &item);
             if (r < 0)
                 return r;
-            push(parser, NULL, 0, item);
+            r = push(parser, NULL, 0, item);
+            if (r < 0)
+                return r;
         } while (skip_char(parser, ','));
         if (!skip_char(parser, ']'))
             return json_token_expected(parser, "',' or ']'");
@@ -279,8 +296,8 @@ static int read_member(struct json_parser *parser, const struct json_omit *omit)
     else
         r = leave_out(parser);
     if (r == 0 && wanted)
-        push(parser, copy, key.len, value);
-    else if (parser->document == NULL)
+        return push(parser, copy, key.len, value);
+    if (parser->document == NULL)
         free(copy);
     return r;
 }
@@ -374,10 +391,16 @@ int json_parse(const char *text, size_t len, struct json **ret, struct err *err)
 
 int json_parse_to_read(const char *text, size_t len, const struct json_omit *omit, struct json **ret, struct err *err)
 {
+    return json_parse_to_read_within(text, len, omit, SIZE_MAX, ret, err);
+}
+
+int json_parse_to_read_within(const char *text, size_t len, const struct json_omit *omit, size_t room, struct json **ret,
+                              struct err *err)
+{
     CLEANUP(json_document_free) struct json_document *document = json_document_new(text, len);
     const char *copy = json_document_text(document);
     struct json_parser parser = {
-        .start = copy, .p = copy, .end = copy + len, .original = text, .document = document, .err = err};
+        .start = copy, .p = copy, .end = copy + len, .original = text, .document = document, .room = room, .err = err};
     struct json *tree;
 
     int r = parse(&parser, omit, &tree);

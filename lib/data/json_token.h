@@ -15,6 +15,7 @@ struct json_parser {
     int depth;
     struct buf text; /* the string or number under way, when it is not used as it stands */
     struct json_document *document; /* NULL: nodes on the heap */
+    size_t room;                    /* for what is in a document, and the stack */
     struct json_member *stack;      /* members and items (without a key) of the values that are still open */
     size_t n_stack, stack_cap;
     struct json_member *first_stack; /* the caller's, big enough for most texts */

@@ -132,6 +132,32 @@ static void test_parse_without__is_as_strict(UNUSED void **state)
     }
 }
 
+static void test_parse_to_read_within__room(UNUSED void **state)
+{
+    static const char *const parts[] = {"0,", "null,", "[],", "{\"a\":1},", "\"\","};
+
+    for (size_t i = 0; i < countof(parts); i++) {
+        CLEANUP(err_clear) struct err err = {0};
+        CLEANUP(buf_done) struct buf text = {0};
+        CLEANUP(json_free) struct json *tree = NULL;
+        struct json *none = NULL;
+
+        buf_add_str(&text, "{\"many\":[");
+        for (int n = 0; n < 100000; n++)
+            buf_add_str(&text, parts[i]);
+        buf_add_str(&text, "0]}");
+        assert_int_equal(json_parse_to_read_within(text.data, text.len, NULL, MIB(1), &none, &err), ERR_TOO_BIG);
+        assert_null(none);
+        err_clear(&err);
+        assert_int_equal(json_parse_to_read_within(text.data, text.len, NULL, MIB(64), &tree, &err), 0);
+        assert_int_equal(json_len(json_get(tree, "many", NULL)), 100001);
+        /* what is left out takes no room */
+        static const struct json_omit omit[] = {{.name = "many"}, {0}};
+        assert_int_equal(json_parse_to_read_within(text.data, text.len, omit, KIB(2), &none, &err), 0);
+        json_free(none);
+    }
+}
+
 static void test_parse_to_read__same_trees(UNUSED void **state)
 {
     static const char *const texts[] = {
@@ -371,6 +397,7 @@ int main(void)
         cmocka_unit_test(test_parse_without__leaves_out_by_path),
         cmocka_unit_test(test_parse_without__is_as_strict),
         cmocka_unit_test(test_parse_to_read__same_trees),
+        cmocka_unit_test(test_parse_to_read_within__room),
         cmocka_unit_test(test_parse_to_read__tells_where_the_text_is_wrong),
         cmocka_unit_test(test_parse_to_read__large_texts),
         cmocka_unit_test(test_object__of_any_size),

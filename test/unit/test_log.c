@@ -73,11 +73,34 @@ static void test_log__levels(void **state)
     assert_non_null(strstr(err_text(&err), "loud"));
 }
 
+static void test_log_limit__leaves_out_and_tells(void **state)
+{
+    CLEANUP(buf_done) struct buf text = {0};
+    struct log_limit limit = {0};
+    struct capture capture;
+    unsigned n_allowed = 0;
+
+    (void)state;
+    log_init("fks-test", LOG_LEVEL_INFO);
+    capture = capture_start();
+    while (limit.left_out < 7) /* within one second, at some time */
+        n_allowed += log_limit_allows(&limit, 3);
+    assert_true(n_allowed >= 3);
+    assert_int_equal(limit.n_lines, 3);
+    limit.second--;
+    assert_true(log_limit_allows(&limit, 3));
+    assert_int_equal(limit.n_lines, 1);
+    assert_int_equal(limit.left_out, 0);
+    capture_end(&capture, &text);
+    assert_non_null(strstr(buf_text(&text), "left_out=7\n"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_log__one_line_with_quotes_where_needed),
         cmocka_unit_test(test_log__levels),
+        cmocka_unit_test(test_log_limit__leaves_out_and_tells),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,6 +42,7 @@ void server_metrics_update(struct metrics *metrics, const struct server *server,
     count_reject(metrics, "too_many_connections", stats->refused);
     count_reject(metrics, "too_many_connections_of_one_peer", stats->refused_per_peer);
     count_reject(metrics, "pushed_out_by_newer_connections", stats->pushed_out);
+    count_reject(metrics, "too_many_unfinished_bytes", stats->unfinished);
     count_reject(metrics, "too_slow", stats->timeouts);
     count_reject(metrics, "no_http", stats->bad_requests - stats->too_large - stats->unsupported);
     count_reject(metrics, "too_large", stats->too_large);

@@ -8,12 +8,15 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/proc.h"
 #include "routes.h"
 
 enum { SHOWN_FOR_MS = 100 };
+
+#define UNFINISHED_MAX (2 * LIMIT_HTTP_BODY) /* of a worker; hundreds of usual reviews */
 
 struct gathering;
 
@@ -286,6 +289,7 @@ static int start_worker(struct worker *worker, struct err *err)
         .data = worker->routes,
         .max_connections = share(options->max_connections, n),
         .max_per_peer = share(options->max_per_peer, n),
+        .max_unfinished = UNFINISHED_MAX,
     };
     r = server_new(worker->loop, &server_options, &worker->server, err);
     if (r < 0)

@@ -20,6 +20,7 @@
 #define EXPENDABLE_AFTER_MS 1000 /* a connection that was made may well send its request now */
 #define DRAIN_UNSERVED_MS 500    /* likewise, when the server ends */
 #define KEEP_TLS_BUFFERS 64 /* so many connections keep theirs, about 2 MiB in all */
+#define HELD_ANYWAY KIB(64)   /* not counted: every connection may hold so much */
 #define SLOWEST_READER 16 /* bytes per millisecond that a peer must take of an answer, beyond the idle timeout */
 
 static connection_state connection_handshake, connection_reading, connection_writing, connection_closing,
@@ -84,6 +85,15 @@ static void deal(struct connection *c)
     options->deal(passage, options->data);
 }
 
+static void count_held(struct connection *c)
+{
+    size_t held = c->in.cap + c->body.cap;
+
+    held = held > HELD_ANYWAY ? held : 0;
+    c->server->held += held - c->held;
+    c->held = held;
+}
+
 void connection_close(struct connection *c)
 {
     struct server *server = c->server;
@@ -98,6 +108,7 @@ void connection_close(struct connection *c)
     server_buffer_give(server, &c->in);
     server_buffer_give(server, &c->out);
     buf_done(&c->body);
+    count_held(c);
     server_connection_closed(server, c);
     free(c);
 }
@@ -265,6 +276,31 @@ static void refuse(struct connection *c, int status, const char *text)
     (void)send_answers(c);
 }
 
+/*
+ * Thousands of peers that send large requests slowly would take all memory. Who holds most goes, until the rest fits: an honest
+ * peer sends its request at once. May close, also others.
+ */
+static void bound_unfinished(struct connection *c)
+{
+    struct server *server = c->server;
+
+    count_held(c);
+    while (server->options.max_unfinished > 0 && server->held > server->options.max_unfinished) {
+        struct connection *most = NULL;
+        for (struct connection *each = server->connections; each != NULL; each = each->next)
+            if (each->state == connection_reading && each->held > (most != NULL ? most->held : 0))
+                most = each;
+        if (most == NULL)
+            return;
+        buf_done(&most->in);
+        buf_done(&most->body);
+        most->in_start = 0;
+        count_held(most);
+        server->stats.unfinished++;
+        refuse(most, 503, "too many unfinished requests");
+    }
+}
+
 /* --- one request after another */
 
 /* Forgets the answered request and steps over its bytes. */
@@ -352,6 +388,7 @@ static void settle(struct connection *c)
         if (!c->request_started)
             connection_set_deadline(c, options->request_timeout_ms);
         c->request_started = true;
+        bound_unfinished(c);
         return;
     }
     if (c->server->draining && c->served) {
@@ -363,6 +400,7 @@ static void settle(struct connection *c)
     c->in_start = 0;
     server_buffer_give(c->server, &c->in);
     server_buffer_give(c->server, &c->out);
+    count_held(c);
 }
 
 /* --- states */
@@ -419,8 +457,10 @@ static void connection_reading(struct connection *c, uint32_t events)
             return;
         }
     }
-    if (serve(c))
-        server_resume_later(c);
+    if (!serve(c))
+        return;
+    server_resume_later(c);
+    bound_unfinished(c);
 }
 
 /* A handler has the request: only the end of the input is looked for, and the output of streams is moved on. */

@@ -32,6 +32,7 @@ struct server_options {
     void *data;
     struct tls_context *tls;    /* borrowed; NULL: plain HTTP (loopback /metrics) */
     size_t max_body;            /* 0: LIMIT_HTTP_BODY */
+    size_t max_unfinished;      /* bytes of requests that are still coming, all together; past it, those go that hold most. 0: no limit */
     size_t max_connections;     /* 0: LIMIT_CONNECTIONS; more push out the oldest that never sent a request, or are closed */
     size_t max_per_peer;        /* connections from one address (IPv6: one /64); 0: no limit */
     int64_t idle_timeout_ms;    /* keep-alive without a request; 0: 90 s */
@@ -44,6 +45,7 @@ struct server_stats { /* counted since the start */
     uint64_t refused;          /* connections over max_connections */
     uint64_t refused_per_peer; /* and over max_per_peer */
     uint64_t pushed_out;       /* connections without a request, closed to make room */
+    uint64_t unfinished;       /* requests given up because too many bytes of unfinished ones were held */
     uint64_t timeouts;         /* connections that were too slow: in the handshake, a request, reading an answer */
     uint64_t bad_requests;     /* that were no HTTP, and among them */
     uint64_t too_large;        /* over a limit (413, 431) */

@@ -75,6 +75,8 @@ struct connection {
     struct http1_body body_reader; /* of a chunked body */
     struct buf body;               /* decoded chunked body */
 
+    size_t held; /* bytes of `in` and `body`, when they are many */
+
     struct buf out;
     size_t out_sent;
 
@@ -106,6 +108,7 @@ struct server {
     struct map peers; /* address → number of connections, with max_per_peer */
     struct server_stats stats;
     uint64_t ended; /* other threads read it */
+    size_t held;    /* by connections */
 
     /* read and write buffers of idle connections, for the next that is not idle */
     struct buf spare[SPARE_BUFFERS];

@@ -85,6 +85,10 @@ class Webhook:
         text = open(f"/proc/{self.child.pid}/status").read()
         return int(re.search(r"VmRSS:\s+(\d+)", text).group(1))
 
+    def most_resident_kb(self):
+        text = open(f"/proc/{self.child.pid}/status").read()
+        return int(re.search(r"VmHWM:\s+(\d+)", text).group(1))
+
     def stop(self, number=signal.SIGTERM):
         return self.processes.stop(self.child, number)
 
@@ -278,6 +282,36 @@ def test_over_the_caps_is_a_clean_4xx(webhook, data, status):
             text = exchange(client, b"")
         assert text.startswith(f"HTTP/1.1 {status} ".encode()), text[:300]
     assert patched(honest)
+
+
+def test_large_requests_do_not_take_all_memory(webhook):
+    """40 clients with 4 MiB each of a request that goes on; the honest one's 1 MiB passes meanwhile. Then reviews of millions of values."""
+    webhook.start("--workers=2")
+    context = webhook.context()
+    clients, refused = [], 'fks_webhook_rejects_total{cause="too_many_unfinished_bytes"}'
+    body = review().replace(b'"image"', b'"env":[{"name":"A","value":"' + b"a" * (1 << 20) + b'"}],"image"')
+    try:
+        for i in range(40):
+            client = webhook.connect(f"127.0.4.{i + 1}", context)
+            clients.append(client)
+            try:
+                client.sendall(b"POST /mutate HTTP/1.1\r\nHost: a\r\nContent-Length: 8000000\r\n\r\n" + b" " * (4 << 20))
+            except OSError:
+                pass  # it was refused
+            if i % 10 == 9:
+                with webhook.connect() as honest:
+                    assert b"200 OK" in exchange(honest, request(body))
+        assert webhook.metric(refused) >= 20
+    finally:
+        for client in clients:
+            client.close()
+    for values in (b"0," * 3900000, b'[{"a":1}],' * 780000):
+        with webhook.connect() as client:
+            text = exchange(client, request(b'{"kind":"AdmissionReview","request":{"more":[' + values + b"0]}}"))
+            assert text.startswith(b"HTTP/1.1 400 ") and b"too many values" in text, text[:300]
+    if b"__asan_init" not in webhook.program.read_bytes():
+        assert webhook.most_resident_kb() < 96 << 10
+    assert patched(webhook.http())
 
 
 def test_request_split_at_every_byte(webhook):

@@ -152,6 +152,50 @@ static void test_server__timeouts(void **state)
     client_close(&answered);
 }
 
+/* A client that has sent n bytes of a body of 7,000,000. */
+static struct client begin_large(size_t n)
+{
+    struct client client = client_connect(&h);
+    CLEANUP(xfree) char *part = xmalloc(n);
+
+    memset(part, 'x', n);
+    client_send(&client, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 7000000\r\n\r\n");
+    client_send_bytes(&client, part, n);
+    for (int i = 0; i < 10; i++)
+        turn(&h);
+    return client;
+}
+
+static void test_server__too_many_unfinished_bytes(void **state)
+{
+    static char body[500000];
+
+    (void)state;
+    start((struct server_options){.max_unfinished = MIB(4)});
+    struct client small = client_connect(&h);
+    client_send(&small, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 500000\r\n\r\n");
+    client_send_bytes(&small, body, sizeof(body) / 2);
+    struct client first = begin_large(1500000), second = begin_large(1500000), third = begin_large(1500000);
+    wait_for(&h, server_stats(h.server)->unfinished == 2);
+    /* one of the large ones fits, and so does what is small */
+    client_send_bytes(&small, body, sizeof(body) / 2);
+    client_wait_text(&small, "HTTP/1.1 200 OK");
+    size_t n_refused = 0;
+    struct client *large[] = {&first, &second, &third};
+    for (size_t i = 0; i < countof(large); i++) {
+        client_poll(large[i]);
+        n_refused += large[i]->in.len > 0 && strstr(large[i]->in.data, " 503 ") != NULL;
+        client_close(large[i]);
+    }
+    assert_int_equal(n_refused, 2);
+    wait_for(&h, server_stats(h.server)->open == 1);
+    /* what they held is given back */
+    struct client last = begin_large(1500000);
+    assert_int_equal(server_stats(h.server)->unfinished, 2);
+    client_close(&last);
+    client_close(&small);
+}
+
 static void test_server__handshake_timeout(void **state)
 {
     (void)state;
@@ -332,6 +376,7 @@ int main(void)
         TEST(stream_back_pressure),
         TEST(stream_peer_gone),
         TEST(timeouts),
+        TEST(too_many_unfinished_bytes),
         TEST(handshake_timeout),
         TEST(too_many_connections),
         TEST(out_of_descriptors),

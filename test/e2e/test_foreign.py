@@ -22,7 +22,8 @@ pytestmark = pytest.mark.deadline(400)
 @pytest.fixture(scope="module")
 def foreign(folder, make_home):
     assets = make_home("assets-of-foreign").assets
-    run = subprocess.run([ROOT / "scripts/images/make-program-images", BIN, folder / "images", VERSION], capture_output=True, text=True)
+    run = subprocess.run([ROOT / "scripts/images/make-program-images", BIN, folder / "images", VERSION, "fks", "fks-webhook", "fks-scheduler"],
+                         capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     cluster = Foreign(folder / "foreign", assets)
     try:

@@ -17,8 +17,8 @@ NAMES = ["fks", "fks-node", "fks-scheduler", "fks-webhook"]
 SANITIZED = PROGRAMS.resolve().parent.name == "san"
 
 
-def make(folder):
-    run = subprocess.run([ROOT / "scripts/images/make-program-images", PROGRAMS, folder, "1.2.3"], capture_output=True, text=True,
+def make(folder, *names):
+    run = subprocess.run([ROOT / "scripts/images/make-program-images", PROGRAMS, folder, "1.2.3", *names], capture_output=True, text=True,
                          env={**os.environ, "SOURCE_DATE_EPOCH": "1700000000"})
     assert run.returncode == 0, run.stderr
     return folder
@@ -49,9 +49,10 @@ class Archive:
 
 
 def test_built_twice_they_are_the_same(images, tmp_path):
-    again = make(tmp_path / "again")
-    for path in sorted(images.iterdir()):
-        assert path.read_bytes() == (again / path.name).read_bytes(), path.name
+    again = make(tmp_path / "again", "fks-webhook")  # one says it for all, in a quarter of the time
+    assert {path.name for path in again.iterdir()} == {"fks-webhook.tar", "fks-webhook.spdx.json"}
+    for path in again.iterdir():
+        assert path.read_bytes() == (images / path.name).read_bytes(), path.name
     assert {path.name for path in images.iterdir()} == {name + end for name in NAMES for end in (".tar", ".spdx.json")}
 
 
@@ -93,8 +94,10 @@ def test_it_runs_from_its_own_files_alone(images, tmp_path, name):
         layer.extractall(tmp_path)
     tmp_path.chmod(0o755)
     words = ["version", "--client"] if name == "fks" else ["--version"]
-    run = subprocess.run(["chroot", "--userspec=65532:65532", tmp_path, f"/usr/bin/{name}", *words], capture_output=True, text=True,
-                         env={"PATH": os.environ["PATH"], "HOME": "/", "ASAN_OPTIONS": "detect_leaks=0"}, cwd="/")
+    # sanitizers read their options from /proc
+    inside = 'mount -t proc proc "$1/proc" && exec chroot --userspec=65532:65532 "$@"'
+    run = subprocess.run(["unshare", "--mount", "sh", "-c", inside, "sh", tmp_path, f"/usr/bin/{name}", *words], capture_output=True,
+                         text=True, env={"PATH": os.environ["PATH"], "HOME": "/", "ASAN_OPTIONS": "detect_leaks=0"}, cwd="/")
     assert run.returncode == 0 and run.stdout.strip(), run.stderr
     leftovers = [path for path in Path(tmp_path).iterdir() if path.name not in
                  {"dev", "etc", "lib", "lib64", "proc", "run", "sys", "tmp", "usr"}]

@@ -3,6 +3,9 @@
  */
 #include "config.h"
 
+#include "base/codec.h"
+#include "base/file.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "print/output.h"
 #include "print/tabwriter.h"
@@ -71,8 +74,14 @@ static int minify(const struct cli *cli, struct json **config, struct err *err)
         return err_set(err, ERR_NOT_FOUND, "current-context must exist in order to minify");
     if (context == NULL)
         return err_set(err, ERR_NOT_FOUND, "cannot locate context %s", name);
-    const struct json *cluster = config_entry(*config, "clusters", json_str(context, "context", "cluster", NULL));
-    const struct json *user = config_entry(*config, "users", json_str(context, "context", "user", NULL));
+    const char *cluster_name = json_str_or("", context, "context", "cluster", NULL);
+    const char *user_name = json_str_or("", context, "context", "user", NULL);
+    const struct json *cluster = config_entry(*config, "clusters", cluster_name);
+    const struct json *user = config_entry(*config, "users", user_name);
+    if (cluster == NULL && cluster_name[0] != '\0')
+        return err_set(err, ERR_NOT_FOUND, "cannot locate cluster %s", cluster_name);
+    if (user == NULL && user_name[0] != '\0')
+        return err_set(err, ERR_NOT_FOUND, "cannot locate user %s", user_name);
     struct json *small = json_build("{s:s, s:s, s:[O], s:s}", "kind", "Config", "apiVersion", "v1", "contexts", context,
                                     "current-context", name);
     json_set(small, "clusters", cluster != NULL ? json_build("[O]", cluster) : json_new_null());
@@ -139,13 +148,50 @@ static struct json *shown_config(const struct json *config, bool raw)
     return shown;
 }
 
+/* The content of a file in place of its name; --flatten. */
+static int embed_file(struct json *content, const char *key, struct err *err)
+{
+    CLEANUP(buf_done) struct buf bytes = {0}, encoded = {0};
+    CLEANUP(err_clear) struct err why = {0};
+    CLEANUP(xfree) char *data_key = xasprintf("%s-data", key);
+    const char *path = json_str_or("", content, key, NULL);
+    if (path[0] == '\0')
+        return 0;
+    if (json_str_or("", content, data_key, NULL)[0] != '\0')
+        return err_set(err, ERR_INVALID, "cannot have values for both path and contents");
+    if (file_read(path, LIMIT_FILE, &bytes, &why) < 0)
+        return err_set(err, why.code, "open %s: %s", path,
+                       why.code == ERR_NOT_FOUND ? "no such file or directory" : err_text(&why));
+    base64_encode(bytes.data, bytes.len, &encoded);
+    json_set_str(content, data_key, buf_text(&encoded));
+    json_del(content, key);
+    return 0;
+}
+
+static int embed_files(struct json *config, struct err *err)
+{
+    static const struct {
+        const char *section, *key;
+    } files[] = {{"users", "client-certificate"}, {"users", "client-key"}, {"clusters", "certificate-authority"}};
+    for (size_t i = 0; i < countof(files); i++) {
+        struct json *entries = json_edit_member(config, files[i].section);
+        for (size_t j = 0; j < json_len(entries); j++) {
+            struct json *content = json_edit_member(json_edit_at(entries, j), config_content_key(files[i].section));
+            if (content != NULL && embed_file(content, files[i].key, err) < 0)
+                return (int)err->code;
+        }
+    }
+    return 0;
+}
+
 int command_config_view(struct cli *cli, int argc, char **argv)
 {
-    bool raw = false, minified = false, flatten = false;
+    bool raw = false, minified = false, flatten = false, merge = true;
     struct output_options output_options = {.hide_missing = true};
     const struct opt options[] = {
         OUTPUT_OPTIONS(&output_options),
-        {"flatten", 0, OPT_BOOL, &flatten, NULL, "Not available."},
+        {"flatten", 0, OPT_BOOL, &flatten, NULL, "Certificates and keys instead of the names of their files."},
+        {"merge", 0, OPT_BOOL, &merge, NULL, "All files that there are; false: only that of --kubeconfig."},
         {"minify", 0, OPT_BOOL, &minified, NULL, "Only what the current context uses."},
         {"raw", 0, OPT_BOOL, &raw, NULL, "Show certificates and secrets."},
         {0},
@@ -161,17 +207,28 @@ int command_config_view(struct cli *cli, int argc, char **argv)
     if (args.n > 0)
         return cli_error("unexpected arguments: [%s]\nSee '%s config view -h' for help and examples", args.items[0],
                          cli->program);
-    if (flatten)
-        return cli_error("--flatten is not available");
+    if (!merge && cli->overrides.kubeconfig == NULL)
+        return cli_error("if merge==false a precise file must be specified");
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(output_done) struct output output = {0};
     CLEANUP(json_free) struct json *config = NULL, *shown = NULL;
     if (output_options.format == NULL && output_options.template == NULL)
         output_options.format = "yaml";
-    if (output_parse(&output_options, &output, &err) < 0 || kube_config_raw(&cli->overrides, &config, &err) < 0 ||
-        (minified && minify(cli, &config, &err) < 0))
+    int loaded = 0;
+    if (output_parse(&output_options, &output, &err) < 0)
         return cli_fail(cli, &err);
-    shown = shown_config(config, raw);
+    loaded = flatten ? kube_config_raw_resolved(&cli->overrides, &config, &err)
+                     : kube_config_raw(&cli->overrides, &config, &err);
+    if (loaded < 0 || (minified && minify(cli, &config, &err) < 0))
+        return cli_fail(cli, &err);
+    if (flatten) { /* its own copy: the parts of a minified one are shared */
+        struct json *copy = json_clone(config);
+        json_free(config);
+        config = copy;
+        if (embed_files(config, &err) < 0)
+            return cli_fail(cli, &err);
+    }
+    shown = shown_config(config, raw || flatten);
     output.keep_order = true;
     return output_print(&output, shown, &err) < 0 ? cli_fail(cli, &err) : 0;
 }

@@ -15,7 +15,6 @@ GROUPS = {"apply", "config", "create", "create secret", "create service", "rollo
 INNARDS = {"--log-flush-frequency", "--profile", "--profile-output", "--vmodule"}
 # options that fks has not (each says so when it is used), or that only fks has
 MISSING = {
-    "config view": {"--merge"},
     "kustomize": {"--as-current-user", "--enable-alpha-plugins", "--enable-helm", "--env", "-e", "--helm-api-versions", "--helm-command", "--helm-debug",
                   "--helm-kube-version", "--load-restrictor", "--mount", "--network", "--network-name"},
     "top node": {"--show-swap", "--use-protocol-buffers"},

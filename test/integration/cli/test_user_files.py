@@ -87,6 +87,24 @@ config unset current-context
 config view --raw
 config unset contexts
 """,
+    "files taken in": """
+config set-cluster five --server=https://five:6443 --certificate-authority=config
+config set-credentials five --client-key=config --token=t
+config set-cluster six --server=https://six:6443
+config set-context five --cluster=five --user=five
+config set-context six --cluster=six --user=six
+config use-context six
+config view --minify
+config view --minify --flatten
+config view --minify --context=five
+config view --flatten -o jsonpath={.clusters[*].cluster.server}
+config view --merge=false
+config view --merge=false --kubeconfig=config -o name
+config set-credentials seven --client-certificate=/nowhere/seven.crt
+config view --flatten
+config view --flatten --minify
+config view --context=nope --minify
+""",
     "names of files": """
 config set-credentials five --client-certificate=/somewhere/five.crt --client-key=inside/five.key
 config set-cluster five --certificate-authority=inside/ca.crt --server=https://five:6443 --tls-server-name=x

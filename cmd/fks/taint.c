@@ -226,7 +226,7 @@ static int taint_node(struct taint *taint, const struct item *item, struct err *
         if (write_patch(taint->cli, &taint->write, item, NULL, KUBE_STRATEGIC_PATCH, patch, NULL, &changed, err) < 0)
             return err->code;
     }
-    return output_result(&taint->output, changed, verb, taint->write.dry_run, err);
+    return output_result(&taint->output, changed, verb, "", err); /* kubectl does not tell of a dry run here */
 }
 
 /* --- the command */

@@ -137,10 +137,16 @@ static int check_api(const struct top *top, struct err *err)
 
 /* --- tables */
 
+/* Rounded up to thousandths, as a quantity is. */
+static int64_t cpu_m(int64_t value_n)
+{
+    return value_n / 1000000 + (value_n % 1000000 > 0);
+}
+
 static void print_amount(size_t which, int64_t value, struct buf *out)
 {
     if (which == CPU)
-        buf_printf(out, "%lldm\t", (long long)(value / 1000000 + (value % 1000000 > 0)));
+        buf_printf(out, "%lldm\t", (long long)cpu_m(value));
     else
         buf_printf(out, "%lldMi\t", (long long)(value >> 20));
 }
@@ -169,8 +175,9 @@ static void print_share(const struct top *top, const struct usage *usage, const 
     if (which == SWAP ? swap == NULL : json_get(available, measured[which], NULL) == NULL)
         return;
     int64_t whole = which == SWAP ? json_int_value(swap) : amount(available, which);
-    buf_printf(out, "%lld%%\t",
-               whole > 0 ? (long long)((double)usage->amounts[which] / (double)whole * 100) : 0LL);
+    int64_t used = usage->amounts[which];
+    double share = which == CPU ? (double)cpu_m(used) / (double)cpu_m(whole) : (double)used / (double)whole;
+    buf_printf(out, "%lld%%\t", whole > 0 ? (long long)(share * 100) : 0LL);
 }
 
 static void print_nodes(const struct top *top, const struct json *metrics, const struct json *nodes, struct buf *out)

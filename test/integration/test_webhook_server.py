@@ -187,9 +187,9 @@ def test_slow_clients_do_not_slow_the_honest_one(webhook):
     before = latencies(honest, 400)
     memory = webhook.resident_kb()
     slow = SlowClients(webhook)
-    # below a millisecond it is the machine that decides, and what else runs on it comes and goes: the best of three counts
-    tries = []
-    for _ in range(3):
+    # below a millisecond it is the machine that decides, and what else runs on it comes and goes: the best of a few counts
+    tries, end = [], time.monotonic() + 8
+    while not tries or time.monotonic() < end:
         during = []
         for _ in range(3):
             slow.go_on()

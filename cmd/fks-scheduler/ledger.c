@@ -339,10 +339,8 @@ void ledger_tidy(struct ledger *ledger)
             ask_after(promise);
             asks++;
         }
-        if (book->untidy || book->asking.n > 0)
+        if (book->untidy || book->asking.n > 0 || (book->version > 0 && book->n_entries == 0))
             ledger_write(book);
-        else if (book->version > 0 && book->n_entries == 0 && hosts_find(&ledger->scheduler->hosts, host) == NULL)
-            ledger_delete(book);
     }
 }
 

@@ -60,7 +60,5 @@ void ledger_judge(struct ledger_book *book, struct ledger_entry *entry);
 /* --- ledger_write.c */
 /* Writes what is due, if no call is under way and there is one to spare. */
 void ledger_write(struct ledger_book *book);
-/* Of a host that is gone, once it is empty. */
-void ledger_delete(struct ledger_book *book);
 /* The pod is no more: it asks for nothing. */
 void ledger_drop(struct ledger_book *book, const struct pod *pod);

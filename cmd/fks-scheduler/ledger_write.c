@@ -248,13 +248,18 @@ static void on_deleted(struct json **answer UNUSED, struct err *err, void *data)
     struct ledger_book *book = data;
 
     call_end(book);
-    if (err->code == 0 || err->code == ERR_NOT_FOUND)
+    if (err->code == 0 || err->code == ERR_NOT_FOUND) {
         ledger_on_book(book->ledger, book->host, NULL);
-    else if (err->code != ERR_CONFLICT)
-        log_warn("the book of a host that is gone could not be deleted", "host", book->host, "error", err_text(err));
+        ledger_write(book);
+        return;
+    }
+    book->untidy = true; /* after a conflict the watch brings what there is now */
+    if (err->code != ERR_CONFLICT)
+        log_warn("the empty book of a host could not be deleted", "host", book->host, "error", err_text(err));
 }
 
-void ledger_delete(struct ledger_book *book)
+/* A book without a line is no book, so that nothing of a host stays behind when the last pod has left it. */
+static void send_deletion(struct ledger_book *book)
 {
     CLEANUP(xfree) char *path = path_of(book);
     CLEANUP(xfree) char *version = xasprintf("%llu", (unsigned long long)book->version);
@@ -262,8 +267,8 @@ void ledger_delete(struct ledger_book *book)
                                                       "preconditions", "resourceVersion", version);
     const struct kube_request request = {.method = "DELETE", .path = path, .body = body};
 
-    if (book->call == NULL && scheduler_may_call(book->ledger->scheduler))
-        call_begin(book, &request, on_deleted);
+    metric_add(book->ledger->scheduler->ledger_writes, 1);
+    call_begin(book, &request, on_deleted);
 }
 
 void ledger_write(struct ledger_book *book)
@@ -282,13 +287,16 @@ void ledger_write(struct ledger_book *book)
         refuse_what_is_too_much(book, host);
     choose_asked(book);
     book->untidy = false;
-    if (!add_kept(book, &text) && book->writing.n == 0)
+    if (!add_kept(book, &text) && book->writing.n == 0 && (text.len > 0 || book->version == 0))
         return;
     if (host != NULL)
         add_missing(book, host, &text);
     for (size_t i = 0; i < book->writing.n; i++)
         add_line(book->writing.items[i], &text);
-    send(book, buf_text(&text));
+    if (text.len > 0)
+        send(book, buf_text(&text));
+    else if (book->version > 0)
+        send_deletion(book);
 }
 
 void ledger_work(struct ledger *ledger)

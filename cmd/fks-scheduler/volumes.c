@@ -4,6 +4,7 @@
 #include "volumes.h"
 
 #include "base/log.h"
+#include "watches.h"
 
 static void on_change(const struct json *old, const struct json *new, void *data)
 {
@@ -27,7 +28,7 @@ static void on_error(const struct err *err, void *data UNUSED)
 static struct kube_watch *start(struct scheduler *scheduler, const char *path)
 {
     const struct kube_watch_options options = {
-        .path = path, .on_change = on_change, .on_synced = on_synced, .on_error = on_error, .data = scheduler,
+        .path = path, .omit = watches_omit_of_others, .on_change = on_change, .on_synced = on_synced, .on_error = on_error, .data = scheduler,
     };
 
     return kube_watch_new(scheduler->client, &options);

@@ -11,10 +11,14 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+static const struct json_omit in_metadata[] = {{.name = "managedFields"}, {0}};
+const struct json_omit agent_omit[] = {{.name = "metadata", .inside = in_metadata}, {0}};
+
 struct kube_call *agent_request(struct agent *agent, const char *method, char *path, struct json *body,
                                 const char *content_type, kube_done *done, void *data)
 {
-    struct kube_request request = {.method = method, .path = path, .body = body, .content_type = content_type};
+    struct kube_request request = {.method = method, .path = path, .body = body, .content_type = content_type,
+                                   .omit = agent_omit};
     struct kube_call *call = kube_start(agent->kube, &request, done, data);
 
     json_free(body);
@@ -26,7 +30,7 @@ struct kube_call *agent_request_as(struct agent *agent, const char *node, const 
                                    struct json *body, kube_done *done, void *data)
 {
     CLEANUP(xfree) char *as = agent->options.impersonate_nodes ? xasprintf("system:node:%s", node) : NULL;
-    struct kube_request request = {.method = method, .path = path, .body = body, .as = as};
+    struct kube_request request = {.method = method, .path = path, .body = body, .as = as, .omit = agent_omit};
     struct kube_call *call = kube_start(agent->kube, &request, done, data);
 
     json_free(body);

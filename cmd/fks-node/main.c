@@ -262,6 +262,7 @@ static void start_parts(struct agent *agent)
 {
     const struct kube_watch_options services = {
         .path = "/api/v1/services",
+        .omit = agent_omit,
         .on_change = on_service,
         .on_synced = on_services_synced,
         .on_error = on_services_error,

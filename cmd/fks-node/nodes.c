@@ -519,12 +519,24 @@ struct nodes *nodes_new(struct agent *agent)
     return nodes;
 }
 
+/* What no one here reads of a Node; node_repair reads most of what is left. */
+static const struct json_omit in_metadata[] = {{.name = "managedFields"}, {.name = "labels"}, {0}};
+static const struct json_omit in_condition[] = {
+    {.name = "lastHeartbeatTime"}, {.name = "lastTransitionTime"}, {.name = "reason"}, {.name = "message"}, {0}};
+static const struct json_omit in_status[] = {
+    {.name = "addresses"}, {.name = "allocatable"}, {.name = "nodeInfo"},
+    {.name = "images"},    {.name = "features"},    {.name = "conditions", .inside = in_condition},
+    {0}};
+static const struct json_omit omit[] = {
+    {.name = "metadata", .inside = in_metadata}, {.name = "spec"}, {.name = "status", .inside = in_status}, {0}};
+
 void nodes_start(struct nodes *nodes)
 {
     CLEANUP(xfree) char *selector = xasprintf("%s=%s", FKS_HOST_LABEL, nodes->agent->options.host_name);
     struct kube_watch_options options = {
         .path = "/api/v1/nodes",
         .label_selector = selector,
+        .omit = omit,
         .on_change = on_node,
         .on_synced = on_synced,
         .on_error = on_error,

@@ -221,6 +221,7 @@ void pods_start(struct pods *pods)
     struct kube_watch_options options = {
         .path = "/api/v1/pods",
         .label_selector = selector,
+        .omit = agent_omit,
         .on_change = on_change,
         .on_synced = on_synced,
         .on_error = on_error,

@@ -347,5 +347,6 @@ int command_config_get_contexts(struct cli *cli, int argc, char **argv)
     if (kube_config_raw(&cli->overrides, &config, &err) < 0)
         return cli_fail(cli, &err);
     entry_names(config, "contexts", &names);
+    strv_sort(&args);
     return print_contexts(cli, config, args.n > 0 ? &args : &names, streq(format, "name"), no_headers);
 }

@@ -34,43 +34,78 @@ static int load(const char *path, struct json **ret, struct err *err)
     return 0;
 }
 
-/* Entries are kept in the order of their names, as kubectl keeps them. */
-static void sort_entries(struct json *config, const char *section)
+static int by_name(const void *left, const void *right)
 {
-    CLEANUP(strv_done) struct strv names = {0};
-    const struct json *entries = json_member(config, section), *entry;
-    struct json *sorted = json_new_array();
-    json_each(entry, entries) {
-        const char *name = json_str_or("", entry, "name", NULL);
-        if (!strv_has(&names, name))
-            strv_add(&names, name);
-    }
-    strv_sort(&names);
-    for (size_t i = 0; i < names.n; i++) {
-        json_each(entry, entries) {
-            if (streq(json_str_or("", entry, "name", NULL), names.items[i]))
-                json_push(sorted, json_clone(entry));
-        }
-    }
+    const struct json *const *a = left, *const *b = right;
+    return strcmp(json_str_or("", *a, "name", NULL), json_str_or("", *b, "name", NULL));
+}
+
+/* A section in the order of the names; null when it is empty. */
+static void sort_section(struct json *config, const char *section)
+{
+    struct json *list = json_edit_member(config, section), *sorted = json_new_array();
+    size_t n = json_is_array(list) ? json_len(list) : 0;
+    CLEANUP(xfree) const struct json **entries = xcalloc(n + 1, sizeof(*entries));
+    for (size_t i = 0; i < n; i++)
+        entries[i] = json_at(list, i);
+    qsort(entries, n, sizeof(*entries), by_name);
+    for (size_t i = 0; i < n; i++)
+        json_push(sorted, json_keep(entries[i]));
+    if (n == 0)
+        sorted = json_free(sorted);
     json_set(config, section, sorted);
+}
+
+/* What kubectl's types write though it is empty, and what they leave out then. */
+static void settle_content(struct json *content, const char *section)
+{
+    static const char *const of_cluster[] = {"server", NULL}, *const of_context[] = {"cluster", "user", NULL};
+    static const char *const none[] = {NULL};
+    const char *const *required = streq(section, "clusters") ? of_cluster : streq(section, "contexts") ? of_context : none;
+    static const char *const optional[] = {"tls-server-name", "certificate-authority", "proxy-url", "namespace", "token",
+                                           "username", "password", "client-certificate", "client-key"};
+    static const char *const switches[] = {"insecure-skip-tls-verify", "disable-compression"};
+    for (; *required != NULL; required++) {
+        if (json_member(content, *required) == NULL)
+            json_set_str(content, *required, "");
+    }
+    for (size_t i = 0; i < countof(optional); i++) {
+        if (streq(json_str(content, optional[i], NULL), ""))
+            json_del(content, optional[i]);
+    }
+    for (size_t i = 0; i < countof(switches); i++) {
+        if (json_member(content, switches[i]) != NULL && !json_is_true(content, switches[i], NULL))
+            json_del(content, switches[i]);
+    }
+}
+
+/* The form in which kubectl leaves a file, whatever it was before. */
+static void settle(struct json *config)
+{
+    static const char *const sections[] = {"clusters", "contexts", "users"};
+    json_set_str(config, "apiVersion", json_str_or("v1", config, "apiVersion", NULL));
+    json_set_str(config, "kind", json_str_or("Config", config, "kind", NULL));
+    json_set_str(config, "current-context", json_str_or("", config, "current-context", NULL));
+    if (json_len(json_member(config, "preferences")) == 0)
+        json_del(config, "preferences");
+    for (size_t i = 0; i < countof(sections); i++) {
+        struct json *list = json_edit_member(config, sections[i]);
+        for (size_t j = 0; json_is_array(list) && j < json_len(list); j++)
+            settle_content(json_edit(json_edit_at(list, j), config_content_key(sections[i]), NULL), sections[i]);
+        sort_section(config, sections[i]);
+    }
 }
 
 int config_file_store(const struct config_file *file, struct err *err)
 {
     CLEANUP(buf_done) struct buf text = {0};
-    if (json_member(file->config, "apiVersion") == NULL)
-        json_set_str(file->config, "apiVersion", "v1");
-    if (json_member(file->config, "kind") == NULL)
-        json_set_str(file->config, "kind", "Config");
-    static const char *const sections[] = {"clusters", "contexts", "users"};
-    for (size_t i = 0; i < countof(sections); i++) {
-        if (json_len(json_get(file->config, sections[i], NULL)) == 0)
-            json_set(file->config, sections[i], json_new_null());
-        else
-            sort_entries(file->config, sections[i]);
-    }
-    if (json_member(file->config, "current-context") == NULL)
-        json_set_str(file->config, "current-context", "");
+    CLEANUP(json_free) struct json *before = NULL;
+    if (load(file->path, &before, err) < 0)
+        return err->code;
+    settle(before);
+    settle(file->config);
+    if (file_exists(file->path) && json_same(before, file->config))
+        return 0; /* a file that says it already stays as its owner wrote it */
     yaml_print(file->config, &text);
     const char *slash = strrchr(file->path, '/');
     if (slash != NULL && slash > file->path) {

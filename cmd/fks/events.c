@@ -14,6 +14,7 @@
 #include "watch.h"
 
 struct events {
+    struct tabwriter lines; /* of a watch: columns do not become narrower */
     struct cli *cli;
     struct output_options output_options;
     struct output output;
@@ -202,10 +203,9 @@ static bool on_event(const char *type, const struct json *object, void *data)
         if (output_print(&events->output, typed, &events->failure) < 0)
             return false;
     } else {
-        CLEANUP(tabwriter_done) struct tabwriter writer = {.min_width = 6, .padding = 3};
         CLEANUP(buf_done) struct buf text = {0};
-        add_line(events, object, &writer.text);
-        tabwriter_flush(&writer, &text);
+        add_line(events, object, &events->lines.text);
+        tabwriter_flush(&events->lines, &text);
         fwrite(text.data, 1, text.len, stdout);
     }
     return fflush(stdout) == 0;
@@ -278,7 +278,7 @@ static int run_events(struct events *events)
 
 int command_events(struct cli *cli, int argc, char **argv)
 {
-    struct events events = {.cli = cli, .selection = {.chunk_size = 500}, .output_options = {.hide_missing = true}};
+    struct events events = {.cli = cli, .lines = {.min_width = 6, .padding = 3, .remember = true}, .selection = {.chunk_size = 500}, .output_options = {.hide_missing = true}};
     const struct opt options[] = {
         SELECTION_NAMESPACES_OPTION(&events.selection),
         SELECTION_CHUNK_OPTION(&events.selection),
@@ -305,5 +305,6 @@ int command_events(struct cli *cli, int argc, char **argv)
     free(events.field_selector);
     output_done(&events.output);
     err_clear(&events.failure);
+    tabwriter_done(&events.lines);
     return code;
 }

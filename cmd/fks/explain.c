@@ -129,6 +129,6 @@ int command_explain(struct cli *cli, int argc, char **argv)
     if (args.n > 1)
         return cli_error("We accept only this format: explain RESOURCE\n");
     if (!streq(explain.format, "plaintext"))
-        return cli_error("unrecognized format: \"%s\": plaintext is the one there is", explain.format);
+        return cli_error("unrecognized format: %s", explain.format);
     return print_explanation(&explain, args.items[0], &err) < 0 ? cli_fail_type(cli, &err) : 0;
 }

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "print/describe.h"
 #include "print/sort.h"
+#include "trace.h"
 
 struct answer {
     const struct kube_resource *resource;
@@ -219,8 +220,11 @@ static int print_tables(struct get *get, const struct items *items, struct failu
     }
     read_tables(get, items, &answers, failures);
     int printed = answers.one_kind ? (int)print_table(get, &answers.table, false) : print_groups(get, &answers, &err);
-    if (printed < 0)
+    if (printed < 0 && err.code == ERR_UNSUPPORTED)
+        return trace_fatal("sorter.go:375", err_text(&err));
+    if (printed < 0 && (err.code != ERR_NOT_FOUND || answers.n > 1))
         return cli_fail(get->cli, &err);
+    printed = printed > 0; /* kubectl takes no notice of a field that no row of a single table has */
     if (printed == 0 && !get->ignore_not_found && failures->n == 0) {
         bool all_namespaced = !get->selection.all_namespaces;
         for (size_t i = 0; i < items->n; i++)
@@ -280,6 +284,8 @@ static int print_objects(struct get *get, const struct items *items, struct fail
         if (code == 0)
             code = output_print(&get->output, list, &err);
     }
+    if (code == ERR_UNSUPPORTED && get->sort_by != NULL)
+        return trace_fatal("sorter.go:329", err_text(&err));
     if (code < 0)
         failures_add(failures, &err);
     return cli_fail_all(get->cli, failures);

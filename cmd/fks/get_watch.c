@@ -27,7 +27,9 @@ static bool print_now(struct watching *watching, const struct json *object, cons
         CLEANUP(json_free)
         struct json *wrapped = event != NULL ? json_build("{s:s, s:O}", "type", event, "object", object) : NULL;
         bool by_name = get->output.kind == OUTPUT_NAME;
-        if (output_print(&get->output, wrapped != NULL && !by_name ? wrapped : object, &watching->err) < 0)
+        if (wrapped != NULL && !by_name)
+            return output_print_event(&get->output, wrapped, &watching->err) == 0 && fflush(stdout) == 0;
+        if (output_print(&get->output, object, &watching->err) < 0)
             return false;
     }
     return fflush(stdout) == 0;

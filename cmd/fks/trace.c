@@ -15,15 +15,28 @@
 #define BODY_SHORT 1024
 #define BODY_LONG 10240
 
-void trace_line(const struct cli *cli, int64_t verbosity, const char *text)
+static void print_klog(char severity, const char *place, const char *text)
 {
     int64_t wall_ns = clock_wall_ns();
     time_t seconds = (time_t)(wall_ns / 1000000000);
     struct tm now;
-    if (cli->verbosity < verbosity || localtime_r(&seconds, &now) == NULL)
+    if (localtime_r(&seconds, &now) == NULL)
         return;
-    fprintf(stderr, "I%02d%02d %02d:%02d:%02d.%06lld %7d %s] %s\n", now.tm_mon + 1, now.tm_mday, now.tm_hour, now.tm_min,
-            now.tm_sec, (long long)(wall_ns / 1000 % 1000000), (int)getpid(), cli->program, text);
+    fprintf(stderr, "%c%02d%02d %02d:%02d:%02d.%06lld %7d %s] %s\n", severity, now.tm_mon + 1, now.tm_mday, now.tm_hour,
+            now.tm_min, now.tm_sec, (long long)(wall_ns / 1000 % 1000000), (int)getpid(), place, text);
+}
+
+void trace_line(const struct cli *cli, int64_t verbosity, const char *text)
+{
+    if (cli->verbosity >= verbosity)
+        print_klog('I', cli->program, text);
+}
+
+int trace_fatal(const char *place, const char *text)
+{
+    (void)fflush(stdout);
+    print_klog('F', place, text);
+    return 1;
 }
 
 /* klog's value of a key: quoted on one line; a text of several lines stands between < and > and is indented. */

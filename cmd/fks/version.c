@@ -77,7 +77,7 @@ int command_version(struct cli *cli, int argc, char **argv)
     int code = 0;
     if (!cli_parse(cli, &command, argc, argv, &args, NULL, &code))
         return code;
-    if (args.n > 0) {
+    if (args.n > 0 && !client_only) {
         CLEANUP(xfree) char *joined = strv_join(&args, " ");
         return cli_error("extra arguments: [%s]", joined);
     }

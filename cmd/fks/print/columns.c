@@ -89,7 +89,7 @@ int columns_print(const char *spec, const struct json *object, bool no_headers, 
     int code = 0;
     for (size_t i = 0; i < texts.n && code == 0; i++)
         code = jsonpath_parse_relaxed(texts.items[i], &paths[i], err);
-    CLEANUP(tabwriter_done) struct tabwriter writer = {.min_width = 6, .padding = 3};
+    CLEANUP(tabwriter_done) struct tabwriter writer = {.min_width = 6, .padding = 3, .remember = true};
     if (code == 0 && !no_headers) {
         CLEANUP(xfree) char *header = strv_join(&headers, "\t");
         buf_printf(&writer.text, "%s\n", header);

@@ -3,10 +3,9 @@
  */
 #include "print/gotext.h"
 
-#include <math.h>
-
 #include "base/mem.h"
 #include "base/str.h"
+#include "data/real.h"
 
 void gotext_keys(const struct json *object, struct strv *out)
 {
@@ -18,17 +17,11 @@ void gotext_keys(const struct json *object, struct strv *out)
     strv_sort(out);
 }
 
-/* float64 as %v: shortest form that reads back, exponent from 1e+21. */
+/* float64 as %v. */
 static void print_real(double number, struct buf *out)
 {
-    char text[40];
-    for (int precision = 1; precision <= 17; precision++) {
-        (void)snprintf(text, sizeof(text), "%.*g", precision, number);
-        if (strtod(text, NULL) == number)
-            break;
-    }
-    if (strchr(text, 'e') != NULL && fabs(number) < 1e21 && fabs(number) >= 1e-4)
-        (void)snprintf(text, sizeof(text), "%.0f", number);
+    char text[REAL_TEXT_MAX];
+    real_print_g(number, text);
     buf_add_str(out, text);
 }
 

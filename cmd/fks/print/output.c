@@ -14,6 +14,7 @@
 #include "data/yaml.h"
 
 #include "print/columns.h"
+#include "print/gotext.h"
 #include "print/jsonpath.h"
 #include "print/template.h"
 
@@ -120,6 +121,7 @@ int output_parse(const struct output_options *options, struct output *ret, struc
             return err_set(err, ERR_USAGE, "custom-columns format specified but no custom columns given");
         return err_set(err, ERR_USAGE, "template format specified but no template given");
     }
+    ret->from_file = format->is_file;
     if (format->is_file)
         return read_expression(given, ret, err);
     ret->expression = take(&given);
@@ -218,7 +220,8 @@ int output_print(struct output *output, const struct json *object, struct err *e
         code = template_print(output->expression, object, output->hide_missing, &text, err);
         break;
     case OUTPUT_COLUMNS:
-        code = columns_print(output->expression, object, output->no_headers || output->n_printed > 0, &text, err);
+        code = columns_print(output->expression, object,
+                             (output->no_headers && !output->from_file) || output->n_printed > 0, &text, err);
         break;
     case OUTPUT_HUMAN:
     case OUTPUT_WIDE:
@@ -227,6 +230,30 @@ int output_print(struct output *output, const struct json *object, struct err *e
     output->n_printed++;
     fwrite(buf_text(&text), 1, text.len, output->to != NULL ? output->to : stdout);
     return code;
+}
+
+int output_print_event(struct output *output, const struct json *event, struct err *err)
+{
+    CLEANUP(buf_done) struct buf object = {0}, line = {0}, text = {0};
+    CLEANUP(json_free) struct json *ordered = NULL;
+    if (output->kind != OUTPUT_JSON && output->kind != OUTPUT_KYAML) {
+        struct output whole = *output;
+        whole.show_managed_fields = true;
+        int code = output_print(&whole, event, err);
+        output->n_printed = whole.n_printed;
+        return code;
+    }
+    /* the type first, as in kubectl's structure; the object's keys sorted */
+    gotext_json(json_get(event, "object", NULL), &object);
+    buf_printf(&line, "{\"type\":\"%s\",\"object\":%s}\n", json_str_or("", event, "type", NULL), buf_text(&object));
+    output->n_printed++;
+    if (output->kind == OUTPUT_KYAML) {
+        if (json_parse(buf_text(&line), line.len, &ordered, err) < 0)
+            return (int)err->code;
+        kyaml_print(ordered, false, &text);
+    }
+    fputs(output->kind == OUTPUT_KYAML ? buf_text(&text) : buf_text(&line), stdout);
+    return 0;
 }
 
 int output_result(struct output *output, const struct json *object, const char *verb, const char *dry_run,

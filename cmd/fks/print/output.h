@@ -55,6 +55,7 @@ struct output {
     char *expression; /* of jsonpath, template, columns */
     bool show_managed_fields, hide_missing, no_headers;
     bool keep_order; /* JSON keys as they stand (objects built here), not sorted (objects of the server) */
+    bool from_file; /* the expression: kubectl's custom-columns-file knows no --no-headers */
     size_t n_printed;
     FILE *to; /* where it goes; NULL: standard output. Borrowed */
 };
@@ -69,6 +70,8 @@ DEFINE_CLEANUP_IN_PLACE(struct output, output_done)
 bool output_is_object(const struct output *output);
 /* The object to stdout. Not for OUTPUT_HUMAN and OUTPUT_WIDE. */
 int output_print(struct output *output, const struct json *object, struct err *err) MUST_CHECK;
+/* {"type", "object"} of a watch: whole, managedFields too; JSON on one line. */
+int output_print_event(struct output *output, const struct json *event, struct err *err) MUST_CHECK;
 /*
  * What a verb did to an object: "pod/web created" for people, the name for -o name, else the object. dry_run is "",
  * "client" or "server".

@@ -129,7 +129,7 @@ static void write_row(struct table *table, const struct json *source, size_t nam
     const struct json *metadata = json_get(source, "object", "metadata", NULL), *cell;
     const struct json *labels = json_get(metadata, "labels", NULL);
     if (event != NULL)
-        buf_add_str(next_cell(&row), event);
+        buf_printf(next_cell(&row), "%-8s", event); /* as wide as the longest */
     if (options->with_namespace)
         buf_add_str(next_cell(&row), json_str_or("", metadata, "namespace", NULL));
     json_each(cell, json_get(source, "cells", NULL)) {

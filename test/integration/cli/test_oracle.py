@@ -54,12 +54,12 @@ class Pair:
             (folder / name / "kubectl").symlink_to(program)
             self.programs[name] = folder / name / "kubectl"
 
-    def run(self, name, words, stdin=""):
-        return subprocess.run([self.programs[name], *words], env=self.environment, cwd=HERE / "files", input=stdin,
+    def run(self, name, words, stdin="", folder=HERE / "files"):
+        return subprocess.run([self.programs[name], *words], env=self.environment, cwd=folder, input=stdin,
                               capture_output=True, text=True, timeout=30)
 
-    def answer(self, name, words, stdin=""):
-        run = self.run(name, words, stdin)
+    def answer(self, name, words, stdin="", folder=HERE / "files"):
+        run = self.run(name, words, stdin, folder)
         text = f"exit code {run.returncode}\n--- stdout\n{run.stdout}--- stderr\n{run.stderr}"
         return re.sub(r"\b\d+[smhd](\d+[smh])?\b", "AGE", text)
 

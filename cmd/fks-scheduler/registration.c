@@ -10,6 +10,8 @@
 #include "data/yaml.h"
 #include "fargate/names.h"
 #include "kube/watch.h"
+#include "narrow.h"
+#include "watches.h"
 #include "webhook_secret.h"
 
 #define TICK_MS 2000
@@ -17,6 +19,7 @@
 #define TRUSTED_MS 10000  /* until every API server has read a registration */
 #define SETTLE_MS 10000   /* until the Service of a ready webhook pod works on the API servers' hosts, too */
 #define REGISTRATION_SETTLING "fks.dev/settling" /* annotation of a registration in its first seconds; fks waits for its end */
+#define REGISTRATION_NAMESPACES "fks.dev/namespaces" /* annotation: what it is narrowed to; fks waits until a new profile's are there */
 #define NAMESPACE_PATH "/api/v1/namespaces/" FKS_NAMESPACE
 #define FIELD_MANAGER "?fieldManager=fks-scheduler&force=true"
 
@@ -24,7 +27,7 @@ struct registration {
     struct loop *loop;
     struct kube_client *client;
     struct registration_options options;
-    struct kube_watch *config_watch, *secret_watch;
+    struct kube_watch *config_watch, *secret_watch, *profile_watch;
     char *secret_name;       /* that secret_watch follows, or NULL */
     struct loop_timer *timer;
     struct kube_call *call;
@@ -38,6 +41,9 @@ struct registration {
     int64_t since_ms, written_ms; /* authority is registered since; last written */
     bool settling;           /* what is being written, or was, is the gentle form of a first registration */
     bool current;            /* nothing changed since */
+    bool profiles_changed;
+    char *expression;        /* what the mutating webhooks are narrowed to, or NULL: to nothing */
+    char *namespaces;        /* the patterns behind it, comma-separated */
     char *complaint;         /* the last, so that each is said once */
 };
 
@@ -107,6 +113,14 @@ static void begin_again(struct registration *registration)
 static void on_secret_change(const struct json *old UNUSED, const struct json *new UNUSED, void *data)
 {
     begin_again(data);
+}
+
+static void on_profile_change(const struct json *old UNUSED, const struct json *new UNUSED, void *data)
+{
+    struct registration *registration = data;
+
+    registration->profiles_changed = true;
+    look_soon(registration);
 }
 
 static void on_synced(void *data)
@@ -247,6 +261,10 @@ static void write_document(struct registration *registration, const char *author
     }
     if (registration->settling)
         json_set_str(json_edit(body, "metadata", "annotations", NULL), REGISTRATION_SETTLING, "true");
+    if (registration->expression != NULL && streq(json_str(body, "kind", NULL), "MutatingWebhookConfiguration")) {
+        json_set_str(json_edit(body, "metadata", "annotations", NULL), REGISTRATION_NAMESPACES, registration->namespaces);
+        narrow_apply(body, registration->expression);
+    }
     for (size_t i = 0; i < json_len(webhooks); i++) {
         struct json *webhook = json_edit_at(webhooks, i);
         json_set_str(json_edit(webhook, "clientConfig", NULL), "caBundle", authority);
@@ -328,6 +346,26 @@ static void look_for_webhook(struct registration *registration, const char *serv
 
 /* --- what is next */
 
+/* Which namespaces the profiles are about now; true when that is something else than before. */
+static bool narrow_again(struct registration *registration)
+{
+    CLEANUP(strv_done) struct strv patterns = {0};
+    const struct json *profile;
+
+    registration->profiles_changed = false;
+    for (size_t i = 0; kube_watch_next(registration->profile_watch, &i, &profile);)
+        narrow_add(&patterns, profile);
+    narrow_tidy(&patterns);
+    CLEANUP(xfree) char *namespaces = strv_join(&patterns, ",");
+    if (streq(namespaces, registration->namespaces))
+        return false;
+    free(registration->namespaces);
+    registration->namespaces = take(&namespaces);
+    free(registration->expression);
+    registration->expression = narrow_expression(&patterns);
+    return true;
+}
+
 static void measure(struct registration *registration, const struct json *secret)
 {
     CLEANUP(err_clear) struct err ignored = {0};
@@ -375,6 +413,12 @@ static void look(void *data)
         send_document(registration, "DELETE", NULL, on_withdrawn);
         return;
     }
+    if (!kube_watch_synced(registration->profile_watch))
+        return;
+    if (registration->profiles_changed && narrow_again(registration)) {
+        registration->current = false;
+        registration->index = 0;
+    }
     config = config_of(registration);
     if (config == NULL || registration->documents == NULL || registration->secret_watch == NULL ||
         !kube_watch_synced(registration->secret_watch))
@@ -403,7 +447,12 @@ struct registration *registration_new(struct loop *loop, struct kube_client *cli
     registration->loop = loop;
     registration->client = client;
     registration->options = *options;
+    const struct kube_watch_options profiles = {
+        .path = FKS_PROFILES_PATH, .omit = watches_omit_of_others, .on_change = on_profile_change, .on_synced = on_synced,
+        .on_error = on_error, .data = registration};
     registration->timer = loop_timer_new(loop, look, registration);
+    registration->profiles_changed = true;
+    registration->profile_watch = kube_watch_new(client, &profiles);
     registration->config_watch =
         watch(registration, NAMESPACE_PATH "/configmaps", options->config_map, on_config_change);
     return registration;
@@ -416,11 +465,14 @@ struct registration *registration_free(struct registration *registration)
     kube_cancel(registration->call);
     kube_watch_free(registration->config_watch);
     kube_watch_free(registration->secret_watch);
+    kube_watch_free(registration->profile_watch);
     loop_timer_free(registration->timer);
     json_free(registration->documents);
     free(registration->secret_name);
     free(registration->authority);
     free(registration->sending);
+    free(registration->expression);
+    free(registration->namespaces);
     free(registration->complaint);
     free(registration);
     return NULL;

@@ -103,7 +103,7 @@ def test_register_use_deregister(foreign):
         assert "REGISTERED" in foreign.fks.ok("get", "cluster", "far")
         foreign.fks.ok("register", "cluster", "--name", "far", seconds=200)  # again changes nothing
         foreign.fks.ok("create", "fargateprofile", "--cluster", "far", "--name", "dev", "--namespace", "dev")
-        eventually(lambda: scheduler_of(foreign, "dev") == "fargate-scheduler", 30, "the profile is in force")
+        assert scheduler_of(foreign, "dev") == "fargate-scheduler"  # it has waited
         foreign.kubectl.ok("create", "deployment", "web", f"--image={IMAGE}", "-n", "dev")
         waiting = eventually(lambda: foreign.kubectl.json("get", "pods", "-n", "dev")["items"], 30)[0]
         assert waiting["metadata"]["labels"]["eks.amazonaws.com/fargate-profile"] == "dev"
@@ -111,6 +111,15 @@ def test_register_use_deregister(foreign):
         # only those who may: people cannot place pods by hand
         assert "fks.dev/" in foreign.kubectl.fails("label", "pod", "-n", "dev", waiting["metadata"]["name"], "fks.dev/host=mine",
                                                       "--as=jane").err
+        # without the webhook only the profile's namespaces are held up, and only until it is back
+        foreign.kubectl.ok("scale", "deployment/fks-webhook", "--replicas=0", "-n", "fks-system")
+        text = json.dumps(pod("probe", "dev"))
+        refused = eventually(lambda: (result := foreign.kubectl.run("create", "--dry-run=server", "-f", "-", stdin=text)).code and result, 90,
+                             "a pod of the profile's namespace is refused")
+        assert "fks-webhook.fks-system.svc" in refused.err
+        assert scheduler_of(foreign, "other") == scheduler_of(foreign, "kube-system") == "default-scheduler"
+        foreign.kubectl.ok("scale", "deployment/fks-webhook", "--replicas=2", "-n", "fks-system")
+        eventually(lambda: scheduler_of(foreign, "dev") == "fargate-scheduler", 90, "the webhook is back")
         result = foreign.fks.run("deregister", "cluster", "--name", "far", seconds=300)
         assert result.code == 0, result
         assert not ours(foreign)

@@ -6,6 +6,7 @@
 #include "cluster/addons.h"
 #include "cluster/commands.h"
 #include "cluster/eksctl_output.h"
+#include "cluster/install.h"
 #include "cluster/options.h"
 #include "cluster/progress.h"
 #include "cluster/target.h"
@@ -75,7 +76,9 @@ static int create_profile(struct cli *cli, const struct cluster_options *options
     }
     if (r < 0)
         return r;
-    if (target.local && (r = webhook_probe_profile(&target.cluster, profile, options->timeout_ms, err)) < 0)
+    r = target.local ? webhook_probe_profile(&target.cluster, profile, options->timeout_ms, err)
+                     : install_wait_for_profile(target.client, profile, options->timeout_ms, err);
+    if (r < 0)
         return r;
     progress(PROGRESS_INFO, "created Fargate profile \"%s\" on cluster \"%s\"", name, target.name);
     return 0;

@@ -3,6 +3,8 @@
  */
 #include "cluster/install.h"
 
+#include <unistd.h>
+
 #include "base/mem.h"
 #include "cluster/addons.h"
 #include "cluster/manifests.h"
@@ -10,6 +12,8 @@
 #include "cluster/wait.h"
 #include "data/yaml.h"
 #include "fargate/names.h"
+
+#define READ_US 500000 /* until every API server has read a registration that was written */
 
 /* "fks.dev/fks-webhook:0.1.0" with another registry or tag. */
 static char *image_of(const char *image, const struct install_settings *settings)
@@ -119,4 +123,42 @@ int install_wait(struct kube_client *client, int64_t timeout_ms, struct err *err
     if ((r = wait_until("the pods of fks-webhook", timeout_ms, webhook_available, client, err)) < 0)
         return r;
     return wait_until("the registration of the webhook", timeout_ms, is_registered, client, err);
+}
+
+struct coverage {
+    struct kube_client *client;
+    const struct json *profile;
+};
+
+/* fks.dev/namespaces of the registration is what it is narrowed to; without it, nothing is. */
+static int covers(void *data, struct err *err)
+{
+    const struct coverage *coverage = data;
+    CLEANUP(json_free) struct json *object = NULL;
+    CLEANUP(strv_done) struct strv namespaces = {0};
+    const struct json *selector;
+    int r = get(coverage->client, INSTALL_WEBHOOKS "mutatingwebhookconfigurations/" INSTALL_MUTATING, &object, err);
+    if (r == ERR_FORBIDDEN || r == ERR_NOT_FOUND) {
+        err_clear(err);
+        return 1;
+    }
+    if (r < 0)
+        return r;
+    const char *text = json_str(object, "metadata", "annotations", "fks.dev/namespaces", NULL);
+    if (text == NULL)
+        return 1;
+    strv_split(&namespaces, text, ',');
+    json_each(selector, json_get(coverage->profile, "spec", "selectors", NULL))
+        if (!strv_has(&namespaces, json_str_or("", selector, "namespace", NULL)))
+            return 0;
+    return 1;
+}
+
+int install_wait_for_profile(struct kube_client *client, const struct json *profile, int64_t timeout_ms, struct err *err)
+{
+    struct coverage coverage = {client, profile};
+    int r = wait_until("the webhook's registration to cover the profile's namespaces", timeout_ms, covers, &coverage, err);
+    if (r == 0)
+        usleep(READ_US);
+    return r;
 }

@@ -25,6 +25,13 @@ int install_apply(struct kube_client *client, struct kube_discovery *discovery, 
 /* Until both programs are available and the API server asks the webhook. */
 int install_wait(struct kube_client *client, int64_t timeout_ms, struct err *err) MUST_CHECK;
 
+/*
+ * Until the API server asks the webhook about the namespaces of a new profile, to which the acting scheduler narrows the
+ * registration. Whoever may not see registrations does not wait.
+ */
+int install_wait_for_profile(struct kube_client *client, const struct json *profile, int64_t timeout_ms,
+                             struct err *err) MUST_CHECK;
+
 /* The steps of taking FKS out, in this order. */
 /* From then on no request of anybody depends on the webhook. */
 int install_withdraw(struct kube_client *client, int64_t timeout_ms, struct err *err) MUST_CHECK;

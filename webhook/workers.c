@@ -14,7 +14,7 @@
 #include "base/proc.h"
 #include "routes.h"
 
-enum { SHOWN_FOR_MS = 100 };
+enum { SHOWN_FOR_MS = 100, TURN_US = 100 };
 
 #define UNFINISHED_MAX (2 * LIMIT_HTTP_BODY) /* of a worker; hundreds of usual reviews */
 
@@ -249,9 +249,11 @@ static void *run(void *data)
 
     /*
      * While all workers are busy two of them may share a CPU; one would hold up the other's connections for a whole turn, which
-     * is 4 ms or so, many times what a review takes.
+     * is 4 ms or so, many times what a review takes. Short turns make it due sooner, but nobody looks before the next tick of the
+     * clock unless it gives way by itself. By then its turn is over, so that it loses nothing by it.
      */
     proc_take_short_turns();
+    loop_give_way(worker->loop, TURN_US);
     if (loop_run(worker->loop, &err) < 0) {
         log_error("a worker cannot go on", "error", err_text(&err));
         abort(); /* connections would be dealt to nobody */

@@ -8,6 +8,7 @@
 
 /* Monotonic milliseconds: for delays and deadlines. */
 int64_t clock_monotonic_ms(void);
+int64_t clock_monotonic_us(void);
 /* Wall clock, nanoseconds since 1970. */
 int64_t clock_wall_ns(void);
 

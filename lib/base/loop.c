@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
@@ -69,6 +70,8 @@ struct child {
 struct loop {
     int epoll_fd;
     int64_t now_ms;
+    int64_t turn_us;       /* of loop_give_way; 0: it was not asked for */
+    int64_t busy_since_us;
     bool stopped;
     int stop_code;
 
@@ -511,9 +514,28 @@ static int wait_time(const struct loop *loop, int64_t timeout_ms)
     return timeout_ms < INT32_MAX ? (int)timeout_ms : INT32_MAX;
 }
 
+void loop_give_way(struct loop *loop, int64_t turn_us)
+{
+    loop->turn_us = turn_us;
+}
+
+/* waited_from_us: when the wait of this turn began. */
+static void give_way(struct loop *loop, int64_t waited_from_us, int64_t waited_until_us)
+{
+    enum { WAIT_US = 10 }; /* who waited so long did not have the CPU */
+
+    if (waited_until_us - waited_from_us >= WAIT_US)
+        loop->busy_since_us = waited_until_us;
+    if (clock_monotonic_us() - loop->busy_since_us < loop->turn_us)
+        return;
+    (void)sched_yield();
+    loop->busy_since_us = clock_monotonic_us();
+}
+
 int loop_turn(struct loop *loop, int64_t timeout_ms, struct err *err)
 {
     struct epoll_event events[EVENTS_PER_TURN];
+    int64_t from_us = 0, until_us = 0;
     int n;
 
     loop->now_ms = clock_monotonic_ms();
@@ -521,12 +543,18 @@ int loop_turn(struct loop *loop, int64_t timeout_ms, struct err *err)
     if (run_deferred(loop))
         timeout_ms = 0;
     loop->now_ms = clock_monotonic_ms();
+    if (loop->turn_us > 0)
+        from_us = clock_monotonic_us();
     n = epoll_wait(loop->epoll_fd, events, EVENTS_PER_TURN, wait_time(loop, timeout_ms));
     if (n < 0 && errno != EINTR)
         return err_errno(err, errno, "epoll_wait failed");
     loop->now_ms = clock_monotonic_ms();
+    if (loop->turn_us > 0)
+        until_us = clock_monotonic_us();
     dispatch_events(loop, events, n);
     run_timers(loop);
+    if (loop->turn_us > 0)
+        give_way(loop, from_us, until_us);
     return 0;
 }
 

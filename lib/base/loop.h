@@ -28,6 +28,8 @@ int loop_new(struct loop **ret, struct err *err) MUST_CHECK;
 struct loop *loop_free(struct loop *loop);
 /* Runs until loop_stop; returns the code given there, or a negative err_code when epoll fails. */
 int loop_run(struct loop *loop, struct err *err) MUST_CHECK;
+/* After each turn with which it has been busy for turn_us or longer, without a wait, others on this CPU come first. */
+void loop_give_way(struct loop *loop, int64_t turn_us);
 /* Waits at most timeout_ms (-1: for ever) and handles what is due, once. For blocking callers that own a loop. */
 int loop_turn(struct loop *loop, int64_t timeout_ms, struct err *err) MUST_CHECK;
 void loop_stop(struct loop *loop, int code);

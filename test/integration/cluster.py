@@ -267,6 +267,9 @@ class ControlPlane:
         pki = self.pki.path
         self.processes.start("apiserver", [
             self.programs / "kube-apiserver", f"--etcd-servers=http://127.0.0.1:{etcd}", f"--secure-port={self.port}",
+            # off by default: certificates that projected volumes may name
+            "--feature-gates=ClusterTrustBundle=true,ClusterTrustBundleProjection=true",
+            "--runtime-config=certificates.k8s.io/v1beta1/clustertrustbundles=true",
             "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none",
             f"--cert-dir={self.folder}", f"--tls-cert-file={pki('apiserver.crt')}",
             f"--tls-private-key-file={pki('apiserver.key')}", f"--client-ca-file={pki('ca.crt')}",

@@ -128,6 +128,25 @@ def test_sysctls_that_are_not_safe(api, runtime, agent):
     assert not runtime.sandboxes
 
 
+def test_certificates_of_signers(plane, api, runtime, agent):
+    """A projected volume with the certificates of a ClusterTrustBundle: missing ones hold the pod up, later ones reach it."""
+    bundles = "/apis/certificates.k8s.io/v1beta1/clustertrustbundles"
+    certificate = Path(plane.pki.path("ca.crt")).read_text()
+    source = {"clusterTrustBundle": {"name": "roots", "path": "roots.pem"}}
+    made = create(api, "trusting", volumes=[{"name": "v", "projected": {"sources": [source]}}],
+                  container={"volumeMounts": [{"name": "v", "mountPath": "/v"}]})
+    try:
+        until(lambda: any('clustertrustbundle.certificates.k8s.io "roots" not found' in item.get("message", "")
+                          for item in api.get("/api/v1/namespaces/agent/events")["items"]), 60, "the pod says what is missing")
+        api.post(bundles, {"apiVersion": "certificates.k8s.io/v1beta1", "kind": "ClusterTrustBundle", "metadata": {"name": "roots"},
+                           "spec": {"trustBundle": certificate}})
+        until(lambda: ready_count(api) == 1, 90, "the pod is Ready")
+        assert (agent.folder / "state/pods" / uid(made) / "volumes/v/roots.pem").read_text().split() == certificate.split()
+    finally:
+        if api.find(f"{bundles}/roots"):
+            api.delete(f"{bundles}/roots")
+
+
 def test_nfs_is_mounted(api, runtime, agent):
     """mount(8) is asked for the right things, of a volume and of a claim, and what it mounted goes with the pod. No server: a mount
     program in its place writes down its words and mounts a tmpfs."""

@@ -256,6 +256,26 @@ static const struct group groups[] = {
 };
 #define OWN_TITLE "Clusters and Fargate profiles (eksctl's words):"
 
+void help_suggestion_words(const struct cli *cli, struct strv *out)
+{
+    /* kubectl suggests in the order in which it adds its commands: by groups, but for the last one's */
+    static const char *const last[] = {"config", "plugin", "version", "api-versions", "api-resources", "kuberc"};
+    CLEANUP(strv_done) struct strv all = {0};
+    help_top_words(&all);
+    for (size_t i = 0; i + 1 < countof(groups); i++) {
+        for (size_t j = 0; j < countof(groups[i].entries) && groups[i].entries[j].word != NULL; j++) {
+            if (strv_has(&all, groups[i].entries[j].word))
+                strv_add(out, groups[i].entries[j].word);
+        }
+    }
+    for (size_t i = 0; i < countof(last); i++)
+        strv_add(out, last[i]);
+    for (size_t i = 0; i < all.n && !streq(cli->program, "kubectl"); i++) {
+        if (!strv_has(out, all.items[i]))
+            strv_add(out, all.items[i]);
+    }
+}
+
 static void print_own(void)
 {
     puts(OWN_TITLE);

@@ -15,6 +15,8 @@ void help_print_group(const struct cli *cli, const char *words);
 void help_top_words(struct strv *out);
 /* The longest command that the text begins with, as a heap string; NULL if there is none. */
 char *help_find_command(const char *text);
+/* The same for "Did you mean this?": in kubectl's order; called kubectl, only kubectl's. */
+void help_suggestion_words(const struct cli *cli, struct strv *out);
 /* True for the first word of any command, hidden ones too. */
 bool help_is_word(const char *word);
 /* The name of a command of which these words are another: "create ns" gives "create namespace"; NULL: no command. */

@@ -118,14 +118,14 @@ static size_t distance(const char *a, const char *b)
     return result;
 }
 
-static int unknown_command(const char *program, const char *word)
+static int unknown_command(const struct cli *cli, const char *word)
 {
     /* Words people type for another, as kubectl suggests them. */
     static const struct {
         const char *typed, *meant;
     } habits[] = {{"list", "get"}, {"ls", "get"}, {"ps", "get"}, {"rm", "delete"}, {"remove", "delete"}};
     CLEANUP(strv_done) struct strv words = {0}, meant = {0};
-    help_top_words(&words);
+    help_suggestion_words(cli, &words);
     for (size_t i = 0; i < words.n; i++) {
         bool close = distance(word, words.items[i]) <= 2 || strncasecmp(words.items[i], word, strlen(word)) == 0;
         for (size_t j = 0; j < countof(habits); j++)
@@ -133,8 +133,7 @@ static int unknown_command(const char *program, const char *word)
         if (close)
             strv_add(&meant, words.items[i]);
     }
-    strv_sort(&meant);
-    fprintf(stderr, "error: unknown command \"%s\" for \"%s\"\n", word, program);
+    fprintf(stderr, "error: unknown command \"%s\" for \"%s\"\n", word, cli->program);
     if (meant.n > 0)
         fputs("\nDid you mean this?\n", stderr);
     for (size_t i = 0; i < meant.n; i++)
@@ -177,7 +176,7 @@ static int no_command(const struct cli *cli, int argc, char **argv, const int *p
         return argc > 2 ? 0 : 1;
     }
     plugin_run(argc, argv, 1);
-    return unknown_command(cli->program, word);
+    return unknown_command(cli, word);
 }
 
 /* Runs a command on argv without its words but for the last, which becomes argv[0]; options before the words stay. */

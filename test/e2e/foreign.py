@@ -133,13 +133,13 @@ class Foreign:
               "--service-account-issuer=https://kubernetes.default.svc.cluster.local", f"--service-cluster-ip-range={SERVICES}",
               "--authorization-mode=Node,RBAC", "--allow-privileged", "--enable-admission-plugins=NodeRestriction",
               f"--audit-log-path={self.folder / 'audit.log'}", f"--audit-policy-file={self.write_audit_policy()}")
-        eventually(lambda: self.kubectl.run("get", "--raw", "/readyz").out == "ok", 60, "the API server is ready")
+        eventually(lambda: self.kubectl.run("get", "--raw", "/readyz").out == "ok", 180, "the API server is ready")
         start("manager", self.assets / "kube-controller-manager", f"--kubeconfig={self.kubeconfig}",
               f"--service-account-private-key-file={pki('sa.key')}", "--use-service-account-credentials", f"--root-ca-file={pki('ca.crt')}",
               "--leader-elect=false", f"--cert-dir={self.folder}", "--kube-api-qps=200", "--kube-api-burst=400")
         start("scheduler", self.assets / "kube-scheduler", f"--kubeconfig={self.kubeconfig}", "--leader-elect=false",
               f"--cert-dir={self.folder}")
-        eventually(lambda: self.kubectl.run("get", "serviceaccount", "default").code == 0, 60, "the default service account")
+        eventually(lambda: self.kubectl.run("get", "serviceaccount", "default").code == 0, 180, "the default service account")
 
     def write_audit_policy(self):
         """Who asked for what, of the identities of FKS."""
@@ -183,7 +183,7 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.nri.v1.nri"]
         start("containerd", "containerd", f"--config={run / 'containerd.toml'}")
         self.ctr = self.machine.tool("ctr", self.env)
         self.socket = socket
-        eventually(lambda: self.ctr.run("--address", socket, "version").code == 0, 30, "containerd answers")
+        eventually(lambda: self.ctr.run("--address", socket, "version").code == 0, 90, "containerd answers")
         for name in ("pause", "demo"):
             self.load(self.assets / f"images/{name}.tar")
         pki = self.pki.path
@@ -201,7 +201,7 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.nri.v1.nri"]
               "--conntrack-tcp-timeout-close-wait=0")
         start("kubelet", self.assets / "kubelet", f"--config={run / 'kubelet.yaml'}", f"--kubeconfig={self.write_kubeconfig('node')}",
               f"--root-dir={run / 'kubelet'}", "--hostname-override=node-1", f"--node-ip={ADDRESS}")
-        eventually(lambda: self.kubectl.run("wait", "--for=condition=Ready", "node/node-1", "--timeout=1s").code == 0, 120,
+        eventually(lambda: self.kubectl.run("wait", "--for=condition=Ready", "node/node-1", "--timeout=1s").code == 0, 180,
                    "the node is ready")
 
     def load(self, archive):

@@ -148,36 +148,32 @@ def settled(cluster):
     return eventually(check, 90, "the registration is in force")
 
 
-def test_helm_install_upgrade_rollback_uninstall(foreign):
-    profiles = [{"name": "dev", "spec": {"selectors": [{"namespace": "dev"}]}}]
-    with Load(foreign, "other") as others:
-        helm(foreign, "install", "fks", CHART, "--create-namespace", "--wait", "--timeout=3m", profiles=profiles)
+PROFILES = [{"name": "dev", "spec": {"selectors": [{"namespace": "dev"}]}}]
+
+
+@pytest.fixture(scope="module")
+def others(foreign):
+    """Helm's release, while pods that are none of its business are created all the time."""
+    with Load(foreign, "other") as load:
+        helm(foreign, "install", "fks", CHART, "--create-namespace", "--wait", "--timeout=3m", profiles=PROFILES)
         settled(foreign)
-        helm(foreign, "test", "fks", "--timeout=2m")
         eventually(lambda: scheduler_of(foreign, "dev") == "fargate-scheduler", 30, "the profile is in force")
-        with Load(foreign, "dev") as load:
-            helm(foreign, "upgrade", "fks", CHART, "--wait", "--timeout=3m", profiles=profiles, webhook={"podValidation": "Enforce", "timeoutSeconds": 4})
-            eventually(lambda: {item["timeoutSeconds"] for item in settled(foreign)["webhooks"]} == {4}, 60, "the new registration")
-            helm(foreign, "rollback", "fks", "1", "--wait", "--timeout=3m")
-            eventually(lambda: {item["timeoutSeconds"] for item in settled(foreign)["webhooks"]} == {5}, 60, "the old registration")
-        assert not load.refused and set(load.schedulers) == {"fargate-scheduler"}, load.refused
-        assert "helm upgrade fks" in foreign.fks.fails("register", "cluster", "--name", "far").err
-        with Load(foreign, "dev") as load:
-            helm(foreign, "uninstall", "fks", "--wait", "--timeout=5m")
-        assert not load.refused, load.refused
-    assert not others.refused and set(others.schedulers) == {"default-scheduler"}, others.refused
-    assert ours(foreign) == ["namespace/fks-system"]  # which Helm made, and leaves
-    left = eventually(lambda: len(foreign.kubectl.ok("get", "all,secret,lease,configmap,role,rolebinding,networkpolicy,pdb", "-n",
-                                                     "fks-system", "-o", "name").split()) == 1, 60, "only kube-root-ca.crt is left")
-    assert left
-    foreign.kubectl.ok("delete", "namespace", "fks-system")
+        yield load
 
 
-def test_a_certificate_that_ends_soon_is_renewed_unnoticed(foreign, tmp_path):
-    helm(foreign, "install", "fks", CHART, "--create-namespace", "--wait", "--timeout=3m", profiles=[
-        {"name": "dev", "spec": {"selectors": [{"namespace": "dev"}]}}])
-    settled(foreign)
-    eventually(lambda: scheduler_of(foreign, "dev") == "fargate-scheduler", 30, "the profile is in force")
+def test_helm_upgrade_and_rollback_go_unnoticed(foreign, others):
+    helm(foreign, "test", "fks", "--timeout=2m")
+    with Load(foreign, "dev") as load:
+        helm(foreign, "upgrade", "fks", CHART, "--wait", "--timeout=3m", profiles=PROFILES,
+             webhook={"podValidation": "Enforce", "timeoutSeconds": 4})
+        eventually(lambda: {item["timeoutSeconds"] for item in settled(foreign)["webhooks"]} == {4}, 60, "the new registration")
+        helm(foreign, "rollback", "fks", "1", "--wait", "--timeout=3m")
+        eventually(lambda: {item["timeoutSeconds"] for item in settled(foreign)["webhooks"]} == {5}, 60, "the old registration")
+    assert not load.refused and set(load.schedulers) == {"fargate-scheduler"}, load.refused
+    assert "helm upgrade fks" in foreign.fks.fails("register", "cluster", "--name", "far").err
+
+
+def test_a_certificate_that_ends_soon_is_renewed_unnoticed(foreign, others, tmp_path):
     before = foreign.kubectl.json("get", "secret", "fks-webhook-tls", "-n", "fks-system")["data"]
     # one of ten days' life, of an authority that is known nowhere yet
     pki = foreign.pki
@@ -191,10 +187,18 @@ def test_a_certificate_that_ends_soon_is_renewed_unnoticed(foreign, tmp_path):
     text = json.loads(foreign.kubectl.ok("get", MUTATING, "-o", "json"))
     for item in text["webhooks"]:
         item["clientConfig"]["caBundle"] = patch["data"]["ca.crt"]
+    def read_again(times):
+        """So often has each webhook pod taken another certificate."""
+        pods = foreign.kubectl.ok("get", "pods", "-n", "fks-system", "-l", "app.kubernetes.io/name=fks-webhook",
+                                  "--field-selector=status.phase=Running", "-o", "name").split()
+        return pods and all(foreign.kubectl.ok("logs", "-n", "fks-system", name).count("certificate read again") >= times for name in pods)
+
     with Load(foreign, "dev") as load:
         foreign.kubectl.ok("replace", "-f", "-", stdin=json.dumps(text))
         time.sleep(2)  # until the API server trusts both, as a scheduler would wait
         foreign.kubectl.ok("patch", "secret", "fks-webhook-tls", "-n", "fks-system", "--type=merge", "-p", json.dumps(patch))
+        # a renewal keeps the authority of the certificate before it, no older one: nobody may still serve an older one
+        eventually(lambda: read_again(1), 180, "the webhook pods serve what is in the Secret")
         foreign.kubectl.ok("scale", "deployment/fks-scheduler", "--replicas=2", "-n", "fks-system")
 
         def renewed():
@@ -204,11 +208,18 @@ def test_a_certificate_that_ends_soon_is_renewed_unnoticed(foreign, tmp_path):
 
         now = eventually(renewed, 90, "the certificate is another one")
         assert settled(foreign)["webhooks"][0]["clientConfig"]["caBundle"] == now["ca.crt"]
-        logs = lambda: foreign.kubectl.ok("logs", "-n", "fks-system", "-l", "app.kubernetes.io/name=fks-webhook")
-        eventually(lambda: "certificate read again" in logs(), 120, "the webhook pods serve it")
+        eventually(lambda: read_again(2), 180, "the webhook pods serve it")
     assert not load.refused and set(load.schedulers) == {"fargate-scheduler"}, load.refused
-    helm(foreign, "uninstall", "fks", "--wait", "--timeout=5m")
-    foreign.kubectl.ok("delete", "namespace", "fks-system")
+
+
+def test_helm_uninstall_refuses_nobody_and_leaves_nothing(foreign, others):
+    with Load(foreign, "dev") as load:
+        helm(foreign, "uninstall", "fks", "--wait", "--timeout=5m")
+    assert not load.refused, load.refused
+    assert not others.refused and set(others.schedulers) == {"default-scheduler"}, others.refused
+    assert ours(foreign) == ["namespace/fks-system"]  # which Helm made, and leaves
+    eventually(lambda: foreign.kubectl.ok("get", "all,secret,lease,configmap,role,rolebinding,networkpolicy,pdb", "-n", "fks-system", "-o",
+                                          "name").split() == ["configmap/kube-root-ca.crt"], 120, "nothing of ours is left")
 
 
 def test_no_call_was_denied(foreign):

@@ -2,8 +2,12 @@
 test/cases/kubectl_read.txt."""
 
 import os
+import pty
+import select
 import shutil
+import signal
 import subprocess
+import time
 
 import pytest
 
@@ -17,8 +21,8 @@ INNARDS = {"--log-flush-frequency", "--profile", "--profile-output", "--vmodule"
 MISSING = {
     "kustomize": {"--as-current-user", "--enable-alpha-plugins", "--enable-helm", "--env", "-e", "--helm-api-versions", "--helm-command", "--helm-debug",
                   "--helm-kube-version", "--load-restrictor", "--mount", "--network", "--network-name"},
-    "top node": {"--show-swap", "--use-protocol-buffers"},
-    "top pod": {"--containers", "--show-swap", "--sum", "--use-protocol-buffers"},
+    "top node": {"--use-protocol-buffers"},
+    "top pod": {"--use-protocol-buffers"},
     "explain": {"-R"},
     "wait": {"--local"},
 }
@@ -106,10 +110,65 @@ def test_bash(binary, tmp_path, line, wanted):
     assert run.stdout.splitlines() == wanted, run
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_script_is_sound(binary, tmp_path, shell):
-    script = subprocess.run([binary("fks"), "completion", shell], capture_output=True, text=True, check=True).stdout
-    assert "__complete" in script and "~~" not in script
-    if shutil.which(shell):
-        (tmp_path / "script").write_text(script)
-        subprocess.run([shell, "-n", tmp_path / "script"], check=True)
+@pytest.fixture
+def shell_home(binary, tmp_path):
+    """A folder with kubectl (which is fks), its scripts and two contexts, and the environment of a shell in it."""
+    (tmp_path / "kubectl").symlink_to(binary("fks"))
+    (tmp_path / "config").write_text('{"contexts": [{"name": "one", "context": {}}, {"name": "two:a", "context": {}}]}')
+    environment = {**os.environ, "KUBECONFIG": str(tmp_path / "config"), "HOME": str(tmp_path), "PATH": f"{tmp_path}:{os.environ['PATH']}",
+                   "TERM": "dumb"}
+    for shell in ("zsh", "fish"):
+        script = subprocess.run(["kubectl", "completion", shell], env=environment, capture_output=True, text=True, check=True).stdout
+        (tmp_path / f"script.{shell}").write_text(script)
+    return tmp_path, environment
+
+
+def needs(shell):
+    if not shutil.which(shell):
+        pytest.skip(f"no {shell}: scripts/install-packages test")
+
+
+@pytest.mark.parametrize("line, wanted", [
+    ("kubectl config use-context ", ["one", "two:a"]),
+    ("kubectl rollout re", ["restart\tRestart a resource", "resume\tResume a paused resource"]),
+])
+def test_fish(shell_home, line, wanted):
+    needs("fish")
+    folder, environment = shell_home
+    run = subprocess.run(["fish", "-N", "-c", 'source script.fish; complete -C "$argv[1]"', line], cwd=folder, env=environment,
+                         capture_output=True, text=True, timeout=60)
+    assert [word for word in run.stdout.splitlines() if word] == wanted, run
+
+
+@pytest.mark.parametrize("line, wanted", [
+    ("kubectl config use-context ", ["one", "two:a"]),
+    ("kubectl rollout hi", ["kubectl rollout history"]),
+])
+def test_zsh(shell_home, line, wanted):
+    """zsh completes in its line editor only: a terminal, a key, and what is seen."""
+    needs("zsh")
+    folder, environment = shell_home
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(folder)
+        os.execvpe("zsh", ["zsh", "-f", "-i"], environment)
+    try:
+        seen = ""
+
+        def see(*words):
+            nonlocal seen
+            deadline = time.monotonic() + 60
+            while not all(word in seen for word in words):
+                assert time.monotonic() < deadline, seen
+                if select.select([terminal], [], [], 1)[0]:
+                    seen += os.read(terminal, 65536).decode(errors="replace")
+
+        os.write(terminal, b"PS1=; autoload -U compinit; compinit -u; source script.zsh; bindkey '^I' complete-word; echo rea''dy\n")
+        see("ready")
+        seen = ""
+        os.write(terminal, f"{line}\t".encode())
+        see(*wanted)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(terminal)

@@ -110,7 +110,8 @@ def running_agent(plane, api, binary, runtime, env=None, options=()):
         api.delete(f"{PATH}/{item['metadata']['name']}")
     until(lambda: not api.get(NODES)["items"], 60 + len(runtime.sandboxes), "no Node is left")
     until(lambda: not runtime.sandboxes and not runtime.containers, 60 + len(runtime.sandboxes), "nothing is left in the runtime")
-    until(lambda: not list((agent.folder / "state/pods").iterdir()) and not list((agent.folder / "logs").iterdir()), 30,
+    # an agent that ran no pod has made no folder for them
+    until(lambda: not list((agent.folder / "state").glob("pods/*")) and not list((agent.folder / "logs").iterdir()), 30,
           "nothing is left on disk")
     agent.stop()
     api.delete(f"{HOSTS}/{HOST}")

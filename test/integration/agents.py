@@ -104,16 +104,18 @@ def running_agent(plane, api, binary, runtime, env=None, options=()):
     """An agent, its host known; at the end its pods are deleted and nothing may be left of them."""
     agent = Agent(plane, binary("fks-node"), runtime.socket.parent, runtime, env, options)
     agent.start()
-    until(lambda: api.find(f"{HOSTS}/{HOST}"), 20, "the host announces itself")
-    yield agent
-    for item in api.get(PATH)["items"]:
-        api.delete(f"{PATH}/{item['metadata']['name']}")
-    until(lambda: not api.get(NODES)["items"], 60 + len(runtime.sandboxes), "no Node is left")
-    until(lambda: not runtime.sandboxes and not runtime.containers, 60 + len(runtime.sandboxes), "nothing is left in the runtime")
-    # an agent that ran no pod has made no folder for them
-    until(lambda: not list((agent.folder / "state").glob("pods/*")) and not list((agent.folder / "logs").iterdir()), 30,
-          "nothing is left on disk")
-    agent.stop()
+    try:
+        until(lambda: api.find(f"{HOSTS}/{HOST}"), 20, "the host announces itself")
+        yield agent
+        for item in api.get(PATH)["items"]:
+            api.delete(f"{PATH}/{item['metadata']['name']}")
+        until(lambda: not api.get(NODES)["items"], 60 + len(runtime.sandboxes), "no Node is left")
+        until(lambda: not runtime.sandboxes and not runtime.containers, 60 + len(runtime.sandboxes), "nothing is left in the runtime")
+        # an agent that ran no pod has made no folder for them
+        until(lambda: not list((agent.folder / "state").glob("pods/*")) and not list((agent.folder / "logs").iterdir()), 30,
+              "nothing is left on disk")
+    finally:
+        agent.stop()  # the next test's has the same name
     api.delete(f"{HOSTS}/{HOST}")
     for item in api.get(LEASES)["items"]:
         if item["metadata"]["name"] == HOST:

@@ -176,8 +176,8 @@ static int make_one(const char *path, mode_t mode, struct err *err)
     struct stat status;
 
     if (mkdir(path, mode) == 0) {
-        /* the umask may have taken bits away */
-        if (chmod(path, mode) < 0)
+        /* the umask may have taken bits away; mostly it has not, and looking is cheaper than writing */
+        if ((stat(path, &status) < 0 || (status.st_mode & 07777) != mode) && chmod(path, mode) < 0)
             return err_errno(err, errno, "cannot set the mode of '%s'", path);
         return 0;
     }

@@ -54,7 +54,7 @@ lib_obj := $(lib_src:%.c=$(out)/%.o) $(out)/gen/cri.pb-c.o
 webhook_src := $(wildcard webhook/*.c)
 fks_src := $(wildcard cmd/fks/*.c cmd/fks/*/*.c)
 scheduler_src := $(wildcard cmd/fks-scheduler/*.c)
-node_src := $(wildcard cmd/fks-node/*.c)
+node_src := $(wildcard cmd/fks-node/*.c cmd/fks-node/*/*.c)
 
 programs := fks fks-webhook fks-scheduler fks-node
 all: $(programs:%=$(bindir)/%) $(bindir)/kubectl-fks $(bindir)/fks-assets
@@ -102,8 +102,10 @@ $(out)/%.o: %.c $(out)/gen/cri.pb-c.h
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
-# fks has folders of its own; they name each other from cmd/fks on
-$(out)/cmd/fks/%.o $(out)/test/unit/programs/%.o: own_include := -Icmd/fks
+# fks and fks-node have rooms; a header is named from its program's folder on, "objects/items.h", "pod/pod.h"
+$(out)/cmd/fks/%.o: own_include := -Icmd/fks
+$(out)/cmd/fks-node/%.o: own_include := -Icmd/fks-node
+$(out)/test/unit/programs/%.o: own_include := -Icmd/fks -Icmd/fks-node
 
 # protoc-c's output is not ours: no warnings; -Ulinux because a field is called linux, which gcc predefines
 $(out)/gen/cri.pb-c.c $(out)/gen/cri.pb-c.h &: lib/cri/cri.proto

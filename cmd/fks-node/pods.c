@@ -14,9 +14,9 @@
 #include "base/mem.h"
 #include "fargate/names.h"
 
-#include "cgroups.h"
-#include "nodes.h"
-#include "pod.h"
+#include "host/cgroups.h"
+#include "host/nodes.h"
+#include "pod/pod.h"
 #include "relist.h"
 
 struct pods {

@@ -8,7 +8,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "completion.h"
+#include "completion/completion.h"
 #include "help.h"
 #include "trace.h"
 

@@ -11,9 +11,9 @@
 #include "base/str.h"
 
 #include "cli.h"
-#include "completion.h"
+#include "completion/completion.h"
 #include "help.h"
-#include "kuberc.h"
+#include "config/kuberc.h"
 #include "plugin.h"
 
 struct command {

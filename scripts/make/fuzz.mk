@@ -6,7 +6,7 @@ fuzz_src := $(wildcard test/fuzz/fuzz_*.c)
 fuzz_names := $(fuzz_src:test/fuzz/fuzz_%.c=%)
 fuzz_out := build/fuzz
 fuzz_flags := -std=gnu17 -D_GNU_SOURCE -DFKS_PROGRAM_VERSION='"$(VERSION)"' -O1 -g -fno-omit-frame-pointer -w -include lib/base/banned.h \
-	-Ilib -I. -Icmd/fks -Ibuild/fuzz/gen
+	-Ilib -I. -Icmd/fks -Icmd/fks-node -Ibuild/fuzz/gen
 fuzz_lib_src := $(lib_src) $(filter-out %/main.c,$(webhook_src) $(fks_src) $(scheduler_src) $(node_src))
 fuzz_lib_obj := $(fuzz_lib_src:%.c=$(fuzz_out)/%.o) $(fuzz_out)/gen/cri.pb-c.o
 
@@ -33,7 +33,7 @@ replay_bin := $(fuzz_names:%=$(out)/replay/fuzz_%)
 $(out)/replay/fuzz_%: $(out)/test/fuzz/fuzz_%.o $(out)/test/fuzz/replay.o $(program_lib) $(out)/libfks.a
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS_ALL) -o $@ $^ $(libs)
-$(out)/test/fuzz/%.o: own_include := -Icmd/fks
+$(out)/test/fuzz/%.o: own_include := -Icmd/fks -Icmd/fks-node
 replay-programs: $(replay_bin)
 
 -include $(shell find $(fuzz_out) -name '*.d' 2>/dev/null)

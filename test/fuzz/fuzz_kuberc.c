@@ -3,7 +3,7 @@
  */
 #include <stdlib.h>
 
-#include "cmd/fks/kuberc.h"
+#include "cmd/fks/config/kuberc.h"
 #include "data/yaml.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

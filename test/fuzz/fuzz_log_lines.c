@@ -2,7 +2,7 @@
  * fuzz_log_lines.c: any bytes as a container's log file. The first two bytes choose limit and tail; rendering in
  * two pieces gives the same as in one, and no limit is ever exceeded.
  */
-#include "cmd/fks-node/log_lines.h"
+#include "cmd/fks-node/api/log_lines.h"
 
 #include "base/mem.h"
 

@@ -4,7 +4,7 @@
  */
 #include "base/mem.h"
 #include "base/str.h"
-#include "cmd/fks/merge.h"
+#include "cmd/fks/merge/merge.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

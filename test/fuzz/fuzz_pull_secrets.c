@@ -2,7 +2,7 @@
  * fuzz_pull_secrets.c: any text as registry entry, image name and Docker configuration. The input is cut at its
  * first newline: image before it, configuration behind it.
  */
-#include "cmd/fks-node/pull_secrets.h"
+#include "cmd/fks-node/images/pull_secrets.h"
 
 #include "base/codec.h"
 #include "base/mem.h"

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "cmd/fks/selector.h"
+#include "cmd/fks/objects/selector.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

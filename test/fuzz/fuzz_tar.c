@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "tar.h"
+#include "streams/tar.h"
 
 struct input {
     const uint8_t *bytes;

@@ -12,7 +12,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "net/ws_internal.h"
-#include "stream.h"
+#include "streams/stream.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

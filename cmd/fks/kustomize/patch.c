@@ -9,8 +9,8 @@
 #include "base/mem.h"
 #include "data/patch.h"
 #include "data/yaml.h"
-#include "merge.h"
-#include "selector.h"
+#include "merge/merge.h"
+#include "objects/selector.h"
 
 struct patching {
     const struct kustomize_layer *layer;

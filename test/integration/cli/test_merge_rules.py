@@ -1,4 +1,4 @@
-"""cmd/fks/merge_rules.c against the API server's own OpenAPI document: every list of every built-in kind merges, or is replaced, as the
+"""cmd/fks/merge/merge_rules.c against the API server's own OpenAPI document: every list of every built-in kind merges, or is replaced, as the
 server says, and by the key that it names. Asked of `fks patch --local`."""
 
 import json

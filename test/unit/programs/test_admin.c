@@ -11,9 +11,9 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "ports.h"
-#include "rbac.h"
-#include "tar.h"
+#include "streams/ports.h"
+#include "auth/rbac.h"
+#include "streams/tar.h"
 
 static struct json *tree(const char *text)
 {

@@ -14,15 +14,15 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "cmd/fks-node/api.h"
-#include "cmd/fks-node/auth.h"
+#include "cmd/fks-node/api/api.h"
+#include "cmd/fks-node/api/auth.h"
 #include "cmd/fks-node/backoff.h"
-#include "cmd/fks-node/cgroups.h"
-#include "cmd/fks-node/host.h"
-#include "cmd/fks-node/nodes.h"
-#include "cmd/fks-node/pod.h"
-#include "cmd/fks-node/probe_state.h"
-#include "cmd/fks-node/pull_secrets.h"
+#include "cmd/fks-node/host/cgroups.h"
+#include "cmd/fks-node/host/host.h"
+#include "cmd/fks-node/host/nodes.h"
+#include "cmd/fks-node/pod/pod.h"
+#include "cmd/fks-node/pod/probe_state.h"
+#include "cmd/fks-node/images/pull_secrets.h"
 
 /* --- back-off */
 

@@ -1,5 +1,5 @@
 /* test_atomic_writer.c: what a reader of the folder sees before, between and after updates. */
-#include "cmd/fks-node/atomic_writer.h"
+#include "cmd/fks-node/volumes/atomic_writer.h"
 
 #include <dirent.h>
 #include <setjmp.h>

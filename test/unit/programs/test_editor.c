@@ -10,7 +10,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "cmd/fks/editor.h"
+#include "cmd/fks/change/editor.h"
 
 static void check_words(const char *command, const char *want)
 {

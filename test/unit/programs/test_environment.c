@@ -1,5 +1,5 @@
 /* test_environment.c: variables of containers, from cases in JSON: pod, container 0 of it, and what has to come out. */
-#include "cmd/fks-node/environment.h"
+#include "cmd/fks-node/spec/environment.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "cmd/fks/generate.h"
+#include "cmd/fks/objects/generate.h"
 
 static void assert_prints(const struct json *tree, const char *expected)
 {

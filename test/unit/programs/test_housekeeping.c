@@ -11,12 +11,12 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "cmd/fks-node/image_credentials.h"
-#include "cmd/fks-node/image_gc.h"
-#include "cmd/fks-node/log_rotation.h"
-#include "cmd/fks-node/pod.h"
-#include "cmd/fks-node/stats.h"
-#include "cmd/fks-node/storage.h"
+#include "cmd/fks-node/images/image_credentials.h"
+#include "cmd/fks-node/images/image_gc.h"
+#include "cmd/fks-node/host/log_rotation.h"
+#include "cmd/fks-node/pod/pod.h"
+#include "cmd/fks-node/api/stats.h"
+#include "cmd/fks-node/host/storage.h"
 
 static struct json *parse(const char *text)
 {

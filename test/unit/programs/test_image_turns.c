@@ -1,5 +1,5 @@
 /* test_image_turns.c: how many pulls go at a time. */
-#include "cmd/fks-node/image_turns.h"
+#include "cmd/fks-node/images/image_turns.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

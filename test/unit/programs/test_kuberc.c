@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "cmd/fks/kuberc.h"
+#include "cmd/fks/config/kuberc.h"
 #include "data/yaml.h"
 
 #define HEAD "kind: Preference\napiVersion: kubectl.config.k8s.io/"

@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "cmd/fks-node/log_lines.h"
+#include "cmd/fks-node/api/log_lines.h"
 
 #define T1 "2026-01-02T03:04:05.000000001Z"
 #define T2 "2026-01-02T03:04:06.5Z"

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "cmd/fks/managed_fields.h"
+#include "cmd/fks/apply/managed_fields.h"
 
 static struct json *parse(const char *text)
 {

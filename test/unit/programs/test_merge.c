@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "cmd/fks/merge.h"
+#include "cmd/fks/merge/merge.h"
 
 static struct json *parse(const char *text)
 {

@@ -14,7 +14,7 @@
 #include "cmd/fks/print/sort.h"
 #include "cmd/fks/print/table.h"
 #include "cmd/fks/print/template.h"
-#include "cmd/fks/selector.h"
+#include "cmd/fks/objects/selector.h"
 
 static struct json *parse(const char *text)
 {

@@ -1,5 +1,5 @@
 /* test_podspec.c: CRI configurations made from pods. */
-#include "cmd/fks-node/podspec.h"
+#include "cmd/fks-node/spec/podspec.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* test_podspec_host.c: what a pod asks of host and runtime, and whether they can. */
-#include "cmd/fks-node/podspec.h"
+#include "cmd/fks-node/spec/podspec.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

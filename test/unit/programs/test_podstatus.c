@@ -2,7 +2,7 @@
  * test_podstatus.c: phases, conditions and container states. A container is told in a short notation: name, then what the
  * runtime says ("-" nothing, "r" running, "e0" exited with 0, "c" created, "?" unknown), then "+" when it is not ready.
  */
-#include "cmd/fks-node/podstatus.h"
+#include "cmd/fks-node/status/podstatus.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

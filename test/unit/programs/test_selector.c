@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "cmd/fks/selector.h"
+#include "cmd/fks/objects/selector.h"
 
 static void assert_parses(const char *selector, const char *expected)
 {

@@ -5,9 +5,9 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "detach.h"
-#include "ports.h"
-#include "tar.h"
+#include "streams/detach.h"
+#include "streams/ports.h"
+#include "streams/tar.h"
 
 /* --- detach keys */
 

@@ -1,5 +1,5 @@
 /* test_user_ids.c: ranges of user IDs for pods with a user namespace. */
-#include "cmd/fks-node/user_ids.h"
+#include "cmd/fks-node/host/user_ids.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

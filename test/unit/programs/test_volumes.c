@@ -1,5 +1,5 @@
 /* test_volumes.c: what pods need, and volumes on disk (mounting needs root: skipped otherwise). */
-#include "cmd/fks-node/volumes_internal.h"
+#include "cmd/fks-node/volumes/volumes_internal.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

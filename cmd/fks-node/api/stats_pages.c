@@ -1,0 +1,352 @@
+/*
+ * stats_pages.c: the three pages about what a pod uses, in the kubelet's and cAdvisor's words. Pure.
+ */
+#include <inttypes.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+#include "pod/pod.h"
+#include "api/stats.h"
+
+/* --- network */
+
+void stats_network_parse(const char *text, struct stats_network *ret)
+{
+    static const char name[] = "eth0:";
+    const char *line = strstr(text, name);
+    long long n[16];
+
+    if (line == NULL)
+        return;
+    char *rest = (char *)(uintptr_t)line + strlen(name);
+    for (size_t i = 0; i < countof(n); i++)
+        n[i] = strtoll(rest, &rest, 10);
+    *ret = (struct stats_network){
+        .known = true,
+        .received_b = n[0],
+        .received_packets = n[1],
+        .receive_errors = n[2],
+        .receive_dropped = n[3],
+        .sent_b = n[8],
+        .sent_packets = n[9],
+        .send_errors = n[10],
+        .send_dropped = n[11],
+    };
+}
+
+/* --- summary */
+
+static struct json *time_of(int64_t wall_ns)
+{
+    char text[CLOCK_TEXT_MAX];
+
+    clock_rfc3339(wall_ns, text);
+    return json_new_string(text);
+}
+
+static struct json *cpu_of(int64_t time_ns, int64_t cpu_ns, const struct pod_rate *rate)
+{
+    struct json *cpu = json_build("{s:o}", "time", time_of(time_ns));
+
+    if (rate->time_ns != 0 && rate->nano_cores >= 0)
+        json_set_int(cpu, "usageNanoCores", rate->nano_cores);
+    json_set_int(cpu, "usageCoreNanoSeconds", cpu_ns);
+    return cpu;
+}
+
+static struct json *files_of(int64_t time_ns, int64_t used_b, int64_t inodes, int64_t capacity_b)
+{
+    struct json *files = json_build("{s:o}", "time", time_of(time_ns));
+
+    if (capacity_b > 0) {
+        json_set_int(files, "availableBytes", capacity_b > used_b ? capacity_b - used_b : 0);
+        json_set_int(files, "capacityBytes", capacity_b);
+    }
+    json_set_int(files, "usedBytes", used_b);
+    if (inodes > 0)
+        json_set_int(files, "inodesUsed", inodes);
+    return files;
+}
+
+static struct json *container_summary(const struct stats_view *view, const struct pod_container *container,
+                                      const struct cri_stats *stats)
+{
+    int64_t capacity_b = view->pod->size.storage_b;
+    struct json *entry = json_build("{s:s, s:o}", "name", container->name, "startTime",
+                                    time_of(container->current->started_ns));
+
+    if (stats->cpu_time_ns != 0)
+        json_set(entry, "cpu", cpu_of(stats->cpu_time_ns, (int64_t)stats->cpu_usage_ns, &container->rate));
+    if (stats->memory_time_ns != 0)
+        json_set(entry, "memory",
+                 json_build("{s:o, s:I, s:I, s:I, s:I, s:I}", "time", time_of(stats->memory_time_ns), "usageBytes",
+                            (long long)stats->memory_usage_b, "workingSetBytes", (long long)stats->memory_working_b,
+                            "rssBytes", (long long)stats->memory_rss_b, "pageFaults", (long long)stats->page_faults,
+                            "majorPageFaults", (long long)stats->major_page_faults));
+    if (stats->layer_time_ns != 0)
+        json_set(entry, "rootfs", files_of(stats->layer_time_ns, (int64_t)stats->layer_used_b,
+                                           (int64_t)stats->layer_inodes, capacity_b));
+    if (view->pod->disk_ns != 0)
+        json_set(entry, "logs", files_of(view->pod->disk_ns, container->logs_b, 0, capacity_b));
+    return entry;
+}
+
+static struct json *memory_summary(const struct stats_view *view)
+{
+    const struct cgroups_usage *use = &view->use;
+    int64_t available_b = view->pod->size.mem_b - use->working_set_b;
+
+    return json_build("{s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "time", time_of(view->now_ns), "availableBytes",
+                      (long long)(available_b > 0 ? available_b : 0), "usageBytes", (long long)use->memory_b,
+                      "workingSetBytes", (long long)use->working_set_b, "rssBytes", (long long)use->rss_b, "pageFaults",
+                      (long long)use->page_faults, "majorPageFaults", (long long)use->major_page_faults);
+}
+
+static struct json *network_summary(const struct stats_view *view)
+{
+    const struct stats_network *network = &view->network;
+    struct json *interface =
+        json_build("{s:s, s:I, s:I, s:I, s:I}", "name", "eth0", "rxBytes", (long long)network->received_b, "rxErrors",
+                   (long long)network->receive_errors, "txBytes", (long long)network->sent_b, "txErrors",
+                   (long long)network->send_errors);
+    struct json *summary = json_clone(interface);
+
+    json_set(summary, "time", time_of(view->now_ns));
+    json_set(summary, "interfaces", json_build("[o]", interface));
+    return summary;
+}
+
+/* What the pod wrote to disk: containers' own layers, logs, volumes. */
+static int64_t disk_used_b(const struct pod *pod)
+{
+    int64_t used_b = 0;
+
+    for (size_t i = 0; i < pod->n_containers; i++)
+        used_b += pod->containers[i]->logs_b + pod->containers[i]->layer_b;
+    for (size_t i = 0; i < pod->n_volume_use; i++)
+        used_b += pod->volume_use[i].used_b;
+    return used_b;
+}
+
+/* What pod and Node have in common, as the Node is the pod's machine. */
+static void add_machine(const struct stats_view *view, struct json *entry)
+{
+    if (view->has_use) {
+        json_set(entry, "cpu", cpu_of(view->now_ns, view->use.cpu_ns, &view->pod->rate));
+        json_set(entry, "memory", memory_summary(view));
+    }
+    if (view->network.known)
+        json_set(entry, "network", network_summary(view));
+}
+
+static struct json *volumes_summary(const struct pod *pod)
+{
+    struct json *list = json_new_array();
+
+    for (size_t i = 0; i < pod->n_volume_use; i++) {
+        struct json *entry =
+            files_of(pod->disk_ns, pod->volume_use[i].used_b, pod->volume_use[i].inodes, pod->size.storage_b);
+        json_set_str(entry, "name", pod->volume_use[i].name);
+        json_push(list, entry);
+    }
+    return list;
+}
+
+void stats_summary(const struct stats_view *view, struct buf *out)
+{
+    const struct pod *pod = view->pod;
+    int64_t start_ns = pod->sandbox != NULL && pod->sandbox->created_ns > 0 ? pod->sandbox->created_ns : pod->seen_ns;
+    struct json *containers = json_new_array();
+    const struct pod_container *container;
+
+    for (size_t i = 0; i < view->n_containers; i++)
+        if ((container = stats_container(view, &view->containers[i])) != NULL)
+            json_push(containers, container_summary(view, container, &view->containers[i]));
+    struct json *entry = json_build("{s:{s:s, s:s, s:s}, s:o, s:o}", "podRef", "name", pod->name, "namespace",
+                                    pod->namespace, "uid", pod->uid, "startTime", time_of(start_ns), "containers",
+                                    containers);
+    struct json *node = json_build("{s:s, s:o}", "nodeName", strempty(pod_node_name(pod)), "startTime",
+                                   time_of(start_ns));
+    add_machine(view, node);
+    add_machine(view, entry);
+    if (pod->disk_ns != 0) {
+        json_set(entry, "volume", volumes_summary(pod));
+        json_set(entry, "ephemeral-storage", files_of(pod->disk_ns, disk_used_b(pod), 0, pod->size.storage_b));
+        json_set(node, "fs", files_of(pod->disk_ns, disk_used_b(pod), 0, pod->size.storage_b));
+    }
+    if (view->has_use)
+        json_set(entry, "process_stats", json_build("{s:I}", "process_count", (long long)view->use.processes));
+    CLEANUP(json_free) struct json *page = json_build("{s:o, s:[o]}", "node", node, "pods", entry);
+    json_print(page, out);
+}
+
+/* --- Prometheus */
+
+static void help(struct buf *out, const char *name, const char *kind, const char *text)
+{
+    buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, text, name, kind);
+}
+
+static double seconds(int64_t ns)
+{
+    return (double)ns / 1e9;
+}
+
+/* One series with a row per container; the figure, or a negative number for none. */
+static void container_series(const struct stats_view *view, struct buf *out, const char *name, const char *kind,
+                             const char *text,
+                             double (*figure)(const struct cri_stats *stats, const struct pod_container *container),
+                             void (*labels)(const struct stats_view *view, const struct pod_container *container,
+                                            struct buf *out),
+                             int64_t (*time_ns)(const struct cri_stats *stats))
+{
+    const struct pod_container *container;
+
+    help(out, name, kind, text);
+    for (size_t i = 0; i < view->n_containers; i++) {
+        if ((container = stats_container(view, &view->containers[i])) == NULL)
+            continue;
+        double value = figure(&view->containers[i], container);
+        if (value < 0)
+            continue;
+        buf_printf(out, "%s{", name);
+        labels(view, container, out);
+        buf_printf(out, "} %.15g", value);
+        if (time_ns != NULL)
+            buf_printf(out, " %" PRId64, time_ns(&view->containers[i]) / 1000000);
+        buf_add_char(out, '\n');
+    }
+}
+
+static double cpu_seconds(const struct cri_stats *stats, const struct pod_container *container UNUSED)
+{
+    return stats->cpu_time_ns != 0 ? seconds((int64_t)stats->cpu_usage_ns) : -1;
+}
+static double working_set(const struct cri_stats *stats, const struct pod_container *container UNUSED)
+{
+    return stats->memory_time_ns != 0 ? (double)stats->memory_working_b : -1;
+}
+static double memory_usage(const struct cri_stats *stats, const struct pod_container *container UNUSED)
+{
+    return stats->memory_time_ns != 0 ? (double)stats->memory_usage_b : -1;
+}
+static double memory_rss(const struct cri_stats *stats, const struct pod_container *container UNUSED)
+{
+    return stats->memory_time_ns != 0 ? (double)stats->memory_rss_b : -1;
+}
+static double files_used(const struct cri_stats *stats, const struct pod_container *container UNUSED)
+{
+    return stats->layer_time_ns != 0 ? (double)stats->layer_used_b : -1;
+}
+static double start_time(const struct cri_stats *stats UNUSED, const struct pod_container *container)
+{
+    return container->current->started_ns > 0 ? seconds(container->current->started_ns) : -1;
+}
+static int64_t cpu_time(const struct cri_stats *stats)
+{
+    return stats->cpu_time_ns;
+}
+static int64_t memory_time(const struct cri_stats *stats)
+{
+    return stats->memory_time_ns;
+}
+
+static void resource_labels(const struct stats_view *view, const struct pod_container *container, struct buf *out)
+{
+    buf_printf(out, "container=\"%s\",namespace=\"%s\",pod=\"%s\"", container->name, view->pod->namespace,
+               view->pod->name);
+}
+
+static void cadvisor_labels(const struct stats_view *view, const struct pod_container *container, struct buf *out)
+{
+    const struct cri_container *record = container->current;
+
+    buf_printf(out, "container=\"%s\",id=\"%s/%s\",image=\"%s\",name=\"%s\",namespace=\"%s\",pod=\"%s\"",
+               container->name, view->pod->cgroup, record->id, strempty(record->image), record->id,
+               view->pod->namespace, view->pod->name);
+}
+
+void stats_resource(const struct stats_view *view, struct buf *out)
+{
+    const struct pod *pod = view->pod;
+    int64_t now_ms = view->now_ns / 1000000;
+
+    container_series(view, out, "container_cpu_usage_seconds_total", "counter",
+                     "[STABLE] Cumulative cpu time consumed by the container in core-seconds", cpu_seconds,
+                     resource_labels, cpu_time);
+    container_series(view, out, "container_memory_working_set_bytes", "gauge",
+                     "[STABLE] Current working set of the container in bytes", working_set, resource_labels,
+                     memory_time);
+    container_series(view, out, "container_start_time_seconds", "gauge",
+                     "[STABLE] Start time of the container since unix epoch in seconds", start_time, resource_labels,
+                     NULL);
+    if (view->has_use) {
+        help(out, "node_cpu_usage_seconds_total", "counter",
+             "[STABLE] Cumulative cpu time consumed by the node in core-seconds");
+        buf_printf(out, "node_cpu_usage_seconds_total %.15g %" PRId64 "\n", seconds(view->use.cpu_ns), now_ms);
+        help(out, "node_memory_working_set_bytes", "gauge", "[STABLE] Current working set of the node in bytes");
+        buf_printf(out, "node_memory_working_set_bytes %" PRId64 " %" PRId64 "\n", view->use.working_set_b, now_ms);
+        help(out, "pod_cpu_usage_seconds_total", "counter",
+             "[STABLE] Cumulative cpu time consumed by the pod in core-seconds");
+        buf_printf(out, "pod_cpu_usage_seconds_total{namespace=\"%s\",pod=\"%s\"} %.15g %" PRId64 "\n", pod->namespace,
+                   pod->name, seconds(view->use.cpu_ns), now_ms);
+        help(out, "pod_memory_working_set_bytes", "gauge", "[STABLE] Current working set of the pod in bytes");
+        buf_printf(out, "pod_memory_working_set_bytes{namespace=\"%s\",pod=\"%s\"} %" PRId64 " %" PRId64 "\n",
+                   pod->namespace, pod->name, view->use.working_set_b, now_ms);
+    }
+    help(out, "resource_scrape_error", "gauge",
+         "[STABLE] 1 if there was an error while getting container metrics, 0 otherwise");
+    buf_printf(out, "resource_scrape_error %d\n", view->has_use ? 0 : 1);
+}
+
+static void network_series(const struct stats_view *view, struct buf *out)
+{
+    const struct stats_network *network = &view->network;
+    const struct {
+        const char *name, *text;
+        int64_t value;
+    } rows[] = {
+        {"receive_bytes", "bytes received", network->received_b},
+        {"receive_packets", "packets received", network->received_packets},
+        {"receive_errors", "errors encountered while receiving", network->receive_errors},
+        {"receive_packets_dropped", "packets dropped while receiving", network->receive_dropped},
+        {"transmit_bytes", "bytes transmitted", network->sent_b},
+        {"transmit_packets", "packets transmitted", network->sent_packets},
+        {"transmit_errors", "errors encountered while transmitting", network->send_errors},
+        {"transmit_packets_dropped", "packets dropped while transmitting", network->send_dropped},
+    };
+
+    for (size_t i = 0; i < countof(rows); i++) {
+        buf_printf(out, "# HELP container_network_%s_total Cumulative count of %s\n# TYPE container_network_%s_total counter\n",
+                   rows[i].name, rows[i].text, rows[i].name);
+        buf_printf(out,
+                   "container_network_%s_total{container=\"\",id=\"%s\",image=\"\",interface=\"eth0\",name=\"\","
+                   "namespace=\"%s\",pod=\"%s\"} %" PRId64 "\n",
+                   rows[i].name, view->pod->cgroup, view->pod->namespace, view->pod->name, rows[i].value);
+    }
+}
+
+void stats_cadvisor(const struct stats_view *view, struct buf *out)
+{
+    help(out, "machine_cpu_cores", "gauge", "Number of logical CPU cores.");
+    buf_printf(out, "machine_cpu_cores %g\n", (double)view->pod->size.cpu_m / 1000);
+    help(out, "machine_memory_bytes", "gauge", "Amount of memory installed on the machine.");
+    buf_printf(out, "machine_memory_bytes %" PRId64 "\n", view->pod->size.mem_b);
+    container_series(view, out, "container_cpu_usage_seconds_total", "counter",
+                     "Cumulative cpu time consumed in seconds.", cpu_seconds, cadvisor_labels, cpu_time);
+    container_series(view, out, "container_memory_working_set_bytes", "gauge", "Current working set in bytes.",
+                     working_set, cadvisor_labels, memory_time);
+    container_series(view, out, "container_memory_usage_bytes", "gauge",
+                     "Current memory usage in bytes, including all memory regardless of when it was accessed",
+                     memory_usage, cadvisor_labels, memory_time);
+    container_series(view, out, "container_memory_rss", "gauge", "Size of RSS in bytes.", memory_rss, cadvisor_labels,
+                     memory_time);
+    container_series(view, out, "container_fs_usage_bytes", "gauge",
+                     "Number of bytes that are consumed by the container on this filesystem.", files_used,
+                     cadvisor_labels, NULL);
+    container_series(view, out, "container_start_time_seconds", "gauge",
+                     "Start time of the container since unix epoch in seconds.", start_time, cadvisor_labels, NULL);
+    if (view->network.known)
+        network_series(view, out);
+}

@@ -1,0 +1,56 @@
+/*
+ * command.c: `kustomize`: prints what a kustomization folder comes to. The engine is in the files beside.
+ */
+#include "kustomize/kustomize.h"
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "data/yaml.h"
+
+#include "cli.h"
+
+static int run_kustomize(struct cli *cli, const char *folder, const char *output)
+{
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(json_free) struct json *objects = NULL;
+    CLEANUP(buf_done) struct buf text = {0}, warnings = {0};
+    const struct json *object;
+    int code = kustomize_build(&kustomize_files, folder, &objects, &warnings, &err);
+    fputs(buf_text(&warnings), stderr);
+    if (code < 0)
+        return cli_fail(cli, &err);
+    json_each(object, objects) {
+        if (text.len > 0)
+            buf_add_str(&text, "---\n");
+        yaml_print(object, &text);
+    }
+    if (output == NULL)
+        fwrite(buf_text(&text), 1, text.len, stdout);
+    else if (file_write_atomic(output, buf_text(&text), text.len, 0644, &err) < 0)
+        return cli_fail(cli, &err);
+    return 0;
+}
+
+int command_kustomize(struct cli *cli, int argc, char **argv)
+{
+    const char *output = NULL;
+    const struct opt options[] = {
+        {"output", 'o', OPT_STRING, &output, "", "Write to this file instead of standard output."},
+        {0},
+    };
+    const struct cli_command command = {
+        .words = "kustomize",
+        .usage = "DIR [options]",
+        .about = "Print the objects that the kustomization of a folder describes. Fields that are not available are "
+                 "named.",
+        .examples = "  # Build the current folder\n  fks kustomize\n",
+        .options = options,
+    };
+    CLEANUP(strv_done) struct strv args = {0};
+    int code = 0;
+    if (!cli_parse(cli, &command, argc, argv, &args, NULL, &code))
+        return code;
+    if (args.n > 1)
+        return cli_error("specify one path to kustomization.yaml");
+    return run_kustomize(cli, args.n == 1 ? args.items[0] : ".", output);
+}

@@ -14,6 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(os.environ.get("FKS_BIN", ROOT / "bin")).resolve()
 IMAGE = "fks.dev/demo:1"
+PATIENCE = 60  # seconds: how long a condition may take at the least before a test gives up
 
 
 def assets_dir():
@@ -24,7 +25,9 @@ def assets_dir():
 
 
 def eventually(check, seconds=60.0, what=None):
-    """Asks again until check() answers something true, and returns that. A failed assertion inside is a "not yet"."""
+    """Asks again until check() answers something true, and returns that. A failed assertion inside is a "not yet". A machine
+    may be busy: nobody waits less than PATIENCE for what should come."""
+    seconds = max(seconds, PATIENCE)
     end = time.monotonic() + seconds
     while True:
         reason = None

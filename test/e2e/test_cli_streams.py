@@ -175,7 +175,7 @@ def test_logs_follow(pods, tools):
 
             eventually(heard, 30)
             follow.signal(signal.SIGINT)
-            assert follow.wait(10) != 0
+            assert follow.wait(60) != 0
 
 
 def test_logs_of_all_containers(tools):
@@ -374,7 +374,7 @@ def test_cp_goes_on_after_a_cut(pods, tmp_path):
 # --- port-forward
 
 def page(port, host="127.0.0.1"):
-    with urllib.request.urlopen(f"http://{host}:{port}/", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://{host}:{port}/", timeout=60) as answer:
         return answer.read().decode()
 
 
@@ -389,7 +389,7 @@ def test_port_forward_by_name(tools):
                 assert "FKS" in page(forwarded(forward, 80))
                 forward.expect("Handling connection for")
                 forward.signal(signal.SIGINT)
-                assert forward.wait(10) == 0
+                assert forward.wait(60) == 0
 
 
 def test_port_forward_several_and_loss(tools):
@@ -402,7 +402,7 @@ def test_port_forward_several_and_loss(tools):
             with pytest.raises(OSError):
                 page(second)
             forward.expect("an error occurred forwarding .* -> 81")
-            assert forward.wait(10) == 1
+            assert forward.wait(60) == 1
             forward.expect("error: lost connection to pod")
 
 

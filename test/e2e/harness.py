@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -24,10 +25,10 @@ def assets_dir():
     return next((place for place in reversed(places) if (place / "kube-apiserver").exists()), None)
 
 
-def eventually(check, seconds=60.0, what=None):
+def eventually(check, seconds=60.0, what=None, at_least=PATIENCE):
     """Asks again until check() answers something true, and returns that. A failed assertion inside is a "not yet". A machine
-    may be busy: nobody waits less than PATIENCE for what should come."""
-    seconds = max(seconds, PATIENCE)
+    may be busy: nobody waits less than PATIENCE for what should come, except who asks for less on purpose."""
+    seconds = max(seconds, at_least)
     end = time.monotonic() + seconds
     while True:
         reason = None
@@ -103,6 +104,7 @@ class Beside:
         # an interactive stdin, whatever standard input pytest has
         mine, theirs = pty.openpty() if terminal else os.pipe()
         self.output = mine
+        self.terminal_before = termios.tcgetattr(mine) if terminal else None  # what the program finds
         self.child = subprocess.Popen(words, stdin=theirs if terminal else subprocess.DEVNULL, stdout=theirs, stderr=theirs, env=env,
                                       cwd="/", start_new_session=True,
                                       # a test run in a shell's background has it ignored, and children inherit that
@@ -129,8 +131,9 @@ class Beside:
             self.text += data.decode(errors="replace")
         return self.text
 
-    def expect(self, pattern, seconds=60):
-        return eventually(lambda: re.search(pattern, self.read()), seconds, f"/{pattern}/ in the output of {self.child.args}: {self.text!r}")
+    def expect(self, pattern, seconds=60, at_least=PATIENCE):
+        return eventually(lambda: re.search(pattern, self.read()), seconds, f"/{pattern}/ in the output of {self.child.args}: {self.text!r}",
+                          at_least)
 
     def type(self, text):
         os.write(self.output, text.encode())

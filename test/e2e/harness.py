@@ -96,6 +96,12 @@ class Tool:
         return Beside([self.program, *map(str, words)], {**self.env, **options.pop("env", {})}, **options)
 
 
+def hear_signals():
+    """A test run in a shell's background has SIGINT ignored, one under nohup SIGHUP; children inherit that."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Beside:
     """A program beside the test, its output read as it comes."""
 
@@ -107,8 +113,7 @@ class Beside:
         self.terminal_before = termios.tcgetattr(mine) if terminal else None  # what the program finds
         self.child = subprocess.Popen(words, stdin=theirs if terminal else subprocess.DEVNULL, stdout=theirs, stderr=theirs, env=env,
                                       cwd="/", start_new_session=True,
-                                      # a test run in a shell's background has it ignored, and children inherit that
-                                      preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+                                      preexec_fn=hear_signals)
         os.close(theirs)
 
     def __enter__(self):

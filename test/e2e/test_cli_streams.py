@@ -10,6 +10,7 @@ import shlex
 import signal
 import socket
 import struct
+import sys
 import tarfile
 import termios
 import threading
@@ -18,7 +19,7 @@ import urllib.request
 
 import pytest
 
-from harness import IMAGE, ROOT, SMALL, Tool, deployment, eventually, pod
+from harness import IMAGE, ROOT, SMALL, Beside, Tool, deployment, eventually, pod
 
 LINES = [line.strip() for line in (ROOT / "test/cases/kubectl_streams.txt").read_text().splitlines()
          if line.strip() and not line.startswith("#")]
@@ -135,6 +136,16 @@ def test_exec_killed_gives_the_terminal_back(pods, number):
         os.kill(session.child.pid, number)
         assert session.wait(20) == -number
         assert termios.tcgetattr(session.output) == session.terminal_before
+
+
+def test_exec_under_nohup_outlives_a_hangup(pods):
+    ignoring = "signal.signal(signal.SIGHUP, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+    words = [sys.executable, "-c", f"import os, signal, sys; {ignoring}", pods.fks.program, "exec", "-it", "two", "-c", "one", "--", "sh"]
+    with Beside(words, pods.home.env, terminal=True) as session:
+        session.expect(r"[#$] ")
+        os.kill(session.child.pid, signal.SIGHUP)
+        session.type("exit 5\n")
+        assert session.wait() == 5
 
 
 # --- attach

@@ -47,9 +47,11 @@ openssl := -lssl -lcrypto
 yaml := -lyaml
 libs = $(openssl) $(yaml) -lprotobuf-c -lwslay -lm
 
-layers := base data net kube fargate cri
+layers := base data net kube fargate cri csi
 lib_src := $(foreach l,$(layers),$(wildcard lib/$(l)/*.c))
-lib_obj := $(lib_src:%.c=$(out)/%.o) $(out)/gen/cri.pb-c.o
+protos := lib/cri/cri.proto lib/csi/csi.proto lib/csi/registration.proto
+proto_names := $(basename $(notdir $(protos)))
+lib_obj := $(lib_src:%.c=$(out)/%.o) $(proto_names:%=$(out)/gen/%.pb-c.o)
 # program NAME: its folder, everything in it and below
 webhook_src := $(wildcard webhook/*.c)
 fks_src := $(wildcard cmd/fks/*.c cmd/fks/*/*.c)
@@ -97,7 +99,7 @@ $(out)/libfks.a: $(lib_obj)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
-$(out)/%.o: %.c $(out)/gen/cri.pb-c.h
+$(out)/%.o: %.c $(proto_names:%=$(out)/gen/%.pb-c.h)
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
@@ -108,11 +110,11 @@ $(out)/cmd/fks-node/%.o: own_include := -Icmd/fks-node
 $(out)/test/unit/programs/%.o: own_include := -Icmd/fks -Icmd/fks-node
 
 # protoc-c's output is not ours: no warnings; -Ulinux because a field is called linux, which gcc predefines
-$(out)/gen/cri.pb-c.c $(out)/gen/cri.pb-c.h &: lib/cri/cri.proto
+$(out)/gen/%.pb-c.c $(out)/gen/%.pb-c.h &: $(protos)
 	@mkdir -p $(out)/gen
-	$(call say,GEN,$<)
-	$(Q)protoc-c --proto_path=lib/cri --c_out=$(out)/gen cri.proto
-$(out)/gen/cri.pb-c.o: $(out)/gen/cri.pb-c.c
+	$(call say,GEN,$*.proto)
+	$(Q)protoc-c --proto_path=$(dir $(filter %/$*.proto,$(protos))) --c_out=$(out)/gen $*.proto
+$(out)/gen/%.pb-c.o: $(out)/gen/%.pb-c.c
 	$(call say,CC,$<)
 	$(Q)$(CC) -std=c17 -Ulinux $(optimize) $(hardening) $(san_flags) -w -I$(out)/gen $(pkg_cflags) -c -o $@ $<
 

@@ -22,6 +22,8 @@ struct agent_options { /* strings are borrowed from the command line */
     const char *state_dir, *log_dir;
     const char *cluster_domain, *resolv_conf, *pod_cidr, *cgroup_root;
     struct strv cluster_dns;
+    const char *csi_dir; /* sockets of CSI drivers' registrars */
+    int64_t csi_timeout_s;
     bool impersonate_nodes;
     int64_t capacity_cpu_m, capacity_mem_b, capacity_pods;
     int64_t log_max_b, log_max_files;        /* a container's log is rotated at this size; files kept */
@@ -42,6 +44,8 @@ struct agent_runtime { /* what the container runtime can, as it says itself; for
 };
 
 struct cgroups;
+struct csi_drivers;
+struct csi_volumes;
 struct host_publisher;
 struct nodes;
 struct pods;
@@ -76,6 +80,8 @@ struct agent {
     struct action_clients *actions;
     struct api *api;
     struct storage *storage;
+    struct csi_drivers *csi_drivers;
+    struct csi_volumes *csi_volumes;
     struct image_credentials *image_credentials;
     struct image_gc *image_gc;
     struct image_turns *image_turns;

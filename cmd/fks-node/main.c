@@ -22,6 +22,7 @@
 #include "pod/action.h"
 #include "agent.h"
 #include "api/api.h"
+#include "csi/csi_volumes.h"
 #include "host/cgroups.h"
 #include "host/host.h"
 #include "images/image_credentials.h"
@@ -32,6 +33,7 @@
 #include "pods.h"
 #include "relist.h"
 #include "host/storage.h"
+#include "pod/pod.h"
 #include "host/user_ids.h"
 
 #define DEFAULT_PODS 110
@@ -43,6 +45,7 @@ static struct {
     const char *client_ca, *tls_cert, *tls_key;
     const char *capacity_cpu, *capacity_memory, *log_max_size;
     const char *metrics_listen, *log_level;
+    char *default_csi_dir;
     bool version, help;
 } flags = {
     .agent =
@@ -60,6 +63,7 @@ static struct {
             .parallel_pulls = 5,
             .image_gc_high = 85,
             .image_gc_low = 80,
+            .csi_timeout_s = 120,
         },
     .runtime_endpoint = "unix:///run/containerd/containerd.sock",
     .log_max_size = "10Mi",
@@ -86,6 +90,12 @@ static const struct opt options[] = {
      "Size at which a container's log is rotated.", NULL, NULL},
     {"container-runtime-endpoint", 0, OPT_STRING, &flags.runtime_endpoint, "URL", "Socket of the container runtime.",
      NULL, NULL},
+    {"csi-plugins-registry", 0, OPT_STRING, &flags.agent.csi_dir, "DIR",
+     "Folder in which CSI drivers register, as with a kubelet; default: plugins_registry below --state-dir. A driver must see "
+     "--state-dir under the same path, and its mounts there must reach this host.",
+     NULL, NULL},
+    {"csi-timeout", 0, OPT_INT, &flags.agent.csi_timeout_s, "SECONDS", "How long a CSI driver may take for a call.", NULL,
+     NULL},
     {"help", 'h', OPT_BOOL, &flags.help, NULL, "Print this help.", NULL, NULL},
     {"host-name", 0, OPT_STRING, &flags.agent.host_name, "NAME", "Name of the FargateHost; required.", NULL, NULL},
     {"image-gc-high-threshold", 0, OPT_INT, &flags.agent.image_gc_high, "PERCENT",
@@ -158,6 +168,8 @@ static int read_capacity(struct err *err)
     if (flags.agent.image_gc_low < 0 || flags.agent.image_gc_high > 100 ||
         (flags.agent.image_gc_high < 100 && flags.agent.image_gc_low >= flags.agent.image_gc_high))
         return err_set(err, ERR_USAGE, "--image-gc-low-threshold must be below --image-gc-high-threshold, both percent");
+    if (flags.agent.csi_timeout_s <= 0)
+        return err_set(err, ERR_USAGE, "--csi-timeout must be positive");
     if (flags.agent.parallel_pulls <= 0)
         return err_set(err, ERR_USAGE, "--max-parallel-image-pulls must be positive");
     if (flags.agent.capacity_cpu_m <= 0 || flags.agent.capacity_mem_b <= 0 || flags.agent.capacity_pods <= 0)
@@ -179,6 +191,8 @@ static int check_flags(struct err *err)
         return err_set(err, ERR_USAGE, "--container-runtime-endpoint '%s' does not begin with 'unix://'",
                        flags.runtime_endpoint);
     flags.agent.runtime_socket = flags.runtime_endpoint + strlen("unix://");
+    if (flags.agent.csi_dir == NULL)
+        flags.agent.csi_dir = flags.default_csi_dir = path_join(flags.agent.state_dir, "plugins_registry", NULL);
     return read_capacity(err);
 }
 
@@ -274,6 +288,7 @@ static void start_parts(struct agent *agent)
     agent->image_credentials = image_credentials_new(agent->options.state_dir);
     agent->pods = pods_new(agent);
     agent->nodes = nodes_new(agent);
+    pod_csi_start(agent);
     agent->relist = relist_new(agent);
     agent->services = kube_watch_new(agent->kube, &services);
     nodes_start(agent->nodes);
@@ -318,6 +333,8 @@ static void end(struct agent *agent)
     image_gc_free(agent->image_gc);
     relist_free(agent->relist);
     kube_watch_free(agent->services);
+    csi_volumes_free(agent->csi_volumes);
+    csi_drivers_free(agent->csi_drivers);
     cri_free(agent->cri); /* no answer may come to pods that are gone */
     pods_free(agent->pods);
     image_credentials_free(agent->image_credentials);
@@ -333,6 +350,7 @@ static void end(struct agent *agent)
     agent_system_done(&agent->system);
     free(agent->resolv_conf);
     free(agent->sandbox_image);
+    free(flags.default_csi_dir);
     json_free(agent->runtime.handlers);
     loop_free(agent->loop);
 }

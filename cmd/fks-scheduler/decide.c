@@ -119,7 +119,8 @@ static void wait_for_capacity(struct pod *pod, const struct place_need *need)
 }
 
 /* Refusals that neither the pod alone nor the hosts cause. true: the pod waits. */
-static bool waits_for_others(struct pod *pod, const struct json *object, const char **ret_handler)
+static bool waits_for_others(struct pod *pod, const struct json *object, const char **ret_handler,
+                             struct strv *drivers)
 {
     CLEANUP(buf_done) struct buf why = {0};
 
@@ -131,7 +132,7 @@ static bool waits_for_others(struct pod *pod, const struct json *object, const c
         wait(pod, "runtime_class", REASON_UNSCHEDULABLE, text);
         return true;
     }
-    if (volumes_check(pod->scheduler, object, &why) != CLAIM_USABLE) {
+    if (volumes_check(pod->scheduler, object, drivers, &why) != CLAIM_USABLE) {
         CLEANUP(xfree) char *text = xasprintf("Pod not supported on Fargate: volumes not supported: %s",
                                               buf_text(&why));
 
@@ -170,7 +171,7 @@ static size_t read_spreads(struct pod *pod, const struct json *object, struct pl
     return n;
 }
 
-static void place(struct pod *pod, const struct json *object, const char *handler)
+static void place(struct pod *pod, const struct json *object, const char *handler, const struct strv *drivers)
 {
     struct scheduler *scheduler = pod->scheduler;
     struct place_spread spreads[PLACE_SPREADS_MAX];
@@ -178,6 +179,7 @@ static void place(struct pod *pod, const struct json *object, const char *handle
         .size = pod->size,
         .zones = &pod->profile->rules.zones,
         .runtime_handler = handler,
+        .csi_drivers = drivers,
         .spec = json_get(object, "spec", NULL),
         .spreads = spreads,
         .n_spreads = read_spreads(pod, object, spreads),
@@ -209,6 +211,7 @@ static void count_refused(struct pod *pod)
 void decide(struct pod *pod)
 {
     CLEANUP(json_free) struct json *object = NULL;
+    CLEANUP(strv_done) struct strv drivers = {0};
     const char *handler;
 
     if (pod->text == NULL || pod->stage != POD_WAITING || pod->call != NULL || pod->asking)
@@ -230,6 +233,6 @@ void decide(struct pod *pod)
         wait(pod, metric, pod->refusal_reason, pod->refusal);
         return;
     }
-    if (!waits_for_others(pod, object, &handler))
-        place(pod, object, handler);
+    if (!waits_for_others(pod, object, &handler, &drivers))
+        place(pod, object, handler, &drivers);
 }

@@ -116,7 +116,7 @@ static bool is_plain(const struct json *spec)
         if (json_member(spec, says[i]) != NULL)
             return false;
     json_each(volume, json_get(spec, "volumes", NULL))
-        if (claim_of_volume(volume) != NULL)
+        if (claim_of_volume(volume) != NULL || json_member(volume, "csi") != NULL)
             return false;
     return true;
 }

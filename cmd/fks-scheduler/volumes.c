@@ -35,7 +35,7 @@ static struct kube_watch *start(struct scheduler *scheduler, const char *path)
 }
 
 static enum claim_verdict check_one(struct scheduler *scheduler, const struct json *pod, const struct json *volume,
-                                    struct buf *why)
+                                    struct strv *drivers, struct buf *why)
 {
     const char *namespace = json_str_or("", pod, "metadata", "namespace", NULL), *name = claim_of_volume(volume);
     const struct json *claim = kube_watch_get(scheduler->claim_watch, namespace, name);
@@ -45,19 +45,23 @@ static enum claim_verdict check_one(struct scheduler *scheduler, const struct js
     enum claim_verdict verdict =
         claim_check(json_str_or("", volume, "name", NULL), name, claim, bound, &text);
 
-    if (verdict != CLAIM_USABLE)
+    if (verdict == CLAIM_USABLE)
+        claim_drivers(volume, bound, drivers);
+    else
         (void)buf_printf(why, "%s%s", why->len > 0 ? ", " : "", buf_text(&text));
     return verdict;
 }
 
-enum claim_verdict volumes_check(struct scheduler *scheduler, const struct json *pod, struct buf *why)
+enum claim_verdict volumes_check(struct scheduler *scheduler, const struct json *pod, struct strv *drivers, struct buf *why)
 {
     enum claim_verdict worst = CLAIM_USABLE, verdict;
     const struct json *volume;
 
     json_each(volume, json_get(pod, "spec", "volumes", NULL)) {
-        if (claim_of_volume(volume) == NULL)
+        if (claim_of_volume(volume) == NULL) {
+            claim_drivers(volume, NULL, drivers);
             continue;
+        }
         if (scheduler->claim_watch == NULL) {
             scheduler->claim_watch = start(scheduler, "/api/v1/persistentvolumeclaims");
             scheduler->volume_watch = start(scheduler, "/api/v1/persistentvolumes");
@@ -66,7 +70,7 @@ enum claim_verdict volumes_check(struct scheduler *scheduler, const struct json 
             (void)buf_add_str(why, "the claims of the cluster are being listed");
             return CLAIM_WAITS;
         }
-        verdict = check_one(scheduler, pod, volume, why);
+        verdict = check_one(scheduler, pod, volume, drivers, why);
         worst = verdict > worst ? verdict : worst;
     }
     return worst;

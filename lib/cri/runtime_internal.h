@@ -5,7 +5,6 @@
 
 #include "base/loop.h"
 #include "cri/runtime.h"
-#include "net/http.h"
 
 /* gcc predefines it in gnu17, and messages of the CRI have a field of that name */
 #undef linux
@@ -16,7 +15,7 @@
 #define CRI_LIST_TIMEOUT_MS (10 * 1000)      /* what only reads the runtime's memory */
 #define CRI_PULL_TIMEOUT_MS (30 * 60 * 1000) /* a large image over a slow line */
 
-struct cri_call;
+struct grpc_client;
 struct cri_status_query;
 
 /* The caller's callback; which member is told by the method. */
@@ -44,8 +43,7 @@ struct cri_method {
 };
 
 struct cri {
-    struct http_client *client;
-    struct cri_call *calls; /* under way */
+    struct grpc_client *client;
 };
 
 /* Sends one unary request; deliver runs once, unless the client is freed first. */

@@ -38,6 +38,7 @@ static void kind_free(struct host_kind *kind)
     free(kind->region);
     free(kind->architecture);
     strv_done(&kind->runtime_handlers);
+    strv_done(&kind->csi_drivers);
     json_free(kind->labels);
     free(kind->open);
     free(kind);
@@ -75,11 +76,15 @@ static struct host_kind *kind_read(const struct json *object)
     json_each(item, json_get(spec, "runtimeHandlers", NULL))
         if (json_string_value(item) != NULL)
             strv_add(&kind->runtime_handlers, json_string_value(item));
+    json_each(item, json_get(spec, "csiDrivers", NULL))
+        if (json_string_value(item) != NULL)
+            strv_add(&kind->csi_drivers, json_string_value(item));
     read_labels(kind, labels);
     buf_printf(&key, "%s %s %s %lld %lld %lld %lld ", strempty(kind->zone), strempty(kind->region),
                strempty(kind->architecture), (long long)kind->cpu_m, (long long)kind->mem_b, (long long)kind->storage_b,
                (long long)kind->pods);
     json_print(json_get(spec, "runtimeHandlers", NULL), &key);
+    json_print(json_get(spec, "csiDrivers", NULL), &key);
     json_print(kind->labels, &key);
     kind->key = xstrdup(buf_text(&key));
     return kind;

@@ -37,6 +37,7 @@ struct host_kind {
     char *key;
     char *zone, *region, *architecture; /* or NULL */
     struct strv runtime_handlers;
+    struct strv csi_drivers;
     struct json *labels; /* metadata.labels but for the host's names, or NULL */
     int64_t cpu_m, mem_b, pods;
     int64_t storage_b;   /* 0: not counted */

@@ -91,6 +91,9 @@ static enum place_reason check_kind(const struct host *host, const struct place_
         return PLACE_SELECTOR;
     if (need->runtime_handler != NULL && !strv_has(&kind->runtime_handlers, need->runtime_handler))
         return PLACE_RUNTIME;
+    for (size_t i = 0; need->csi_drivers != NULL && i < need->csi_drivers->n; i++)
+        if (!strv_has(&kind->csi_drivers, need->csi_drivers->items[i]))
+            return PLACE_DRIVER;
     if (need->size.cpu_m > kind->cpu_m || need->size.mem_b > kind->mem_b || kind->pods < 1 ||
         (kind->storage_b > 0 && need->size.storage_b > kind->storage_b))
         return PLACE_TOO_SMALL;

@@ -24,6 +24,7 @@ enum place_reason {
     PLACE_ZONE,     /* the profile's zones */
     PLACE_SELECTOR, /* the pod's nodeSelector or required node affinity */
     PLACE_RUNTIME,  /* lacks the runtime handler */
+    PLACE_DRIVER,   /* lacks a CSI driver */
     PLACE_TOO_SMALL, /* smaller than the pod even when empty */
     PLACE_CPU,
     PLACE_MEMORY,
@@ -45,6 +46,7 @@ struct place_need {
     struct fargate_size size;
     const struct strv *zones;    /* none: any */
     const char *runtime_handler; /* or NULL */
+    const struct strv *csi_drivers; /* of the pod's volumes, or NULL */
     const struct json *spec;     /* of the pod: nodeSelector, affinity */
     const struct place_spread *spreads;
     size_t n_spreads;

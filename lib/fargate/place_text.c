@@ -26,6 +26,8 @@ static const struct {
      "change nodeSelector or node affinity, or label or add a host"},
     {PLACE_RUNTIME, "lacks the runtime handler", "lack the runtime handler",
      "choose another runtimeClassName, or install the runtime on a host"},
+    {PLACE_DRIVER, "lacks a CSI driver of its volumes", "lack a CSI driver of its volumes",
+     "run the driver on a host; one that attaches volumes to nodes (attachRequired of its CSIDriver object) cannot be used"},
     {PLACE_CORDONED, "is cordoned", "are cordoned", "put one back into service: fks uncordon host NAME"},
     {PLACE_PRESSED, "is short of memory, disk, processes or network", "are short of memory, disk, processes or network",
      "see the conditions of the FargateHost"},

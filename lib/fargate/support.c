@@ -19,7 +19,7 @@ static const char *const usual_capabilities[] = {
 };
 
 static const char *const supported_volumes[] = {
-    "configMap", "downwardAPI", "emptyDir", "image", "nfs", "persistentVolumeClaim", "projected", "secret",
+    "configMap", "csi", "downwardAPI", "emptyDir", "image", "nfs", "persistentVolumeClaim", "projected", "secret",
 };
 
 static const char *const supported_resources[] = {"cpu", "memory", "ephemeral-storage"};

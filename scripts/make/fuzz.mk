@@ -8,14 +8,14 @@ fuzz_out := build/fuzz
 fuzz_flags := -std=gnu17 -D_GNU_SOURCE -DFKS_PROGRAM_VERSION='"$(VERSION)"' -O1 -g -fno-omit-frame-pointer -w -include lib/base/banned.h \
 	-Ilib -I. -Icmd/fks -Icmd/fks-node -Ibuild/fuzz/gen
 fuzz_lib_src := $(lib_src) $(filter-out %/main.c,$(webhook_src) $(fks_src) $(scheduler_src) $(node_src))
-fuzz_lib_obj := $(fuzz_lib_src:%.c=$(fuzz_out)/%.o) $(fuzz_out)/gen/cri.pb-c.o
+fuzz_lib_obj := $(fuzz_lib_src:%.c=$(fuzz_out)/%.o) $(proto_names:%=$(fuzz_out)/gen/%.pb-c.o)
 
-$(fuzz_out)/gen/cri.pb-c.c $(fuzz_out)/gen/cri.pb-c.h &: lib/cri/cri.proto
+$(fuzz_out)/gen/%.pb-c.c $(fuzz_out)/gen/%.pb-c.h &: $(protos)
 	@mkdir -p $(fuzz_out)/gen
-	$(Q)protoc-c --proto_path=lib/cri --c_out=$(fuzz_out)/gen cri.proto
-$(fuzz_out)/gen/cri.pb-c.o: $(fuzz_out)/gen/cri.pb-c.c
+	$(Q)protoc-c --proto_path=$(dir $(filter %/$*.proto,$(protos))) --c_out=$(fuzz_out)/gen $*.proto
+$(fuzz_out)/gen/%.pb-c.o: $(fuzz_out)/gen/%.pb-c.c
 	$(Q)clang -std=c17 -Ulinux -O1 -g -w -fsanitize=fuzzer-no-link,address,undefined -I$(fuzz_out)/gen -c -o $@ $<
-$(fuzz_out)/%.o: %.c $(fuzz_out)/gen/cri.pb-c.h
+$(fuzz_out)/%.o: %.c $(proto_names:%=$(fuzz_out)/gen/%.pb-c.h)
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$<)
 	$(Q)clang $(fuzz_flags) -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -MMD -MP -c -o $@ $<

@@ -12,6 +12,7 @@ static const char *const verdicts[PLACE_REASONS] = {
     [PLACE_FITS] = "fits",         [PLACE_GONE] = "gone",         [PLACE_DEAD] = "dead",
     [PLACE_NOT_READY] = "not-ready", [PLACE_PRESSED] = "pressed", [PLACE_CORDONED] = "cordoned",
     [PLACE_ZONE] = "zone",         [PLACE_SELECTOR] = "selector", [PLACE_RUNTIME] = "runtime",
+    [PLACE_DRIVER] = "driver",
     [PLACE_TOO_SMALL] = "too-small", [PLACE_CPU] = "cpu",         [PLACE_MEMORY] = "memory",
     [PLACE_DISK] = "disk",         [PLACE_PODS] = "pods",         [PLACE_UNEVEN] = "uneven",
 };
@@ -74,15 +75,18 @@ static enum place_reason verdict_of(const struct json *host, const struct json *
 {
     CLEANUP(hosts_done) struct hosts hosts = {0};
     CLEANUP(strv_done) struct strv zones = {0};
+    CLEANUP(strv_done) struct strv drivers = {0};
     CLEANUP(err_clear) struct err err = {0};
     struct reservation held[HELD_MAX] = {0};
-    const struct json *zone;
+    const struct json *zone, *driver;
     struct place_need need = {.size = size_of(json_str_or("0.25vCPU 0.5GB", pod, "size", NULL)), .zones = &zones,
-                              .runtime_handler = json_str(pod, "handler", NULL), .spec = pod};
+                              .runtime_handler = json_str(pod, "handler", NULL), .csi_drivers = &drivers, .spec = pod};
 
     assert_int_equal(quantity_parse_units(json_str_or("20Gi", pod, "disk", NULL), &need.size.storage_b, &err), 0);
     json_each(zone, json_member(pod, "zones"))
         strv_add(&zones, json_string_value(zone));
+    json_each(driver, json_member(pod, "drivers"))
+        strv_add(&drivers, json_string_value(driver));
     add_host(&hosts, held, host);
     enum place_reason reason = place_check(hosts_find(&hosts, "h"), &need, NOW_MS);
     /* the decision says the same as the question about one host */

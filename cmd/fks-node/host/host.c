@@ -10,6 +10,7 @@
 #include "data/quantity.h"
 #include "fargate/names.h"
 
+#include "csi/csi_drivers.h"
 #include "host/storage.h"
 
 #define BEAT_MS 10000
@@ -21,6 +22,7 @@ struct host_publisher {
     struct loop_timer *timer;
     int pending;
     bool failed; /* something of this beat */
+    bool again;  /* what is published changed during it */
     bool lease_made;
     bool ready;
     char *reason;              /* why not */
@@ -47,6 +49,8 @@ struct json *host_publisher_object(const struct agent *agent, const struct json 
         json_set_str(spec, "podCIDR", options->pod_cidr);
     if (handlers != NULL)
         json_set(spec, "runtimeHandlers", json_keep(handlers));
+    if (agent->csi_drivers != NULL)
+        json_set(spec, "csiDrivers", csi_drivers_offered(agent->csi_drivers));
     return json_build("{s:s, s:s, s:{s:s, s:{s:s, s:s, s:s}}, s:o}", "apiVersion", FKS_API_VERSION, "kind",
                       "FargateHost", "metadata", "name", options->host_name, "labels", "kubernetes.io/hostname",
                       options->host_name, "topology.kubernetes.io/zone", options->zone,
@@ -104,7 +108,7 @@ static void part_done(struct host_publisher *host, const char *what, const struc
         agent_warn(what, host->agent->options.host_name, err);
     }
     if (--host->pending == 0)
-        loop_timer_set(host->timer, host->failed ? RETRY_MS : BEAT_MS);
+        loop_timer_set(host->timer, host->again ? 0 : host->failed ? RETRY_MS : BEAT_MS);
 }
 
 static char *object_path(const struct host_publisher *host, const char *subresource)
@@ -298,7 +302,7 @@ static void beat(void *data)
 {
     struct host_publisher *host = data;
 
-    host->failed = false;
+    host->failed = host->again = false;
     host->pending++;
     renew(host);
     cri_status(host->agent->cri, on_status, host);
@@ -312,6 +316,14 @@ struct host_publisher *host_publisher_new(struct agent *agent)
     host->timer = loop_timer_new(agent->loop, beat, host);
     loop_timer_set(host->timer, 0);
     return host;
+}
+
+void host_publisher_changed(struct host_publisher *host)
+{
+    if (host->pending == 0)
+        loop_timer_set(host->timer, 0);
+    else
+        host->again = true;
 }
 
 struct host_publisher *host_publisher_free(struct host_publisher *host)

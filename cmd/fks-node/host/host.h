@@ -8,6 +8,8 @@
 /* Starts at once and goes on for ever. */
 struct host_publisher *host_publisher_new(struct agent *agent);
 struct host_publisher *host_publisher_free(struct host_publisher *host);
+/* Something about it may have changed: published at once, not with the next beat. */
+void host_publisher_changed(struct host_publisher *host);
 /*
  * The runtime's handlers: as it names them, else, for containerd before 2.0, those of its settings (JSON, or NULL). An array
  * of names. Pure.

@@ -10,6 +10,7 @@
  *     pod_images.c      images of the containers
  *     pod_volumes.c     objects, tokens, volumes
  *     pod_mounts.c      network file systems
+ *     pod_csi.c         volumes of CSI drivers
  *     pod_containers.c  which container comes next; create, start
  *     pod_records.c     what the runtime says about containers
  *     pod_kill.c        stopping one container
@@ -251,6 +252,16 @@ bool pod_volumes_sync(struct pod *pod);
 /* Mounts the pod's network file systems, one after the other; true when all are mounted. */
 bool pod_mounts_sync(struct pod *pod);
 void pod_mounts_done(struct pod *pod);
+/* --- pod_csi.c */
+/* Looks for drivers and for what an earlier agent left with them; once, before the first pod. */
+void pod_csi_start(struct agent *agent);
+/* Brings the pod's CSI volumes up; true when all are. */
+bool pod_csi_sync(struct pod *pod);
+/* Takes them down; true when none is left. */
+bool pod_csi_down(struct pod *pod);
+/* A driver wants volumes of the pod published again. */
+bool pod_csi_is_stale(const struct pod *pod);
+/* --- pod_volumes.c */
 /* Objects were asked for, as far as pulling images needs any. */
 bool pod_objects_known(const struct pod *pod);
 /* A container misses an object or key: looks again soon. */

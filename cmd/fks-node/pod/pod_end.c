@@ -172,6 +172,8 @@ static bool tear_down_volumes(struct pod *pod)
 {
     CLEANUP(err_clear) struct err err = {0};
 
+    if (!pod_csi_down(pod))
+        return false;
     if (pod->volumes_down)
         return true;
     if (!pod_may_try(pod))
@@ -277,6 +279,8 @@ void pod_end_sync(struct pod *pod)
     bool told = is_told(pod) || pod_status_sync(pod, true);
     if (!stop_sandbox(pod) || !told)
         return;
+    if (!pod_csi_down(pod))
+        return; /* as with a kubelet, the pod stays until its volumes are out of their drivers' hands */
     (void)tear_down_volumes(pod);
     if (pod_is_deleted(pod))
         delete_object(pod);

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/proc.h"
 
+#include "csi/csi_plan.h"
 #include "pod/pod.h"
 
 #define RETRY_FIRST_MS 500
@@ -92,13 +93,14 @@ static void start(struct pod *pod, const char *volume, const char *dir, const st
 bool pod_mounts_sync(struct pod *pod)
 {
     const struct json *volume;
+    bool csi_ready = pod_csi_sync(pod);
 
     json_each(volume, json_get(pod->object, "spec", "volumes", NULL)) {
         const char *name = json_str_or("", volume, "name", NULL);
         CLEANUP(xfree) char *dir = volumes_dir(pod->agent->options.state_dir, pod->uid, name);
         CLEANUP(err_clear) struct err err = {0};
         struct volumes_nfs nfs;
-        if (!volumes_is_network(volume) || volumes_is_mounted(dir))
+        if (!volumes_is_network(volume) || csi_source_of(volume, &pod->objects) != NULL || volumes_is_mounted(dir))
             continue;
         int64_t wait_ms = backoff_left_ms(&pod->mount_backoff, pod_now(pod));
         if (volumes_nfs_of(volume, &pod->objects, &nfs, &err) < 0)
@@ -109,7 +111,7 @@ bool pod_mounts_sync(struct pod *pod)
             start(pod, name, dir, &nfs);
         return false;
     }
-    return true;
+    return csi_ready;
 }
 
 void pod_mounts_done(struct pod *pod)

@@ -7,6 +7,7 @@
 #include "base/codec.h"
 #include "base/mem.h"
 
+#include "csi/csi_plan.h"
 #include "pod/pod.h"
 
 #define REFRESH_MS 35000 /* with jitter and the request itself, less than a minute */
@@ -87,6 +88,23 @@ static bool note_failure(struct pod *pod, const struct err *err)
 
 static void on_object(struct json **answer, struct err *err, void *data);
 
+/* A CSI volume names secrets, of any namespace, for its driver. */
+static void fetch_volume_secrets(struct pod *pod, const struct json *bound)
+{
+    static const char *const references[] = {"nodeStageSecretRef", "nodePublishSecretRef"};
+
+    for (size_t i = 0; i < countof(references); i++) {
+        const struct json *reference = json_get(bound, "spec", "csi", references[i], NULL);
+        const char *namespace = json_str(reference, "namespace", NULL), *name = json_str(reference, "name", NULL);
+        if (namespace == NULL || name == NULL)
+            continue;
+        CLEANUP(xfree) char *key = xasprintf("Secret/%s/%s", namespace, name);
+        pod->n_fetches++;
+        agent_request_as(pod->agent, pod_node_name(pod), "GET", kube_path("", "v1", namespace, "secrets", name, NULL), NULL,
+                         on_object, fetch_new(pod, key));
+    }
+}
+
 /* A claim that came leads to the volume that it is bound to. */
 static void fetch_claimed(struct pod *pod, const char *key, const struct json *object)
 {
@@ -125,6 +143,8 @@ static void on_object(struct json **answer, struct err *err, void *data)
     pod->n_fetches--;
     if (err->code == 0) {
         fetch_claimed(pod, fetch->key, *answer);
+        if (starts_with(fetch->key, "PersistentVolume/"))
+            fetch_volume_secrets(pod, *answer);
         struct json *old = map_set(&pod->objects, fetch->key, json_keep(*answer));
         if (old == NULL || !json_same(old, *answer))
             pod->volumes_changed = true;
@@ -183,8 +203,13 @@ static int64_t token_life_s(const struct json *answer)
 static void token_arrived(struct pod *pod, const char *key, const struct json *answer)
 {
     int64_t life_s = token_life_s(answer);
+    CLEANUP(buf_done) struct buf text = {0};
 
-    wipe_free(map_set(&pod->tokens, key, xstrdup(json_str(answer, "status", "token", NULL))));
+    if (starts_with(key, CSI_TOKEN_PREFIX)) /* drivers are told its end, too */
+        json_print(json_get(answer, "status", NULL), &text);
+    else
+        buf_add_str(&text, json_str_or("", answer, "status", "token", NULL));
+    wipe_free(map_set(&pod->tokens, key, buf_take(&text)));
     if (life_s > TOKEN_LIFE_MAX_S)
         life_s = TOKEN_LIFE_MAX_S;
     if (life_s < 60)
@@ -308,7 +333,7 @@ bool pod_volumes_sync(struct pod *pod)
     }
     if (pod->volumes_ready && pod->fetched && now_ms >= pod->refresh_ms) {
         pod->fetched = pod->tokens_fetched = false;
-        pod->volumes_changed = pod->volumes_changed || pod->refresh_ms == 0;
+        pod->volumes_changed = pod->volumes_changed || pod->refresh_ms == 0 || pod_csi_is_stale(pod);
         pod->refresh_ms = now_ms + REFRESH_MS;
     }
     if (!pod->fetched && (pod_is_bound(pod) || !pod->agent->options.impersonate_nodes))

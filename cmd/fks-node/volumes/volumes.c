@@ -64,7 +64,7 @@ enum volumes_type volumes_type_of(const struct json *volume, const char **ret_ty
     static const char *const names[] = {
         [VOLUMES_EMPTY_DIR] = "emptyDir", [VOLUMES_CONFIG_MAP] = "configMap",       [VOLUMES_SECRET] = "secret",
         [VOLUMES_PROJECTED] = "projected", [VOLUMES_DOWNWARD_API] = "downwardAPI", [VOLUMES_IMAGE] = "image",
-        [VOLUMES_NFS] = "nfs",             [VOLUMES_CLAIM] = "persistentVolumeClaim",
+        [VOLUMES_NFS] = "nfs",             [VOLUMES_CLAIM] = "persistentVolumeClaim", [VOLUMES_CSI] = "csi",
     };
     void *position = NULL;
     const char *key;
@@ -172,12 +172,16 @@ static int set_up_files(const struct volumes_input *input, const struct json *vo
     return atomic_writer_write(dir, payload.files, payload.n, volumes_fs_group(input->pod), NULL, err);
 }
 
-/* The mount itself took its time before (pod_mounts.c). */
+/* The mount itself took its time before (pod_mounts.c, pod_csi.c). */
 static int check_mounted(const struct volumes_input *input, const struct json *volume, const char *dir, struct err *err)
 {
+    const struct json *bound = NULL;
     struct volumes_nfs nfs;
-    int r = volumes_nfs_of(volume, input->objects, &nfs, err);
+    int r = json_get(volume, "nfs", NULL) == NULL ? volumes_claimed(volume, input->objects, &bound, err) : 0;
 
+    if (r < 0 || json_get(bound, "spec", "csi", NULL) != NULL)
+        return r;
+    r = volumes_nfs_of(volume, input->objects, &nfs, err);
     if (r < 0)
         return r;
     return volumes_is_mounted(dir) ? 0 : err_set(err, ERR_BUSY, "%s:%s is not mounted yet", nfs.server, nfs.path);
@@ -201,13 +205,14 @@ static int set_up_volume(const struct volumes_input *input, const struct json *v
     case VOLUMES_CLAIM:
         return check_mounted(input, volume, dir, err);
     case VOLUMES_IMAGE: /* the runtime mounts it */
+    case VOLUMES_CSI:   /* its driver did */
         return 0;
     case VOLUMES_UNSUPPORTED:
         break;
     }
     return err_set(err, ERR_UNSUPPORTED,
                    "volumes of type %s are not supported here: use emptyDir, configMap, secret, projected, downwardAPI, "
-                   "image, nfs, or a claim of an NFS volume",
+                   "image, nfs, csi, or a claim of an NFS or CSI volume",
                    type);
 }
 
@@ -279,23 +284,41 @@ static int mounts_below(const char *dir, struct strv *ret, struct err *err)
     return 0;
 }
 
+/* dir as mountinfo spells it. Detached: a container that is going down may still hold it. */
+static int unmount_below(const char *dir, struct err *err)
+{
+    CLEANUP(strv_done) struct strv mounts = {0};
+    int r = mounts_below(dir, &mounts, err);
+
+    if (r < 0)
+        return r;
+    for (size_t i = mounts.n; i-- > 0;)
+        if (umount2(mounts.items[i], MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL && errno != ENOENT)
+            return err_errno(err, errno, "unmounting '%s'", mounts.items[i]);
+    return 0;
+}
+
+int volumes_drop_subpaths(const char *state_dir, const char *uid, struct err *err)
+{
+    CLEANUP(xfree) char *dir = path_join(state_dir, "pods", uid, "volume-subpaths", NULL);
+    CLEANUP(xfree) char *real = realpath(dir, NULL);
+
+    if (real == NULL)
+        return errno == ENOENT ? 0 : err_errno(err, errno, "resolving '%s'", dir);
+    return unmount_below(real, err);
+}
+
 int volumes_tear_down(const char *state_dir, const char *uid, struct err *err)
 {
     CLEANUP(xfree) char *dir = volumes_pod_dir(state_dir, uid);
     CLEANUP(xfree) char *real = NULL;
-    CLEANUP(strv_done) struct strv mounts = {0};
     int r = volumes_check_element("pod UID", uid, err);
 
     if (r < 0)
         return r;
-    real = realpath(dir, NULL); /* as mountinfo spells it */
+    real = realpath(dir, NULL);
     if (real == NULL)
         return errno == ENOENT ? 0 : err_errno(err, errno, "resolving '%s'", dir);
-    r = mounts_below(real, &mounts, err);
-    if (r < 0)
-        return r;
-    for (size_t i = mounts.n; i-- > 0;) /* detached: a container that is going down may still hold it */
-        if (umount2(mounts.items[i], MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL && errno != ENOENT)
-            return err_errno(err, errno, "unmounting '%s'", mounts.items[i]);
-    return dir_remove(real, err);
+    r = unmount_below(real, err);
+    return r < 0 ? r : dir_remove(real, err);
 }

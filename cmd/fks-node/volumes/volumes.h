@@ -41,6 +41,8 @@ struct volumes_needs {
 };
 /* *ret must be empty ({0}). All objects are of the pod's own namespace. */
 void volumes_needs_of(const struct json *pod, struct volumes_needs *ret);
+/* Adds a token under this key: source is a TokenRequest's {audience, expirationSeconds}. False: it is there already. */
+bool volumes_needs_token(struct volumes_needs *needs, const char *key, const struct json *source);
 void volumes_needs_done(struct volumes_needs *needs);
 
 /* --- on disk */
@@ -85,7 +87,10 @@ int volumes_mounts_of(const struct json *pod, const struct json *container, cons
                       struct err *err) MUST_CHECK;
 void volumes_mounts_done(struct volumes_mounts *mounts);
 
-/* --- network file systems */
+/* --- claims and network file systems */
+/* The PersistentVolume that a volume's claim is bound to. ERR_NOT_FOUND: no such claim, or not bound. */
+int volumes_claimed(const struct json *volume, const struct map *objects, const struct json **ret,
+                    struct err *err) MUST_CHECK;
 struct volumes_nfs { /* borrowed from the objects it was found in */
     const char *server, *path;
     bool readonly;
@@ -112,6 +117,8 @@ char *volumes_hosts_path(const char *state_dir, const char *uid) MUST_CHECK;
 char *volumes_termination_path(const char *state_dir, const char *uid, const char *container,
                                uint32_t attempt) MUST_CHECK;
 
+/* Takes the mounts of subPaths away, which would keep their volumes busy. Absent is success. */
+int volumes_drop_subpaths(const char *state_dir, const char *uid, struct err *err) MUST_CHECK;
 /* Unmounts and removes <state_dir>/pods/<uid>. Absent is success. ERR_BUSY, ERR_IO: try again. No Pod object needed. */
 int volumes_tear_down(const char *state_dir, const char *uid, struct err *err) MUST_CHECK;
 

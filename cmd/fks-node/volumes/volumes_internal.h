@@ -16,6 +16,7 @@ enum volumes_type {
     VOLUMES_IMAGE,
     VOLUMES_NFS,
     VOLUMES_CLAIM,
+    VOLUMES_CSI,
     VOLUMES_UNSUPPORTED,
 };
 /* *ret_type: the API's name of it ("configMap"; "hostPath" too); borrowed. */

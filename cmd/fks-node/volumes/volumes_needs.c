@@ -38,16 +38,20 @@ static void add_reference(struct volumes_needs *needs, const char *kind, const s
         add_object(needs, kind, json_str(reference, "name", NULL), json_is_true(reference, "optional", NULL), use);
 }
 
-static void add_token(struct volumes_needs *needs, const char *volume, size_t index, const struct json *source)
+bool volumes_needs_token(struct volumes_needs *needs, const char *key, const struct json *source)
 {
     int64_t expiration = json_int_or(DEFAULT_EXPIRATION_S, source, "expirationSeconds", NULL);
 
+    for (size_t i = 0; i < needs->n_tokens; i++)
+        if (streq(needs->tokens[i].key, key))
+            return false;
     GROW(needs->tokens, needs->n_tokens, needs->cap_tokens);
     needs->tokens[needs->n_tokens++] = (struct volumes_token){
-        .key = xasprintf("%s/%zu", volume, index),
+        .key = xstrdup(key),
         .audience = xstrdup(json_str_or("", source, "audience", NULL)),
         .expiration_s = expiration < MIN_EXPIRATION_S ? MIN_EXPIRATION_S : expiration,
     };
+    return true;
 }
 
 static void add_volume(struct volumes_needs *needs, const struct json *volume)
@@ -55,11 +59,13 @@ static void add_volume(struct volumes_needs *needs, const struct json *volume)
     const char *name = json_str_or("", volume, "name", NULL);
     const struct json *secret = json_get(volume, "secret", NULL);
     const struct json *claim = json_get(volume, "persistentVolumeClaim", NULL);
+    const struct json *csi_secret = json_get(volume, "csi", "nodePublishSecretRef", NULL);
     const struct json *source;
 
     if (claim != NULL)
         add_object(needs, "PersistentVolumeClaim", json_str(claim, "claimName", NULL), false, USE_VOLUME);
     add_reference(needs, "ConfigMap", json_get(volume, "configMap", NULL), USE_VOLUME);
+    add_reference(needs, "Secret", csi_secret, USE_VOLUME);
     if (secret != NULL) /* the only one whose name is called secretName */
         add_object(needs, "Secret", json_str(secret, "secretName", NULL), json_is_true(secret, "optional", NULL),
                    USE_VOLUME);
@@ -69,8 +75,11 @@ static void add_volume(struct volumes_needs *needs, const struct json *volume)
 
         add_reference(needs, "ConfigMap", json_get(source, "configMap", NULL), USE_VOLUME);
         add_reference(needs, "Secret", json_get(source, "secret", NULL), USE_VOLUME);
-        if (token != NULL)
-            add_token(needs, name, source_index, token);
+        if (token != NULL) {
+            CLEANUP(xfree) char *key = xasprintf("%s/%zu", name, source_index);
+
+            (void)volumes_needs_token(needs, key, token);
+        }
         if (json_get(source, "clusterTrustBundle", NULL) != NULL) {
             CLEANUP(xfree) char *selector = volumes_trust_selector(json_get(source, "clusterTrustBundle", NULL));
 
@@ -114,18 +123,21 @@ static const struct json *object_of(const struct map *objects, const char *kind,
     return objects != NULL ? map_get(objects, key) : NULL;
 }
 
-static int claimed_volume(const struct json *claim, const struct map *objects, const struct json **ret, struct err *err)
+int volumes_claimed(const struct json *volume, const struct map *objects, const struct json **ret, struct err *err)
 {
-    const char *name = json_str_or("", claim, "claimName", NULL);
+    const char *name = json_str_or("", volume, "persistentVolumeClaim", "claimName", NULL);
     const struct json *object = object_of(objects, "PersistentVolumeClaim", name);
-    const char *volume = json_str_or("", object, "spec", "volumeName", NULL);
+    const char *bound = json_str_or("", object, "spec", "volumeName", NULL);
 
     if (object == NULL)
         return err_set(err, ERR_NOT_FOUND, "persistentvolumeclaim \"%s\" not found", name);
-    if (*volume == '\0' || !streq(json_str(object, "status", "phase", NULL), "Bound"))
+    if (*bound == '\0' || !streq(json_str(object, "status", "phase", NULL), "Bound"))
         return err_set(err, ERR_NOT_FOUND, "persistentvolumeclaim \"%s\" is not bound", name);
-    *ret = object_of(objects, "PersistentVolume", volume);
-    return *ret != NULL ? 0 : err_set(err, ERR_NOT_FOUND, "persistentvolume \"%s\" not found", volume);
+    object = object_of(objects, "PersistentVolume", bound);
+    if (object == NULL)
+        return err_set(err, ERR_NOT_FOUND, "persistentvolume \"%s\" not found", bound);
+    *ret = object;
+    return 0;
 }
 
 int volumes_nfs_of(const struct json *volume, const struct map *objects, struct volumes_nfs *ret, struct err *err)
@@ -135,12 +147,12 @@ int volumes_nfs_of(const struct json *volume, const struct map *objects, struct 
     int r;
 
     if (claim != NULL) {
-        if ((r = claimed_volume(claim, objects, &object, err)) < 0)
+        if ((r = volumes_claimed(volume, objects, &object, err)) < 0)
             return r;
         nfs = json_get(object, "spec", "nfs", NULL);
         if (nfs == NULL)
             return err_set(err, ERR_UNSUPPORTED,
-                           "persistentvolume \"%s\" is not of type nfs: no other type is supported here",
+                           "persistentvolume \"%s\" is neither of type nfs nor of type csi: no other type is supported here",
                            json_str_or("", object, "metadata", "name", NULL));
     }
     if (nfs == NULL)

@@ -133,7 +133,8 @@ static void print_host(const struct host *host, enum place_reason reason, void *
 }
 
 int explain_hosts(struct cli *cli, const struct json *pod, const struct fargate_profile *profile,
-                  const struct fargate_size *size, const char *runtime_handler, size_t *ret_fits, struct err *err)
+                  const struct fargate_size *size, const char *runtime_handler, const struct strv *csi_drivers,
+                  size_t *ret_fits, struct err *err)
 {
     CLEANUP(picture_done) struct picture picture = {0};
     CLEANUP(json_free) struct json *pods = NULL;
@@ -147,6 +148,7 @@ int explain_hosts(struct cli *cli, const struct json *pod, const struct fargate_
     if (r < 0 || (r = read_pods(cli, &picture, pod, profile->name, &pods, err)) < 0)
         return r;
     const struct place_need need = {.size = *size, .zones = &profile->zones, .runtime_handler = runtime_handler,
+                                    .csi_drivers = csi_drivers,
                                     .spec = json_get(pod, "spec", NULL), .spreads = spreads,
                                     .n_spreads = read_spreads(&picture, pods, pod, spreads)};
     printf("Hosts:\n");

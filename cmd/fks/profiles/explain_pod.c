@@ -114,7 +114,7 @@ static void explain_support(struct story *story)
         printf("  %s\n", reasons.items[i]);
 }
 
-static int explain_claim(struct story *story, const struct json *volume, struct err *err)
+static int explain_claim(struct story *story, const struct json *volume, struct strv *drivers, struct err *err)
 {
     const char *name = claim_of_volume(volume);
     CLEANUP(xfree) char *claim_path = kube_path("", "v1", story->namespace, "persistentvolumeclaims", name, NULL);
@@ -132,18 +132,24 @@ static int explain_claim(struct story *story, const struct json *volume, struct 
     if (claim_check(json_str_or("", volume, "name", NULL), name, claim, bound, &why) != CLAIM_USABLE) {
         story->blocked = true;
         printf("Volumes:\n  %s\n", buf_text(&why));
+    } else {
+        claim_drivers(volume, bound, drivers);
     }
     return 0;
 }
 
-static int explain_volumes(struct story *story, struct err *err)
+/* drivers: the CSI drivers that they need on their host */
+static int explain_volumes(struct story *story, struct strv *drivers, struct err *err)
 {
     const struct json *volume;
     int r = 0;
 
-    json_each(volume, json_get(story->pod, "spec", "volumes", NULL))
-        if (claim_of_volume(volume) != NULL && (r = explain_claim(story, volume, err)) < 0)
+    json_each(volume, json_get(story->pod, "spec", "volumes", NULL)) {
+        if (claim_of_volume(volume) == NULL)
+            claim_drivers(volume, NULL, drivers);
+        else if ((r = explain_claim(story, volume, drivers, err)) < 0)
             return r;
+    }
     return 0;
 }
 
@@ -231,6 +237,7 @@ static void explain_next(const struct story *story, size_t fits)
 static int explain_placement(struct story *story, size_t *ret_fits, struct err *err)
 {
     CLEANUP(xfree) char *handler = NULL;
+    CLEANUP(strv_done) struct strv drivers = {0};
     CLEANUP(err_clear) struct err ignored = {0};
     struct fargate_request request;
     struct fargate_size size;
@@ -238,7 +245,7 @@ static int explain_placement(struct story *story, size_t *ret_fits, struct err *
 
     explain_support(story);
     explain_size(story);
-    if ((r = explain_volumes(story, err)) < 0 || (r = find_handler(story, &handler, err)) < 0)
+    if ((r = explain_volumes(story, &drivers, err)) < 0 || (r = find_handler(story, &handler, err)) < 0)
         return r;
     if (fargate_request_of(story->pod, &request, &ignored) < 0 ||
         fargate_size_for(&request, story->profile->exact_sizing, &size, &ignored) < 0) {
@@ -249,7 +256,7 @@ static int explain_placement(struct story *story, size_t *ret_fits, struct err *
                      (!story->profile->clamp_limits && fargate_limits_check(story->pod, &size, &ignored) < 0);
     if (*story->host != '\0')
         size = fargate_size_provisioned(story->pod);
-    return explain_hosts(story->cli, story->pod, story->profile, &size, handler, ret_fits, err);
+    return explain_hosts(story->cli, story->pod, story->profile, &size, handler, &drivers, ret_fits, err);
 }
 
 static int explain(struct cli *cli, const char *name, struct err *err)

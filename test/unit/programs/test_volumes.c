@@ -336,7 +336,7 @@ static void test_volumes__errors(void **state)
         {"{\"name\":\"v\",\"projected\":{\"sources\":[{\"podCertificate\":{}}]}}", ERR_UNSUPPORTED, NULL},
         {"{\"name\":\"v\",\"hostPath\":{\"path\":\"/\"}}", ERR_UNSUPPORTED,
          "MountVolume.SetUp failed for volume \"v\" : volumes of type hostPath are not supported here: use emptyDir, "
-         "configMap, secret, projected, downwardAPI, image, nfs, or a claim of an NFS volume"},
+         "configMap, secret, projected, downwardAPI, image, nfs, csi, or a claim of an NFS or CSI volume"},
         {"{\"name\":\"v\",\"nfs\":{\"server\":\"s\",\"path\":\"/p\"}}", ERR_BUSY,
          "MountVolume.SetUp failed for volume \"v\" : s:/p is not mounted yet"},
         {"{\"name\":\"v\",\"persistentVolumeClaim\":{\"claimName\":\"none\"}}", ERR_NOT_FOUND,

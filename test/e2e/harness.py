@@ -8,12 +8,14 @@ import select
 import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(os.environ.get("FKS_BIN", ROOT / "bin")).resolve()
 IMAGE = "fks.dev/demo:1"
+PATIENCE = 60  # seconds: how long a condition may take at the least before a test gives up
 
 
 def assets_dir():
@@ -23,8 +25,10 @@ def assets_dir():
     return next((place for place in reversed(places) if (place / "kube-apiserver").exists()), None)
 
 
-def eventually(check, seconds=60.0, what=None):
-    """Asks again until check() answers something true, and returns that. A failed assertion inside is a "not yet"."""
+def eventually(check, seconds=60.0, what=None, at_least=PATIENCE):
+    """Asks again until check() answers something true, and returns that. A failed assertion inside is a "not yet". A machine
+    may be busy: nobody waits less than PATIENCE for what should come, except who asks for less on purpose."""
+    seconds = max(seconds, at_least)
     end = time.monotonic() + seconds
     while True:
         reason = None
@@ -92,6 +96,12 @@ class Tool:
         return Beside([self.program, *map(str, words)], {**self.env, **options.pop("env", {})}, **options)
 
 
+def hear_signals():
+    """A test run in a shell's background has SIGINT ignored, one under nohup SIGHUP; children inherit that."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Beside:
     """A program beside the test, its output read as it comes."""
 
@@ -100,10 +110,10 @@ class Beside:
         # an interactive stdin, whatever standard input pytest has
         mine, theirs = pty.openpty() if terminal else os.pipe()
         self.output = mine
+        self.terminal_before = termios.tcgetattr(mine) if terminal else None  # what the program finds
         self.child = subprocess.Popen(words, stdin=theirs if terminal else subprocess.DEVNULL, stdout=theirs, stderr=theirs, env=env,
                                       cwd="/", start_new_session=True,
-                                      # a test run in a shell's background has it ignored, and children inherit that
-                                      preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+                                      preexec_fn=hear_signals)
         os.close(theirs)
 
     def __enter__(self):
@@ -126,8 +136,9 @@ class Beside:
             self.text += data.decode(errors="replace")
         return self.text
 
-    def expect(self, pattern, seconds=60):
-        return eventually(lambda: re.search(pattern, self.read()), seconds, f"/{pattern}/ in the output of {self.child.args}: {self.text!r}")
+    def expect(self, pattern, seconds=60, at_least=PATIENCE):
+        return eventually(lambda: re.search(pattern, self.read()), seconds, f"/{pattern}/ in the output of {self.child.args}: {self.text!r}",
+                          at_least)
 
     def type(self, text):
         os.write(self.output, text.encode())

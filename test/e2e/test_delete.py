@@ -83,7 +83,7 @@ def test_create_killed(cluster, make_home):
     with home.fks.spawn("create", "cluster", "cut", "--fargate") as create:
         create.expect("the control plane answers", 120)
         create.child.kill()
-        create.wait(10)
+        create.wait(60)
     ours = marks(home)
     home.fks.ok("delete", "cluster", "cut")
     left = left_over(before, machine(home), ours)

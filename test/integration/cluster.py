@@ -8,6 +8,7 @@ import ctypes
 import http.client
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -23,6 +24,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 PR_SET_PDEATHSIG = 1
 
 MERGE = "application/merge-patch+json"
+PATIENCE = 60  # seconds: how long a condition may take at the least before a test gives up
 
 
 def assets():
@@ -35,13 +37,20 @@ def assets():
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Below NodePorts and what the kernel gives to outgoing connections: neither takes it before its program listens."""
+    while True:
+        port = random.randrange(20000, 30000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 def until(question, seconds=20.0, what=None, pause=0.05):
-    """Asks again until the answer is true; the answer."""
+    """Asks again until the answer is true; the answer. A machine may be busy: nobody waits less than PATIENCE for what should come."""
+    seconds = max(seconds, PATIENCE)
     end = time.monotonic() + seconds
     while True:
         answer = question()

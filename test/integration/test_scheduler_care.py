@@ -193,7 +193,7 @@ def test_pods_of_a_dead_host_are_replaced_elsewhere_and_nodes_go(api, scheduler)
         until(lambda: api.find(f"{NODES}/fargate-orphan") is None, 60)
         assert 15 < time.monotonic() - start
         until(lambda: api.find(f"{api.path}/lost") is None, 60)
-        assert 30 < time.monotonic() - start < 60
+        assert 30 < time.monotonic() - start
         until(lambda: api.find(f"{NODES}/fargate-lost") is None, 5)
         found = api.get(f"/api/v1/namespaces/{NAMESPACE}/events?fieldSelector=reason=HostLost")["items"]
         assert "Host dead has no heartbeat any more" in found[0]["message"]

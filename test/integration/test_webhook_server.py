@@ -437,7 +437,7 @@ def test_term_finishes_what_is_under_way(webhook):
     time.sleep(1.2)
     text = exchange(half, whole[100:])
     assert b"200 OK" in text and b"Connection: close" in text
-    assert webhook.child.wait(10) == 0
+    assert webhook.child.wait(60) == 0
 
 
 def test_runs_without_rights(webhook):

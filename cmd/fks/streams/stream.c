@@ -249,6 +249,12 @@ int stream_read_status(const struct json *status, int *ret_exit_code, struct err
     return err_set(err, ERR_PARSE, "%s: no ExitCode cause given", wrong);
 }
 
+static bool is_ignored(int number)
+{
+    struct sigaction now;
+    return sigaction(number, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
 static void use_raw_terminal(struct termios *saved, sigset_t *saved_signals, int *ret_signals)
 {
     struct termios raw;
@@ -260,8 +266,10 @@ static void use_raw_terminal(struct termios *saved, sigset_t *saved_signals, int
     sigset_t set;
     sigemptyset(&set);
     static const int numbers[] = {SIGWINCH, SIGTERM, SIGHUP, SIGINT, SIGQUIT}; /* all but the first end the session */
-    for (size_t i = 0; i < countof(numbers); i++)
-        sigaddset(&set, numbers[i]);
+    for (size_t i = 0; i < countof(numbers); i++) {
+        if (!is_ignored(numbers[i])) /* under nohup(1) a session outlives its terminal */
+            sigaddset(&set, numbers[i]);
+    }
     (void)sigprocmask(SIG_BLOCK, &set, saved_signals);
     *ret_signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }

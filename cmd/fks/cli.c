@@ -283,12 +283,33 @@ int cli_fail_all(const struct cli *cli, const struct failures *failures)
 
 /* --- options */
 
+/* Examples call the program by either of its names; the reader sees the one that was used. */
+static void add_examples(const struct cli *cli, const char *examples, struct buf *text)
+{
+    static const char *const names[] = {"kubectl ", "fks "};
+    const char *rest = examples;
+    buf_add_str(text, "\nExamples:\n");
+    while (*rest != '\0') {
+        bool begins = rest == examples || strchr(" \n\"'(", rest[-1]) != NULL;
+        size_t len = 0;
+        for (size_t i = 0; i < countof(names) && begins && len == 0; i++)
+            len = starts_with(rest, names[i]) ? strlen(names[i]) - 1 : 0;
+        if (len > 0)
+            buf_add_str(text, cli->program);
+        else
+            buf_add_char(text, *rest);
+        rest += len > 0 ? len : 1;
+    }
+    if (!ends_with(buf_text(text), "\n"))
+        buf_add_char(text, '\n');
+}
+
 static void print_help(const struct cli *cli, const struct cli_command *command)
 {
     CLEANUP(buf_done) struct buf text = {0};
     buf_printf(&text, "%s\n", help_translate(command->about));
     if (command->examples != NULL)
-        buf_printf(&text, "\nExamples:\n%s", command->examples);
+        add_examples(cli, command->examples, &text);
     help_subcommands(cli, command->words, &text);
     if (command->options != NULL || command->more_options != NULL)
         buf_add_str(&text, "\nOptions:\n");

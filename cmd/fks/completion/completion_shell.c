@@ -116,7 +116,8 @@ int command_completion(struct cli *cli, int argc, char **argv)
     const struct cli_command command = {
         .words = "completion",
         .usage = "SHELL [options]",
-        .about = "Print the script that makes bash, zsh or fish complete commands, options, types and names of objects.",
+        .about = "Print the script that makes bash, zsh or fish complete commands, options, types and names of objects. There "
+                 "is none for PowerShell.",
         .examples = "  # In this shell\n"
                     "  source <(kubectl completion bash)\n\n"
                     "  # In every new bash\n"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # kubectl_suite.sh FUNCTION: runs one function of Kubernetes' tests of kubectl (test/cmd). Started by test_kubectl_suite.py in a copy
-# of the tests' folder, with HOME, TMPDIR, SECURE_API_PORT and the program under test as _output/bin/kubectl.
+# of the tests' folder, with HOME, TMPDIR, SECURE_API_PORT and THIS_PLATFORM_BIN, the folder of the kubectl under test.
 set -u
-export THIS_PLATFORM_BIN=$PWD/_output/bin KUBE_TEMP=$HOME/temp API_HOST=127.0.0.1 CONTEXT=test
+export KUBE_TEMP=$HOME/temp API_HOST=127.0.0.1 CONTEXT=test
 mkdir -p "$KUBE_TEMP"
 tput() { :; } # colours need a terminal
 for file in hack/lib/util.sh hack/lib/logging.sh hack/lib/test.sh test/cmd/legacy-script.sh ./fields.sh ./inline.sh; do

@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-enum { POLL_US = 500 * 1000 };
+enum { POLL_US = 500 * 1000, RETRY_US = 50 * 1000, RETRY_MS = 5 * 60 * 1000 };
 
 struct scale {
     struct cli *cli;
@@ -44,8 +44,8 @@ static int read_scale(const struct scale *scale, const struct item *item, struct
     return cli_do(scale->cli, &request, ret, err);
 }
 
-/* The patch of the scale; with preconditions nothing may change between the look at it and the patch. */
-static int change_scale(struct scale *scale, const struct item *item, struct json **ret, struct err *err)
+/* One patch of the scale; with preconditions nothing may change between the look at it and the patch. */
+static int try_scale(struct scale *scale, const struct item *item, bool *ret_refused, struct json **ret, struct err *err)
 {
     CLEANUP(json_free) struct json *patch = json_build("{s:{s:I}}", "spec", "replicas", scale->replicas);
     CLEANUP(json_free) struct json *current = NULL;
@@ -55,7 +55,23 @@ static int change_scale(struct scale *scale, const struct item *item, struct jso
         json_set_str(json_edit(patch, "metadata", NULL), "resourceVersion",
                      json_str(current, "metadata", "resourceVersion", NULL));
     }
+    *ret_refused = true;
     return write_patch(scale->cli, &scale->write, item, "scale", KUBE_MERGE_PATCH, patch, NULL, ret, err);
+}
+
+/* A controller that wrote the status in between is no reason to fail: the preconditions are looked at once more. */
+static int change_scale(struct scale *scale, const struct item *item, struct json **ret, struct err *err)
+{
+    int64_t deadline = clock_monotonic_ms() + RETRY_MS;
+    for (;;) {
+        bool refused = false; /* by the server, not by the preconditions */
+        if (try_scale(scale, item, &refused, ret, err) == 0)
+            return 0;
+        if (!refused || err->code != ERR_CONFLICT || clock_monotonic_ms() >= deadline)
+            return err->code;
+        err_clear(err);
+        (void)usleep(RETRY_US);
+    }
 }
 
 /* --timeout: until there are as many as wanted, or somebody wants another number. */

@@ -104,7 +104,7 @@ int command_explain(struct cli *cli, int argc, char **argv)
     const struct opt options[] = {
         {"api-version", 0, OPT_STRING, &explain.api_version, "", "Use this API version of the type (group/version)."},
         {"output", 'o', OPT_STRING, &explain.format, "plaintext", "Format of the text: plaintext."},
-        {"recursive", 0, OPT_BOOL, &explain.recursive, NULL, "Names and types of all fields below, without descriptions."},
+        {"recursive", 'R', OPT_BOOL, &explain.recursive, NULL, "Names and types of all fields below, without descriptions."},
         {0},
     };
     const struct cli_command command = {

@@ -23,7 +23,6 @@ MISSING = {
                   "--helm-kube-version", "--load-restrictor", "--mount", "--network", "--network-name"},
     "top node": {"--use-protocol-buffers"},
     "top pod": {"--use-protocol-buffers"},
-    "explain": {"-R"},
     "wait": {"--local"},
 }
 

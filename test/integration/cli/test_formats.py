@@ -13,15 +13,10 @@ from pathlib import Path
 import pytest
 
 import cluster as control
-from test_oracle import HERE, Pair
+from test_oracle import HERE, Pair, lines
 
 FILES = HERE / "files/formats"
 NAMESPACE = "formats"
-
-
-def lines(name):
-    text = (control.ROOT / "test/cases" / name).read_text()
-    return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,8 @@ import shlex
 import pytest
 
 import cluster as control
-from test_oracle import HERE, POD_STATUS, Pair
+from test_oracle import HERE, POD_STATUS, Pair, lines
 
-CASES = [line.strip() for line in (control.ROOT / "test/cases/kubectl_generate.txt").read_text().splitlines()
-         if line.strip() and not line.startswith("#")]
 NAMESPACE = "generators"
 
 
@@ -47,7 +45,7 @@ def pair(plane, binary, tmp_path_factory):
     pair.run("kubectl", ["delete", "namespace", NAMESPACE, "--wait=false"])
 
 
-@pytest.mark.parametrize("line", CASES)
+@pytest.mark.parametrize("line", lines("kubectl_generate.txt"))
 def test_same_answer(pair, line):
     pair.compare(shlex.split(line))
 

@@ -13,8 +13,6 @@ import pytest
 import cluster as control
 
 HERE = Path(__file__).resolve().parent
-CASES = [line.strip() for line in (control.ROOT / "test/cases/kubectl.txt").read_text().splitlines()
-         if line.strip() and not line.startswith("#")]
 NAMESPACE = "oracle"
 READING = ("get", "describe", "events", "explain")
 
@@ -38,6 +36,12 @@ POD_STATUS = {
                                       "startedAt": "2026-01-01T02:09:05Z", "finishedAt": "2026-01-01T02:09:35Z"}}},
         {"name": "d", "image": "b", "imageID": "y", "ready": False, "restartCount": 0,
          "state": {"waiting": {"reason": "ImagePullBackOff", "message": "nope"}}}]}
+
+
+def lines(name):
+    """The command lines of a file in test/cases."""
+    text = (control.ROOT / "test/cases" / name).read_text()
+    return [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
 
 
 class Pair:
@@ -89,7 +93,7 @@ def pair(plane, binary, tmp_path_factory):
     pair.run("kubectl", ["delete", "namespace", NAMESPACE, "--wait=false"])
 
 
-@pytest.mark.parametrize("line", CASES)
+@pytest.mark.parametrize("line", lines("kubectl.txt"))
 def test_same_answer(pair, line):
     pair.compare(shlex.split(line))
 

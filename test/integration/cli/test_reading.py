@@ -1,4 +1,5 @@
-"""The commands that read, over every built-in kind: fks answers as kubectl does (test/cases/kubectl_read.txt)."""
+"""The commands that read, over every built-in kind: fks answers as kubectl does (test/cases/kubectl_read.txt), but for
+test/cases/kubectl_differences.txt."""
 
 import re
 import shlex
@@ -7,10 +8,7 @@ import pytest
 
 import cluster as control
 import test_generators
-from test_oracle import HERE
-
-CASES = [line.strip() for line in (control.ROOT / "test/cases/kubectl_read.txt").read_text().splitlines()
-         if line.strip() and not line.startswith("#")]
+from test_oracle import HERE, lines
 
 generators_pair = test_generators.pair  # its fixture, under a name of our own
 
@@ -29,6 +27,22 @@ def loose(text):
     return re.sub(" +", " ", text)
 
 
-@pytest.mark.parametrize("line", CASES)
+@pytest.mark.parametrize("line", lines("kubectl_read.txt"))
 def test_same_answer(reading, line):
     reading.compare(shlex.split(line), normal=loose, reading=True)
+
+
+@pytest.mark.parametrize("line", lines("kubectl_differences.txt"))
+def test_another_answer(reading, line):
+    """A line that does not differ any more belongs to the others."""
+    want, got = (loose(reading.answer(name, shlex.split(line))) for name in ("kubectl", "fks"))
+    assert want != got
+
+
+def test_every_kind_is_there(reading):
+    """One object or more of each built-in kind of the server."""
+    ask = lambda *words: reading.run("kubectl", [*words, "-o", "name"]).stdout.split()
+    added = {name.partition("/")[2] for name in ask("get", "crd")}
+    kinds = set(ask("api-resources", "--verbs=list")) - added
+    assert len(kinds) > 60
+    assert [kind for kind in sorted(kinds) if not ask("get", kind, "-A")] == []

@@ -152,7 +152,7 @@ void pods_observe_containers(struct pods *pods, const struct cri_container *item
 
     for (size_t position = 0; pods_next(pods, &position, &pod);)
         for (size_t i = 0; i < pod->n_containers; i++)
-            pod->containers[i]->seen = false;
+            pod->containers[i]->seen = pod->containers[i]->last_seen = false;
     for (size_t i = 0; i < n; i++) {
         const char *uid = cri_pairs_get(&items[i].labels, PODSPEC_LABEL_POD_UID);
         const char *namespace = cri_pairs_get(&items[i].labels, PODSPEC_LABEL_POD_NAMESPACE);
@@ -166,9 +166,8 @@ void pods_observe_containers(struct pods *pods, const struct cri_container *item
     for (size_t position = 0; pods_next(pods, &position, &pod);)
         for (size_t i = 0; i < pod->n_containers; i++) {
             struct pod_container *container = pod->containers[i];
-            if (!container->seen && container->current != NULL && !container->busy &&
-                container->current_ms < asked_ms)
-                pod_container_vanished(container);
+            if (!container->busy && container->current_ms < asked_ms)
+                pod_container_listed(container);
         }
     sweep_once(pods);
 }

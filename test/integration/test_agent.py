@@ -15,7 +15,7 @@ import pytest
 import cluster as control
 from agents import PATH, agent, api, create, is_ready, ready_count, runtime, scheduler, uid  # noqa: F401
 from cluster import until
-from fakes import NODES
+from fakes import NODES, pod
 
 # how many pods the scale test runs; an hour of it with 1,000: FKS_TEST_PODS=1000 FKS_TEST_SECONDS=3600
 PODS_AT_ONCE = int(os.environ.get("FKS_TEST_PODS", "60"))
@@ -215,6 +215,54 @@ def test_user_namespaces(api, runtime, agent):
     runtime.exit(next(one["status"].id for one in runtime.containers.values() if one["uid"] == uid(made[0])), 1, "Error")
     until(lambda: runtime.starts[(uid(made[0]), "main")] == 2, 60, "the container is started again")
     assert users(container_of(made[0]))[0][0] == ranges[0]
+
+
+def test_all_containers_restart(api, runtime, agent):
+    """One container's end takes all others with it (KEP-5532), once, in the same sandbox, also when the agent dies half-way."""
+    rules = {"restartPolicy": "Never", "restartPolicyRules": [
+        {"action": "RestartAllContainers", "exitCodes": {"operator": "NotIn", "values": [0]}}]}
+    plain = {"image": "example.com/none:1"}
+    item = pod("anew", labels={"eks.amazonaws.com/fargate-profile": "agent"}, schedulerName="fargate-scheduler", restartPolicy="Never",
+               container=rules, initContainers=[{"name": "init", **plain}, {"name": "side", "restartPolicy": "Always", **plain}])
+    item["spec"]["containers"].append({"name": "other", **rules, **plain})  # stopped with 143, it asks for the same
+    made = api.post(PATH, item)
+
+    def end(name, code):
+        until(lambda: any(one["status"].metadata.name == name and one["status"].state == 1 for one in list(runtime.containers.values())),
+              60, f"{name} runs")
+        runtime.exit(next(one["status"].id for one in runtime.containers.values()
+                          if one["status"].metadata.name == name and one["status"].state == 1), code, "Completed" if code == 0 else "Error")
+
+    def statuses():
+        status = api.get(f"{PATH}/anew")["status"]
+        return {one["name"]: one for one in status["initContainerStatuses"] + status["containerStatuses"]}
+
+    def all_started(times):
+        until(lambda: is_ready(api.get(f"{PATH}/anew")) and all(one["restartCount"] == times - 1 for one in statuses().values()), 90,
+              f"all were started {times} times")
+        assert {name: runtime.starts[uid(made), name] for name in ("init", "side", "main", "other")} == dict.fromkeys(
+            ("init", "side", "main", "other"), times)
+
+    end("init", 0)
+    all_started(1)
+    sandbox = list(runtime.sandboxes)
+    end("main", 42)
+    end("init", 0)
+    all_started(2)
+    found = statuses()
+    assert found["main"]["lastState"]["terminated"]["exitCode"] == 42
+    assert found["side"]["lastState"]["terminated"]["reason"] == "RestartingAllContainers"
+    assert len(runtime.containers) == 4 and list(runtime.sandboxes) == sandbox
+    (condition,) = [one for one in api.get(f"{PATH}/anew")["status"]["conditions"] if one["type"] == "AllContainersRestarting"]
+    assert condition["status"] == "False"
+    runtime.delay("RemoveContainer", 1, 2)
+    removals = runtime.calls["RemoveContainer"]
+    end("main", 42)
+    until(lambda: runtime.calls["RemoveContainer"] > removals, 60, "containers are being removed")
+    agent.kill()
+    agent.start()
+    end("init", 0)
+    all_started(3)
 
 
 def writes(plane):

@@ -103,7 +103,7 @@ struct json *node_object(const struct agent *agent, const struct pod *pod, const
 
     return json_build(
         "{s:s, s:s, s:{s:s, s:o, s:{s:s, s:s, s:s, s:s}}, s:{s:s, s:[{s:s, s:s, s:s}]},"
-        " s:{s:o, s:o, s:o, s:[{s:s, s:s}], s:o, s:{s:{s:i}}, s:o, s:{s:b}}}",
+        " s:{s:o, s:o, s:o, s:[{s:s, s:s}], s:o, s:{s:{s:i}}, s:o, s:{s:b}, s:[s]}}",
         "apiVersion", "v1", "kind", "Node", "metadata", "name", name, "labels", node_labels(agent, name),
         "annotations", FKS_POD_UID_ANNOTATION, pod->uid, FKS_POD_ANNOTATION, title, "node.alpha.kubernetes.io/ttl",
         "0", "volumes.kubernetes.io/controller-managed-attach-detach", "true", "spec", "providerID", provider,
@@ -111,5 +111,6 @@ struct json *node_object(const struct agent *agent, const struct pod *pod, const
         "capacity", json_keep(resources), "allocatable", resources, "conditions", node_conditions(clock_wall_ns()),
         "addresses", "type", "InternalIP", "address", agent->options.address, "nodeInfo", node_info(agent),
         "daemonEndpoints", "kubeletEndpoint", "Port", port, "runtimeHandlers", handlers, "features",
-        "supplementalGroupsPolicy", (int)agent->runtime.strict_groups);
+        "supplementalGroupsPolicy", (int)agent->runtime.strict_groups, "declaredFeatures",
+        "RestartAllContainersOnContainerExits");
 }

@@ -526,6 +526,7 @@ static const struct json_omit in_condition[] = {
 static const struct json_omit in_status[] = {
     {.name = "addresses"}, {.name = "allocatable"}, {.name = "nodeInfo"},
     {.name = "images"},    {.name = "features"},    {.name = "conditions", .inside = in_condition},
+    {.name = "capacity"},  {.name = "runtimeHandlers"}, {.name = "declaredFeatures"},
     {0}};
 static const struct json_omit omit[] = {
     {.name = "metadata", .inside = in_metadata}, {.name = "spec"}, {.name = "status", .inside = in_status}, {0}};

@@ -439,7 +439,8 @@ static void run_sync(struct pod *pod)
         (void)nodes_ensure(pod);
     if (has_address && pod_is_bound(pod))
         pod_containers_attend(pod);
-    if (has_address && has_volumes && pod_is_bound(pod) && kube_watch_synced(pod->agent->services))
+    bool may_run = has_address && pod_is_bound(pod) && !pod_restart_sync(pod);
+    if (may_run && has_volumes && kube_watch_synced(pod->agent->services))
         pod_containers_sync(pod);
     if (pod_is_bound(pod)) {
         pod_resize_sync(pod);

@@ -16,6 +16,7 @@
  *     pod_kill.c        stopping one container
  *     pod_end.c         stopping all, deletion, cleaning up
  *     pod_resize.c      changes of requests and limits
+ *     pod_restart.c     all containers anew, because one asks for it
  *     pod_update.c      the status patch
  * All but main entries are called by these files only.
  */
@@ -71,12 +72,15 @@ struct pod_container {
     char *current_message, *last_message; /* termination messages; NULL until ended */
     int64_t current_ms;                   /* loop time of the latest knowledge about current */
     int64_t ended_ms;                     /* loop time at which current ended */
-    bool seen;                            /* scratch of pods_observe_containers */
+    bool seen, last_seen;                 /* scratch of pods_observe_containers: current and last are in the list */
     int n_queries;                        /* ContainerStatus calls under way */
     bool current_message_read;            /* the end of current was dealt with */
     bool removing;                        /* an attempt older than last is being removed */
+    bool last_removed;                    /* the runtime does not have last any more */
+    bool restarted;                       /* removed with all others; last tells how it ended */
+    int64_t removed_ms;                   /* loop time of that: older lists do not know */
 
-    bool busy;               /* create or start is under way */
+    bool busy;               /* create, start or removal is under way */
     bool started_here;       /* current was started by this process, not adopted */
     bool start_failed;       /* the runtime told this process that current cannot be started */
     bool probing;            /* hook and probes of current were begun */
@@ -177,6 +181,8 @@ struct pod {
     const char *resize_pending;          /* static: "Infeasible", or NULL */
     char *resize_message, *resize_error; /* why; of the latest that failed */
     bool resize_going;
+
+    bool restarting; /* all containers are being stopped and removed, to start anew */
 
     /* use */
     struct pod_rate rate;
@@ -289,7 +295,10 @@ bool pod_container_is_here(const struct pod_container *container);
 
 /* --- pod_records.c */
 void pod_container_observed(struct pod_container *container, const struct cri_container *item, int64_t asked_ms);
-void pod_container_vanished(struct pod_container *container);
+/* After all items of a list: what it did not have, the runtime does not have any more. */
+void pod_container_listed(struct pod_container *container);
+/* current becomes last; without current nothing happens. */
+void pod_container_shift(struct pod_container *container);
 /* ContainerStatus of id (current or last); then the pod wakes. */
 void pod_container_query(struct pod_container *container, const char *id);
 
@@ -314,6 +323,14 @@ void pod_remains_sync(struct pod *pod);
 void pod_resize_sync(struct pod *pod);
 /* The container was made with what `creating` says. */
 void pod_resize_created(struct pod_container *container);
+
+/* --- pod_restart.c */
+/* A container asks that all of the pod start anew, and that is not done yet. */
+bool pod_is_restarting(const struct pod *pod);
+/* It ended, or was removed, for that reason alone. */
+bool pod_container_is_restarting(const struct pod_container *container);
+/* Goes on with it; true while no container may be started. */
+bool pod_restart_sync(struct pod *pod);
 
 /* --- pod_update.c */
 /* Patches the status if it differs; true when the API object says what is true now. */

@@ -70,6 +70,8 @@ enum pod_progress pod_containers_progress(const struct pod *pod)
 {
     bool any_main = false, all_over = true;
 
+    if (pod_is_restarting(pod))
+        return POD_PROGRESS_GOING;
     for (size_t i = 0; i < pod->n_containers; i++) {
         const struct pod_container *container = pod->containers[i];
         if (container->spec == NULL || container->busy)
@@ -183,12 +185,9 @@ static void on_created(const char *id, struct err *err, void *data)
         .state = CRI_CREATED,
         .created_ns = clock_wall_ns(),
     };
-    record_container_free(container->last);
-    free(container->last_message);
-    container->last = take(&container->current);
-    container->last_message = take(&container->current_message);
-    container->last_known = container->current_known;
+    pod_container_shift(container);
     container->current = record_container(&made);
+    container->restarted = false;
     container->current_known = true;
     container->current_ms = pod_now(pod);
     container->current_message_read = container->started_here = container->start_failed = false;
@@ -207,12 +206,14 @@ static uint32_t next_attempt(const struct pod_container *container)
 
     if (container->current != NULL)
         return container->current->attempt + 1;
+    if (container->last != NULL)
+        return container->last->attempt + 1;
     for (size_t i = 0; i < countof(lists); i++) {
         const struct json *status;
         json_each(status, json_get(container->pod->object, "status", lists[i], NULL))
-            if (streq(json_str(status, "name", NULL), container->name) &&
-                *json_str_or("", status, "containerID", NULL) != '\0')
-                return (uint32_t)json_int_or(0, status, "restartCount", NULL) + 1;
+            if (streq(json_str(status, "name", NULL), container->name))
+                return (uint32_t)json_int_or(0, status, "restartCount", NULL) +
+                       (*json_str_or("", status, "containerID", NULL) != '\0');
     }
     return 0;
 }
@@ -229,9 +230,17 @@ static const struct json **list_services(const struct pod *pod, size_t *ret_n)
     return services;
 }
 
+static int read_file(const char *volume, const char *path, struct buf *ret, const void *data, struct err *err)
+{
+    const struct pod *pod = data;
+
+    return volumes_read(pod->object, pod->agent->options.state_dir, volume, path, ret, err);
+}
+
 static int make_environment(struct pod_container *container, struct environment *ret, struct err *err)
 {
-    struct environment_context context = {.objects = &container->pod->objects};
+    struct environment_context context = {
+        .objects = &container->pod->objects, .read_file = read_file, .read_file_data = container->pod};
     const struct json **services = list_services(container->pod, &context.n_services);
 
     context.services = services;

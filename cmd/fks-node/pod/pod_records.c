@@ -148,19 +148,39 @@ static void on_removed(struct err *err, void *data)
     pod_call_done(container->pod);
 }
 
+static void remove_log(const struct pod_container *container, uint32_t attempt)
+{
+    const struct pod *pod = container->pod;
+    CLEANUP(xfree) char *relative = podspec_log_path(container->name, attempt);
+    CLEANUP(xfree) char *folder =
+        xasprintf("%s/%s_%s_%s", pod->agent->options.log_dir, pod->namespace, pod->name, pod->uid);
+    CLEANUP(xfree) char *log = path_join(folder, relative, NULL);
+
+    log_rotation_remove(log);
+}
+
+void pod_container_shift(struct pod_container *container)
+{
+    if (container->current == NULL)
+        return;
+    if (container->last != NULL && container->last_removed) /* else it goes when a list shows it */
+        remove_log(container, container->last->attempt);
+    record_container_free(container->last);
+    free(container->last_message);
+    container->last = take(&container->current);
+    container->last_message = take(&container->current_message);
+    container->last_known = container->current_known;
+    container->last_removed = false;
+}
+
 /* Older than the last two: nothing asks for it any more, nor for its log. */
 static void remove_older(struct pod_container *container, const struct cri_container *item)
 {
-    CLEANUP(err_clear) struct err err = {0};
     struct pod *pod = container->pod;
 
     if (container->removing || item->state != CRI_EXITED)
         return;
-    CLEANUP(xfree) char *relative = podspec_log_path(container->name, item->attempt);
-    CLEANUP(xfree) char *folder =
-        xasprintf("%s/%s_%s_%s", pod->agent->options.log_dir, pod->namespace, pod->name, pod->uid);
-    CLEANUP(xfree) char *log = path_join(folder, relative, NULL);
-    log_rotation_remove(log);
+    remove_log(container, item->attempt);
     container->removing = true;
     pod_call_begin(pod);
     cri_remove_container(pod->agent->cri, item->id, on_removed, container);
@@ -173,9 +193,13 @@ static bool is_newer(const struct cri_container *a, const struct cri_container *
 
 void pod_container_observed(struct pod_container *container, const struct cri_container *item, int64_t asked_ms)
 {
-    if (container->busy) {
-        /* create or start is under way, and its answer tells more than this list */
+    if (container->busy || asked_ms <= container->removed_ms) {
+        /* what is under way, or was since the list was asked for, tells more than this list */
         container->seen = true;
+        return;
+    }
+    if (container->current == NULL && container->last != NULL && item->attempt <= container->last->attempt) {
+        remove_older(container, item); /* left over when all were removed */
         return;
     }
     if (container->current != NULL && streq(container->current->id, item->id)) {
@@ -186,22 +210,21 @@ void pod_container_observed(struct pod_container *container, const struct cri_co
             container->n_queries == 0)
             pod_container_query(container, item->id);
     } else if (container->current == NULL || is_newer(item, container->current)) {
+        container->last_seen = container->seen;
         container->seen = true;
-        record_container_free(container->last);
-        free(container->last_message);
-        container->last = take(&container->current);
-        container->last_message = take(&container->current_message);
-        container->last_known = container->current_known;
-        container->current_known = false;
+        pod_container_shift(container);
+        container->current_known = container->restarted = false;
         container->current = record_container(item);
         container->current_message_read = container->started_here = false;
         container->start_failed = container->recalled = false;
         container->current_ms = asked_ms;
         pod_container_query(container, item->id);
     } else if (container->last != NULL && streq(container->last->id, item->id)) {
+        container->last_seen = true;
         if (!container->last_known && container->n_queries == 0)
             pod_container_query(container, item->id);
     } else if (container->last == NULL || is_newer(item, container->last)) {
+        container->last_seen = true;
         record_container_free(container->last);
         container->last = record_container(item);
         container->last_known = false;
@@ -212,12 +235,10 @@ void pod_container_observed(struct pod_container *container, const struct cri_co
 }
 
 /* Removed behind our back, or with its sandbox: whatever it did, it does not run any more. */
-void pod_container_vanished(struct pod_container *container)
+static void vanished(struct pod_container *container)
 {
     struct cri_container *record = container->current;
 
-    if (record->state == CRI_EXITED)
-        return;
     record->state = CRI_EXITED;
     record->exit_code = EXIT_UNKNOWN;
     record->finished_ns = clock_wall_ns();
@@ -228,4 +249,23 @@ void pod_container_vanished(struct pod_container *container)
     container->current_message_read = container->current_known = true;
     ended(container);
     pod_wake(container->pod);
+}
+
+void pod_container_listed(struct pod_container *container)
+{
+    bool asking = container->n_queries > 0;
+
+    /* nobody will ever tell how these ended: an earlier agent had them removed while this one began to look */
+    if (!container->last_seen && container->last != NULL && !container->last_known && !asking) {
+        container->last = record_container_free(container->last);
+        pod_wake(container->pod);
+    }
+    if (container->seen || container->current == NULL)
+        return;
+    if (container->current->state != CRI_EXITED) {
+        vanished(container);
+    } else if (!container->current_known && !asking) {
+        container->current = record_container_free(container->current);
+        pod_wake(container->pod);
+    }
 }

@@ -38,7 +38,10 @@ static struct podstatus_container fact_of(const struct pod_container *container)
         .waiting_message = container->waiting_message,
         .startup_done = container->startup_done,
         .ready = container->ready && !container->post_start_pending,
-        .restarts = container->current != NULL ? container->current->attempt : 0,
+        .restarts = container->current != NULL ? container->current->attempt
+                    : container->restarted     ? container->last->attempt + 1
+                                               : 0,
+        .restarting = pod_container_is_restarting(container),
     };
 }
 
@@ -66,6 +69,7 @@ static void facts_of(const struct pod *pod, bool terminal, struct podstatus_fact
         .resize_message = pod->resize_message,
         .resize_error = pod->resize_error,
         .resize_going = pod->resize_going,
+        .restarting = pod_is_restarting(pod),
     };
 }
 

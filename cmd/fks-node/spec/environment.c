@@ -12,6 +12,8 @@
 #include "base/limits.h"
 #include "base/mem.h"
 
+#include "spec/env_file.h"
+
 void environment_done(struct environment *environment)
 {
     for (size_t i = 0; i < environment->n; i++) {
@@ -286,6 +288,33 @@ static int key_value(const struct json *pod, const char *kind, const struct json
     return object_value(kind, member, ret, err);
 }
 
+/*
+ * Of a file that an earlier container wrote. *ret stays NULL when it is optional and the file or its key are not there; an
+ * empty value counts as none, as with the kubelet.
+ */
+static int file_value(const struct json *reference, const struct environment_context *context, char **ret, struct err *err)
+{
+    const char *path = json_str_or("", reference, "path", NULL);
+    const char *key = json_str_or("", reference, "key", NULL);
+    bool optional = json_is_true(reference, "optional", NULL);
+    CLEANUP(buf_done) struct buf text = {0};
+    int r = context->read_file == NULL ? err_set(err, ERR_UNSUPPORTED, "variables from files cannot be read here")
+                                       : context->read_file(json_str_or("", reference, "volumeName", NULL), path, &text,
+                                                            context->read_file_data, err);
+
+    if (r == ERR_NOT_FOUND && optional) {
+        err_clear(err);
+        return 0;
+    }
+    if (r == 0)
+        r = env_file_value(buf_text(&text), text.len, key, ret, err);
+    if (r < 0)
+        return err_wrap(err, "couldn't parse env file \"%s\"", path);
+    if (*ret == NULL && !optional)
+        return err_set(err, ERR_NOT_FOUND, "environment variable key \"%s\" not found in file \"%s\"", key, path);
+    return 0;
+}
+
 /* The container that a resourceFieldRef names; without a name the one whose variable it is. */
 static const struct json *referenced_container(const struct json *pod, const struct json *own, const char *name)
 {
@@ -322,6 +351,8 @@ static int value_from(const struct json *pod, const struct json *container, cons
         return key_value(pod, "ConfigMap", reference, context, ret, err);
     if ((reference = json_get(source, "secretKeyRef", NULL)) != NULL)
         return key_value(pod, "Secret", reference, context, ret, err);
+    if ((reference = json_get(source, "fileKeyRef", NULL)) != NULL)
+        return file_value(reference, context, ret, err);
     return err_set(err, ERR_UNSUPPORTED, "valueFrom names no source that is supported");
 }
 

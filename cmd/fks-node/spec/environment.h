@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "base/buf.h"
 #include "base/map.h"
 #include "base/str.h"
 #include "cri/runtime.h"
@@ -29,6 +30,9 @@ struct environment_context {
     /* any Services; those of other namespaces but default/kubernetes are passed over */
     const struct json *const *services;
     size_t n_services;
+    /* text of a file in a volume of the pod, for fileKeyRef (ERR_NOT_FOUND: no such file); NULL: such variables are an error */
+    int (*read_file)(const char *volume, const char *path, struct buf *ret, const void *data, struct err *err);
+    const void *read_file_data;
 };
 
 /*
@@ -36,7 +40,8 @@ struct environment_context {
  * and is the caller's to environment_done.
  * ERR_NOT_FOUND with the kubelet's texts for a container waiting with reason CreateContainerConfigError: `configmap
  * "x" not found`, `secret "x" not found`, `couldn't find key k in ConfigMap ns/x`, `couldn't find key k in Secret
- * ns/x`; ERR_INVALID for a field or resource that does not exist.
+ * ns/x`, `environment variable key "k" not found in file "f"`; ERR_PARSE: `couldn't parse env file`, and why; ERR_INVALID for
+ * a field or resource that does not exist.
  */
 int environment_make(const struct json *pod, const struct json *container, const struct environment_context *context,
                      struct environment *ret, struct err *err) MUST_CHECK;

@@ -102,6 +102,40 @@ static bool rule_matches(const struct json *rule, int32_t exit_code)
     return streq(operator, "In") ? listed : streq(operator, "NotIn") && !listed;
 }
 
+/* The first rule that fits counts. */
+static const struct json *rule_for(const struct json *container, int32_t exit_code)
+{
+    const struct json *rule;
+
+    json_each(rule, json_get(container, "restartPolicyRules", NULL))
+        if (rule_matches(rule, exit_code))
+            return rule;
+    return NULL;
+}
+
+static bool is_of_all(const struct json *rule)
+{
+    return streq(json_str(rule, "action", NULL), "RestartAllContainers");
+}
+
+bool podspec_restarts_all(const struct json *container, int32_t exit_code)
+{
+    return is_of_all(rule_for(container, exit_code));
+}
+
+bool podspec_may_restart_all(const struct json *pod)
+{
+    static const char *const lists[] = {"initContainers", "containers"};
+    const struct json *container, *rule;
+
+    for (size_t i = 0; i < countof(lists); i++)
+        json_each(container, json_get(pod, "spec", lists[i], NULL))
+            json_each(rule, json_get(container, "restartPolicyRules", NULL))
+                if (is_of_all(rule))
+                    return true;
+    return false;
+}
+
 static bool policy_restarts(const char *policy, bool init, int32_t exit_code)
 {
     if (streq(policy, "Never"))
@@ -112,14 +146,12 @@ static bool policy_restarts(const char *policy, bool init, int32_t exit_code)
 bool podspec_restarts(const struct json *pod, const struct json *container, bool init, int32_t exit_code)
 {
     const char *own = json_str(container, "restartPolicy", NULL);
-    const struct json *rule;
 
     if (init && streq(own, "Always"))
         return true;
     if (own != NULL) {
-        json_each(rule, json_get(container, "restartPolicyRules", NULL))
-            if (rule_matches(rule, exit_code))
-                return !init || exit_code != 0;
+        if (rule_for(container, exit_code) != NULL)
+            return !init || exit_code != 0 || podspec_restarts_all(container, exit_code);
         return policy_restarts(own, init, exit_code);
     }
     return policy_restarts(json_str_or("Always", pod, "spec", "restartPolicy", NULL), init, exit_code);

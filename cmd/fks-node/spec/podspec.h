@@ -122,6 +122,10 @@ bool podspec_is_sidecar(const struct json *container);
  * sidecars).
  */
 bool podspec_restarts(const struct json *pod, const struct json *container, bool init, int32_t exit_code);
+/* Its rules say that a container that exited so is to take all others of the pod with it (RestartAllContainers). */
+bool podspec_restarts_all(const struct json *container, int32_t exit_code);
+/* Any container of the pod has such a rule. */
+bool podspec_may_restart_all(const struct json *pod);
 /* The container of this name in containers, initContainers or ephemeralContainers; NULL if there is none. */
 const struct json *podspec_find_container(const struct json *pod, const char *name);
 

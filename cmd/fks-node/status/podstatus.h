@@ -24,12 +24,16 @@ struct podstatus_container {
     bool startup_done; /* startup probe succeeded, or there is none; matters only while it runs */
     bool ready;        /* readiness probe's last result, true without one; matters only while it runs */
     uint32_t restarts; /* lower bound of restartCount; the attempt of current is taken into account */
+    bool restarting;     /* ended, or removed, because another asked for a restart of all containers */
     bool readonly_below; /* read-only mounts that ask for it are so all the way down */
     /* what is in force, for status.resources (a resize); NULL: what its status says, else its spec */
     const struct json *resources;
 };
 
 #define POD_EVICTED "Evicted"
+/* Of containers that wait, or ended, because all of the pod are restarted (KEP-5532). */
+#define POD_RESTARTING "RestartingAllContainers"
+#define POD_RESTARTING_MESSAGE "The container is removed because RestartAllContainers in place"
 
 struct podstatus_facts {
     const struct cri_sandbox *sandbox; /* NULL: none */
@@ -53,6 +57,7 @@ struct podstatus_facts {
     /* A resize: why it waits ("Infeasible", "Deferred"; NULL: it does not), whether one is under way, why it failed. */
     const char *resize_pending, *resize_message, *resize_error;
     bool resize_going;
+    bool restarting; /* all containers are being stopped and removed, to start anew */
 };
 
 /*

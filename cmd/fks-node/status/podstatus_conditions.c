@@ -30,6 +30,13 @@ static bool exit_code_of(const struct json *status, int32_t *ret)
     return true;
 }
 
+/* Stopped with all others, to start again whatever its policy says. */
+static bool is_restarting(const struct json *status)
+{
+    return streq(json_str(status, "lastState", "terminated", "reason", NULL), POD_RESTARTING) &&
+           json_get(status, "state", "waiting", NULL) != NULL;
+}
+
 static void count_init(const struct json *pod, const struct json *container, const struct json *status,
                        struct counts *counts)
 {
@@ -37,7 +44,7 @@ static void count_init(const struct json *pod, const struct json *container, con
 
     if (json_get(status, "state", "running", NULL) != NULL || !exit_code_of(status, &code))
         counts->pending_init++;
-    else if (code != 0 && !podspec_restarts(pod, container, true, code))
+    else if (code != 0 && !podspec_restarts(pod, container, true, code) && !is_restarting(status))
         counts->init_failed = true;
 }
 
@@ -70,7 +77,7 @@ static void count_regular(const struct json *pod, const struct json *container, 
         counts->waiting++;
     } else {
         counts->stopped++;
-        if (!podspec_restarts(pod, container, false, code))
+        if (!podspec_restarts(pod, container, false, code) && !is_restarting(status))
             counts->stopped_for_good++;
         if (code == 0 && json_get(status, "state", "terminated", NULL) != NULL)
             counts->succeeded++;
@@ -341,6 +348,24 @@ static void resize_conditions(const struct json *pod, const struct podstatus_fac
     }
 }
 
+/* Only pods that could do so have it. */
+static void restart_condition(const struct json *pod, const struct podstatus_facts *facts, struct json *status)
+{
+    CLEANUP(verdict_done) struct verdict restarting = {0};
+    const char *phase = json_str(status, "phase", NULL);
+
+    if (!podspec_may_restart_all(pod))
+        return;
+    if (is_end(phase)) {
+        restarting.reason = streq(phase, "Failed") ? "PodFailed" : "PodCompleted";
+    } else if (facts->restarting) {
+        restarting.status = true;
+        restarting.reason = "RestartAllContainersStarted";
+        buf_add_str(&restarting.message, "container exited with restart policy rule");
+    }
+    set_condition(pod, facts, status, "AllContainersRestarting", &restarting);
+}
+
 void podstatus_conditions(const struct json *pod, const struct podstatus_facts *facts, struct json *status)
 {
     CLEANUP(verdict_done) struct verdict sandbox = {0};
@@ -364,6 +389,7 @@ void podstatus_conditions(const struct json *pod, const struct podstatus_facts *
     if (json_str_or("", pod, "spec", "nodeName", NULL)[0] != '\0')
         set_condition(pod, facts, status, "PodScheduled", &scheduled);
     resize_conditions(pod, facts, status);
+    restart_condition(pod, facts, status);
     if (streq(facts->failed_reason, POD_EVICTED)) {
         CLEANUP(verdict_done) struct verdict disrupted = {.status = true, .reason = "TerminationByKubelet"};
         buf_add_str(&disrupted.message, strempty(facts->failed_message));

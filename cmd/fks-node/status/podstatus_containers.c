@@ -94,6 +94,27 @@ static bool was(const struct view *view, const char *state)
     return json_get(view->old, "state", state, NULL) != NULL;
 }
 
+static struct json *terminated_for_restart(const struct cri_container *container, const char *message)
+{
+    struct cri_container shown = *container;
+
+    shown.reason = POD_RESTARTING;
+    return terminated(&shown, message);
+}
+
+static struct json *waiting_for_restart(void)
+{
+    return waiting(POD_RESTARTING, POD_RESTARTING_MESSAGE);
+}
+
+/* Also by the word of an earlier agent: the runtime does not have it any more. */
+static bool is_restarting(const struct view *view)
+{
+    if (view->facts != NULL && view->facts->restarting)
+        return true;
+    return current_of(view) == NULL && streq(json_str(view->old, "state", "waiting", "reason", NULL), POD_RESTARTING);
+}
+
 static struct json *default_waiting(const struct view *view)
 {
     const char *reason = view->facts != NULL ? view->facts->waiting_reason : NULL;
@@ -109,6 +130,8 @@ static struct json *state_of_absent(const struct view *view)
 {
     bool sidecar = view->kind == PODSTATUS_INIT && podspec_is_sidecar(view->spec);
 
+    if (is_restarting(view) && !view->pod_facts->terminal)
+        return waiting_for_restart();
     if (was(view, "terminated"))
         return json_clone(json_get(view->old, "state", NULL));
     if (view->kind == PODSTATUS_INIT && !sidecar && podstatus_has_started(view->pod, view->pod_facts))
@@ -131,6 +154,8 @@ static struct json *state_of(const struct view *view)
     case CRI_RUNNING:
         return json_build("{s:{s:o}}", "running", "startedAt", podstatus_time(current->started_ns));
     case CRI_EXITED:
+        if (is_restarting(view) && !view->ending)
+            return waiting_for_restart();
         if (view->facts->waiting_reason != NULL && !view->ending)
             return waiting(view->facts->waiting_reason, view->facts->waiting_message);
         return terminated(current, view->facts->current_message);
@@ -153,7 +178,7 @@ static struct json *last_state_of(const struct view *view, const struct json *st
     const struct json *old_last = json_get(view->old, "lastState", NULL);
 
     if (current != NULL && current->state == CRI_EXITED && json_get(state, "waiting", NULL) != NULL)
-        return terminated(current, view->facts->current_message);
+        return (is_restarting(view) ? terminated_for_restart : terminated)(current, view->facts->current_message);
     if (view->facts != NULL && view->facts->last != NULL && view->facts->last->state == CRI_EXITED)
         return terminated(view->facts->last, view->facts->last_message);
     if (current != NULL && was(view, "terminated")) {
@@ -257,7 +282,7 @@ static struct json *container_status(const struct view *view)
     struct json *last = last_state_of(view, state);
     struct json *status;
 
-    if (current == NULL && was(view, "terminated")) { /* all that will ever be known of it */
+    if (current == NULL && was(view, "terminated") && !is_restarting(view)) { /* all that will ever be known of it */
         json_free(state);
         json_free(last);
         return json_clone(view->old);

@@ -109,6 +109,14 @@ bool volumes_is_network(const struct json *volume);
 const char *volumes_image_of(const struct json *volume);
 bool volumes_is_mounted(const char *path);
 
+/*
+ * A file that containers write, by its path in a volume of the pod; no symlink leads out of the volume, and nothing but a
+ * regular file is read. *ret must be empty. ERR_NOT_FOUND: no such file; ERR_INVALID: no such volume, no regular file;
+ * ERR_TOO_BIG: over LIMIT_FILE; ERR_IO.
+ */
+int volumes_read(const struct json *pod, const char *state_dir, const char *volume, const char *path, struct buf *ret,
+                 struct err *err) MUST_CHECK;
+
 /* Heap strings. */
 char *volumes_dir(const char *state_dir, const char *uid, const char *volume) MUST_CHECK;
 char *volumes_pod_dir(const char *state_dir, const char *uid) MUST_CHECK;

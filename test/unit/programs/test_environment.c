@@ -51,6 +51,20 @@ static void fixture_done(struct fixture *f)
 }
 DEFINE_CLEANUP_IN_PLACE(struct fixture, fixture_done)
 
+static int read_file(const char *volume, const char *path, struct buf *ret, const void *data, struct err *err)
+{
+    (void)data;
+    if (!streq(volume, "v"))
+        return err_set(err, ERR_INVALID, "cannot find the volume \"%s\" referenced by FileKeyRef", volume);
+    if (streq(path, "bad"))
+        buf_add_str(ret, "K=plain\n");
+    else if (streq(path, "dir/env"))
+        buf_add_str(ret, "# from init\nK='a b'\nE=''\n");
+    else
+        return err_set(err, ERR_NOT_FOUND, "no file '%s' in volume \"%s\"", path, volume);
+    return 0;
+}
+
 /* spec: members of spec beside containers; container: members of the only container. */
 static void make(struct fixture *f, const char *spec, const char *container)
 {
@@ -77,6 +91,7 @@ static void make(struct fixture *f, const char *spec, const char *container)
         .objects = &f->map,
         .services = f->list,
         .n_services = json_len(f->services),
+        .read_file = read_file,
     };
     f->code = environment_make(f->pod, json_at(json_get(f->pod, "spec", "containers", NULL), 0), &f->context, &f->made,
                                &f->err);
@@ -122,6 +137,10 @@ static void test_environment__values(void **state)
          "A", NULL},
         {"\"env\":[{\"name\":\"A\",\"valueFrom\":{\"secretKeyRef\":{\"name\":\"se\",\"key\":\"no\",\"optional\":true}}}]", "A",
          NULL},
+        {"\"env\":[{\"name\":\"A\",\"valueFrom\":{\"fileKeyRef\":{\"volumeName\":\"v\",\"path\":\"dir/env\",\"key\":\"K\"}}}]", "A", "a b"},
+        {"\"env\":[{\"name\":\"A\",\"valueFrom\":{\"fileKeyRef\":{\"volumeName\":\"v\",\"path\":\"dir/env\",\"key\":\"no\",\"optional\":true}}}]", "A", NULL},
+        {"\"env\":[{\"name\":\"A\",\"valueFrom\":{\"fileKeyRef\":{\"volumeName\":\"v\",\"path\":\"dir/env\",\"key\":\"E\",\"optional\":true}}}]", "A", NULL},
+        {"\"env\":[{\"name\":\"A\",\"valueFrom\":{\"fileKeyRef\":{\"volumeName\":\"v\",\"path\":\"none\",\"key\":\"K\",\"optional\":true}}}]", "A", NULL},
         {"\"envFrom\":[{\"prefix\":\"P_\",\"configMapRef\":{\"name\":\"cm\"}}]", "P_a", "1"},
         {"\"envFrom\":[{\"secretRef\":{\"name\":\"se\"}}]", "pw", "s3cret"},
         {"\"envFrom\":[{\"secretRef\":{\"name\":\"no\",\"optional\":true}}]", "pw", NULL},
@@ -178,6 +197,15 @@ static void test_environment__errors(void **state)
          "unsupported container resource: limits.pods"},
         {"\"env\":[{\"name\":\"A\",\"valueFrom\":{\"resourceFieldRef\":{\"containerName\":\"no\",\"resource\":\"limits.cpu\"}}}]",
          ERR_INVALID, "container no not found"},
+        {"\"env\":[{\"name\":\"A\",\"valueFrom\":{\"fileKeyRef\":{\"volumeName\":\"v\",\"path\":\"dir/env\",\"key\":\"no\"}}}]", ERR_NOT_FOUND,
+         "environment variable key \"no\" not found in file \"dir/env\""},
+        {"\"env\":[{\"name\":\"A\",\"valueFrom\":{\"fileKeyRef\":{\"volumeName\":\"v\",\"path\":\"dir/env\",\"key\":\"E\"}}}]", ERR_NOT_FOUND,
+         "environment variable key \"E\" not found in file \"dir/env\""},
+        {"\"env\":[{\"name\":\"A\",\"valueFrom\":{\"fileKeyRef\":{\"volumeName\":\"v\",\"path\":\"none\",\"key\":\"K\"}}}]", ERR_NOT_FOUND,
+         "couldn't parse env file \"none\": no file 'none' in volume \"v\""},
+        {"\"env\":[{\"name\":\"A\",\"valueFrom\":{\"fileKeyRef\":{\"volumeName\":\"v\",\"path\":\"bad\",\"key\":\"K\",\"optional\":true}}}]", ERR_PARSE,
+         "couldn't parse env file \"bad\": invalid environment variable format at line 1: value must be enclosed in single quotes"},
+        {"\"env\":[{\"name\":\"A\",\"valueFrom\":{\"fileKeyRef\":{\"volumeName\":\"w\",\"path\":\"dir/env\",\"key\":\"K\",\"optional\":true}}}]", ERR_INVALID, NULL},
         {"\"env\":[{\"name\":\"A\",\"valueFrom\":{\"somethingNew\":{}}}]", ERR_UNSUPPORTED, NULL},
     };
 

@@ -476,6 +476,10 @@ static void test_podspec__restarts(void **state)
          "{\"restartPolicy\":\"Never\",\"restartPolicyRules\":[{\"action\":\"Restart\",\"exitCodes\":{\"operator\":\"NotIn\","
          "\"values\":[42]}}]}",
          false, 43, true},
+        {"Never",
+         "{\"restartPolicy\":\"Never\",\"restartPolicyRules\":[{\"action\":\"RestartAllContainers\",\"exitCodes\":{"
+         "\"operator\":\"In\",\"values\":[0]}}]}",
+         true, 0, true},
     };
 
     (void)state;
@@ -486,6 +490,29 @@ static void test_podspec__restarts(void **state)
         if (podspec_restarts(pod, container, rows[i].init, rows[i].code) != rows[i].restarts)
             fail_msg("row %zu", i);
     }
+}
+
+static void test_podspec__restarts_all(void **state)
+{
+    CLEANUP(json_free) struct json *pod = parse(
+        "{\"spec\":{\"initContainers\":[{\"name\":\"i\"}],\"containers\":[{\"name\":\"a\",\"restartPolicy\":\"Never\","
+        "\"restartPolicyRules\":["
+        "{\"action\":\"Restart\",\"exitCodes\":{\"operator\":\"In\",\"values\":[1,2]}},"
+        "{\"action\":\"RestartAllContainers\",\"exitCodes\":{\"operator\":\"NotIn\",\"values\":[0,3]}}]}]}}");
+    CLEANUP(json_free) struct json *plain = parse("{\"spec\":{\"containers\":[{\"name\":\"a\",\"restartPolicyRules\":["
+                                                  "{\"action\":\"Restart\"}]}]}}");
+    const struct json *container = json_at(json_get(pod, "spec", "containers", NULL), 0);
+    static const struct {
+        int32_t code;
+        bool all;
+    } rows[] = {{0, false}, {1, false}, {2, false}, {3, false}, {4, true}, {137, true}};
+
+    (void)state;
+    for (size_t i = 0; i < countof(rows); i++)
+        if (podspec_restarts_all(container, rows[i].code) != rows[i].all)
+            fail_msg("exit code %d", rows[i].code);
+    assert_true(podspec_may_restart_all(pod));
+    assert_false(podspec_may_restart_all(plain));
 }
 
 static void test_podspec__qos(void **state)
@@ -541,6 +568,7 @@ int main(void)
         cmocka_unit_test(test_podspec__hosts_file),
         cmocka_unit_test(test_podspec__image_name),
         cmocka_unit_test(test_podspec__restarts),
+        cmocka_unit_test(test_podspec__restarts_all),
         cmocka_unit_test(test_podspec__qos),
         cmocka_unit_test(test_podspec__hash_is_of_name_and_image),
     };

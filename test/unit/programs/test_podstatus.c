@@ -297,6 +297,63 @@ static void test_podstatus__restarted(void **state)
     assert_string_equal(json_str(of, "imageID", NULL), "ref");
 }
 
+/* "a" exited with 4, for which all are to start anew; "b" and the init container are stopped for it. */
+static void test_podstatus__restart_of_all(void **state)
+{
+    static const char spec[] =
+        NEVER INIT "\"containers\":[{\"name\":\"a\",\"image\":\"i\",\"restartPolicy\":\"Never\",\"restartPolicyRules\":["
+                   "{\"action\":\"RestartAllContainers\",\"exitCodes\":{\"operator\":\"In\",\"values\":[4]}}]},"
+                   "{\"name\":\"b\",\"image\":\"i\"}]";
+    CLEANUP(scene_done) struct scene scene = {0};
+    const struct json *status, *of;
+
+    (void)state;
+    scene_make(&scene, spec, "{}", "a:r b:r i:e0");
+    scene_apply(&scene);
+    status = json_get(scene.pod, "status", NULL);
+    assert_string_equal(json_str(condition(status, "AllContainersRestarting"), "status", NULL), "False");
+
+    scene_set(&scene, "a:e4 b:e9 i:e0");
+    scene.facts.restarting = scene.containers[1].restarting = scene.containers[2].restarting = true;
+    scene_apply(&scene);
+    status = json_get(scene.pod, "status", NULL);
+    assert_string_equal(json_str(condition(status, "AllContainersRestarting"), "status", NULL), "True");
+    assert_string_equal(json_str(condition(status, "AllContainersRestarting"), "reason", NULL), "RestartAllContainersStarted");
+    assert_string_equal(json_str(status, "phase", NULL), "Running"); /* whatever the policy makes of the exit codes */
+    of = json_at(json_get(status, "containerStatuses", NULL), 1);
+    assert_string_equal(json_str(of, "state", "waiting", "reason", NULL), POD_RESTARTING);
+    assert_string_equal(json_str(of, "lastState", "terminated", "reason", NULL), POD_RESTARTING);
+    assert_int_equal(json_int_or(0, of, "lastState", "terminated", "exitCode", NULL), 9);
+
+    /* removed: what it was is last, and the count goes up */
+    struct cri_container removed = scene.runtime[1];
+    scene_set(&scene, "a:e4 b:- i:-");
+    removed.reason = POD_RESTARTING;
+    scene.facts.restarting = scene.containers[1].restarting = scene.containers[2].restarting = true;
+    scene.containers[1].last = scene.containers[2].last = &removed;
+    scene.containers[1].restarts = scene.containers[2].restarts = 1;
+    scene_apply(&scene);
+    status = json_get(scene.pod, "status", NULL);
+    of = json_at(json_get(status, "containerStatuses", NULL), 1);
+    assert_string_equal(json_str(of, "state", "waiting", "reason", NULL), POD_RESTARTING);
+    assert_int_equal(json_int_or(0, of, "restartCount", NULL), 1);
+    of = json_at(json_get(status, "initContainerStatuses", NULL), 0);
+    assert_string_equal(json_str(of, "state", "waiting", "reason", NULL), POD_RESTARTING);
+    assert_false(json_bool_or(true, of, "ready", NULL));
+    assert_string_equal(json_str(condition(status, "Initialized"), "status", NULL), "True"); /* once and for all */
+
+    /* another agent, which knows none of them, lets it stand */
+    scene_set(&scene, "a:- b:- i:-");
+    scene_apply(&scene);
+    status = json_get(scene.pod, "status", NULL);
+    of = json_at(json_get(status, "containerStatuses", NULL), 1);
+    assert_string_equal(json_str(of, "state", "waiting", "reason", NULL), POD_RESTARTING);
+    assert_int_equal(json_int_or(0, of, "restartCount", NULL), 1);
+    assert_string_equal(json_str(status, "phase", NULL), "Running");
+    assert_string_equal(json_str(condition(status, "AllContainersRestarting"), "status", NULL), "False");
+    assert_null(json_str(condition(status, "AllContainersRestarting"), "reason", NULL));
+}
+
 static void test_podstatus__waiting_reasons(void **state)
 {
     CLEANUP(scene_done) struct scene scene = {0};
@@ -465,6 +522,7 @@ int main(void)
         cmocka_unit_test(test_podstatus__foreign_conditions_and_gates),
         cmocka_unit_test(test_podstatus__crash_loop),
         cmocka_unit_test(test_podstatus__restarted),
+        cmocka_unit_test(test_podstatus__restart_of_all),
         cmocka_unit_test(test_podstatus__waiting_reasons),
         cmocka_unit_test(test_podstatus__vanished_container),
         cmocka_unit_test(test_podstatus__failed_by_the_agent),

@@ -380,6 +380,7 @@ int main(int argc, char **argv)
             (void)puts("fks-node v" FKS_PROGRAM_VERSION);
         return 0;
     }
+    mem_be_sparing();
     log_init("fks-node", level);
     proc_allow_files();
     int result = run(&agent, &err);

@@ -130,18 +130,20 @@ static void sweep_once(struct pods *pods)
 
 void pods_observe_sandboxes(struct pods *pods, const struct cri_sandbox *items, size_t n, int64_t asked_ms)
 {
+    CLEANUP(map_done) struct map by_uid = {0}; /* → place of its last sandbox, one up */
+    CLEANUP(xfree) size_t *before = xcalloc(n + 1, sizeof(before[0])); /* of the same pod, one up; 0: none */
+    CLEANUP(xfree) const struct cri_sandbox **own = xcalloc(n + 1, sizeof(own[0]));
     struct pod *pod;
 
     for (size_t i = 0; i < n; i++)
-        if (items[i].uid != NULL && items[i].namespace != NULL && items[i].name != NULL)
+        if (items[i].uid != NULL && items[i].namespace != NULL && items[i].name != NULL) {
             pods_found(pods, items[i].uid, items[i].namespace, items[i].name);
-    /* A host has few enough sandboxes for a walk per pod; the list itself costs more. */
-    CLEANUP(xfree) const struct cri_sandbox **own = xcalloc(n + 1, sizeof(own[0]));
+            before[i] = (size_t)(uintptr_t)map_set(&by_uid, items[i].uid, (void *)(uintptr_t)(i + 1));
+        }
     for (size_t position = 0; pods_next(pods, &position, &pod);) {
         size_t n_own = 0;
-        for (size_t i = 0; i < n; i++)
-            if (streq(items[i].uid, pod->uid))
-                own[n_own++] = &items[i];
+        for (size_t i = (size_t)(uintptr_t)map_get(&by_uid, pod->uid); i > 0; i = before[i - 1])
+            own[n_own++] = &items[i - 1];
         pod_sandbox_observed(pod, own, n_own, asked_ms);
     }
 }

@@ -11,12 +11,14 @@
 #define INTERVAL_MS 1000
 #define HURRY_INTERVAL_MS 150
 #define HURRY_FOR_MS 3000
+#define GIVE_BACK_MS 20000 /* refreshes of many pods, and lists of them, are bursts too */
 
 struct relist {
     struct agent *agent;
     struct loop_timer *timer;
     int64_t asked_ms;
     int64_t hurry_until_ms;
+    int64_t gave_back_ms; /* loop time */
     int pending;
     bool have_sandboxes, have_containers;
     bool failing; /* told already */
@@ -25,11 +27,15 @@ struct relist {
 
 static void schedule(struct relist *relist)
 {
-    bool hurry = loop_now_ms(relist->agent->loop) < relist->hurry_until_ms;
+    int64_t now_ms = loop_now_ms(relist->agent->loop);
+    bool hurry = now_ms < relist->hurry_until_ms;
 
     loop_timer_set(relist->timer, hurry ? HURRY_INTERVAL_MS : INTERVAL_MS);
-    if (relist->hurried && !hurry)
-        mem_give_back(); /* calls to the runtime have buffers of 100 KB, and hundreds of pods start side by side */
+    /* calls to the runtime have buffers of 100 KB, and hundreds of pods start side by side */
+    if ((relist->hurried && !hurry) || now_ms - relist->gave_back_ms >= GIVE_BACK_MS) {
+        relist->gave_back_ms = now_ms;
+        mem_give_back();
+    }
     relist->hurried = hurry;
 }
 
@@ -38,7 +44,7 @@ static void finished(struct relist *relist, const struct err *err)
     bool failed = err->code != 0;
 
     if (failed && !relist->failing)
-        agent_warn("the container runtime does not answer; its containers are left alone",
+        agent_warn("the container runtime does not answer; its containers are left alone. Does it run, and is this its socket?",
                    relist->agent->options.runtime_socket, err);
     else if (!failed && relist->failing && relist->pending == 1)
         log_info("the container runtime answers again");

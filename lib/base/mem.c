@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define LARGE_BLOCK (128 << 10) /* glibc's own, where it stays as it is */
+
 static NORETURN void out_of_memory(size_t size)
 {
     fprintf(stderr, "out of memory: %zu bytes\n", size);
@@ -73,6 +75,13 @@ char *xasprintf(const char *format, ...)
     if (len < 0)
         out_of_memory(0);
     return text;
+}
+
+void mem_be_sparing(void)
+{
+    (void)mallopt(M_ARENA_MAX, 1);
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
+    (void)mallopt(M_TRIM_THRESHOLD, LARGE_BLOCK);
 }
 
 void mem_give_back(void)

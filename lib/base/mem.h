@@ -18,6 +18,11 @@ char *xstrdup(const char *text) MUST_CHECK;
 char *xstrndup(const char *text, size_t len) MUST_CHECK;
 char *xasprintf(const char *format, ...) PRINTF(1, 2) MUST_CHECK;
 
+/*
+ * For programs that live long and have bursts: large blocks are the system's again as soon as they are freed (glibc would take
+ * the first that is freed for a reason to keep all later ones), and there is one heap, whatever threads a library has.
+ */
+void mem_be_sparing(void);
 /* After a burst: what is free inside the allocator goes back to the system. Takes up to a millisecond. */
 void mem_give_back(void);
 

@@ -31,8 +31,7 @@
 #undef curl_easy_getinfo
 #undef curl_multi_setopt
 
-#define RECEIVE_BUFFER KIB(64)
-#define RECEIVE_BUFFER_SMALL KIB(16) /* the runtime has many short answers under way, each on a connection of its own */
+#define TRANSFER_BUFFER KIB(16) /* curl's smallest: hundreds of short calls may be under way, and each has two */
 /* A peer that acknowledges nothing for so long is gone; without it the kernel tries for 15 minutes. */
 #define UNACKNOWLEDGED_MAX_MS 20000
 /* Idle connections older than this are not used again: shorter than what proxies and NAT tables keep. */
@@ -461,7 +460,8 @@ static void set_connection(struct http_call *call)
     curl->easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl->easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl->easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
-    curl->easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)(client->h2c ? RECEIVE_BUFFER_SMALL : RECEIVE_BUFFER));
+    curl->easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)TRANSFER_BUFFER);
+    curl->easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)TRANSFER_BUFFER);
     curl->easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)client->connect_timeout_ms);
     curl->easy_setopt(easy, CURLOPT_MAXAGE_CONN, IDLE_CONNECTION_MAX_S);
     curl->easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);

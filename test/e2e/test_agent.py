@@ -106,6 +106,35 @@ def test_access(cluster, run_pod):
         cluster.fks.run("delete", "clusterrolebinding/scraper", "clusterrole/scraper", "sa/scraper")
 
 
+# --- what containers do to each other
+
+def test_all_containers_restart(cluster, run_pod):
+    """An exit code that takes all containers with it, init containers too, in the same sandbox with the same volumes; and a variable
+    from a file that an init container wrote."""
+    mounts = {"volumeMounts": [{"name": "data", "mountPath": "/data"}]}
+    rules = [{"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [42]}}]
+    variable = {"name": "A", "valueFrom": {"fileKeyRef": {"volumeName": "data", "path": "env", "key": "A"}}}
+    main = container('echo "A is $A"; test -f /data/again && exec sleep 3600; touch /data/again; exit 42', env=[variable],
+                     restartPolicy="Never", restartPolicyRules=rules, **mounts)
+    before = run_pod(pod("anew", restartPolicy="Never", volumes=[{"name": "data", "emptyDir": {}}],
+                         initContainers=[container("echo \"A='one two'\" > /data/env", name="init", **mounts),
+                                         container("exec sleep 3600", name="side", restartPolicy="Always")],
+                         containers=[main, container("exec sleep 3600", name="other")]))
+
+    def restarted():
+        item = cluster.fks.json("get", "pod", "anew")
+        of = {status["name"]: status for status in item["status"]["initContainerStatuses"] + item["status"]["containerStatuses"]}
+        assert {name: status["restartCount"] for name, status in of.items()} == {"init": 1, "side": 1, "main": 1, "other": 1}, of
+        assert all("running" in of[name]["state"] for name in ("side", "main", "other")), of
+        return item, of
+
+    item, of = eventually(restarted, 90)
+    assert of["main"]["lastState"]["terminated"]["exitCode"] == 42
+    assert of["other"]["lastState"]["terminated"]["reason"] == "RestartingAllContainers"
+    assert item["status"]["podIP"] == before["status"]["podIP"]
+    assert cluster.fks.ok("logs", "anew", "-c", "main") == "A is one two\n"
+
+
 # --- disk
 
 def test_evicted_for_its_volume(cluster, run_pod):

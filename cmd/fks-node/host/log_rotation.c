@@ -85,13 +85,13 @@ static void remove_oldest(const char *path, int64_t keep)
     log_rotation_list(path, &rotated);
     for (size_t i = 0; (int64_t)(rotated.n - i) > keep && i < rotated.n; i++)
         if (unlink(rotated.items[i]) < 0 && errno != ENOENT)
-            log_warn("cannot remove a rotated log", "path", rotated.items[i]);
+            log_warn("cannot remove a rotated log", "path", rotated.items[i], "error", strerror(errno));
 }
 
 static void on_compressed(int pid UNUSED, int status, void *data UNUSED)
 {
     if (status != 0)
-        log_warn("gzip could not compress a rotated log");
+        log_warn("gzip could not compress a rotated log: it stays as it is, and is tried again with the next; is the disk full?");
 }
 
 /* One at a time per log: the one that was the latest until now. gzip keeps the file until its copy is whole. */
@@ -125,7 +125,8 @@ static void on_reopened(struct err *err, void *data)
         agent_warn("opening a rotated log anew", reopening->path, err);
         /* the runtime writes on to the renamed file: it gets its name back, unless a new one is there after all */
         if (!file_exists(reopening->path) && rename(reopening->rotated, reopening->path) < 0)
-            log_warn("cannot give a log its name back", "path", reopening->path);
+            log_warn("cannot give a log its name back: kubectl logs shows nothing new of this container", "path",
+                     reopening->path, "written", reopening->rotated, "error", strerror(errno));
     } else {
         compress_older(reopening->rotation, reopening->path);
     }
@@ -167,7 +168,7 @@ static void rotate(struct log_rotation *rotation, const struct pod_container *co
         rotation->reopenings->previous = reopening;
     rotation->reopenings = reopening;
     if (rename(path, reopening->rotated) < 0) {
-        log_warn("cannot rotate a log", "path", path);
+        log_warn("cannot rotate a log: it grows on", "path", path, "error", strerror(errno));
         reopening_free(reopening);
         return;
     }

@@ -326,9 +326,12 @@ static void look_at_disk(struct storage *storage)
     if (disk.f_files > 0 && (int64_t)(disk.f_favail * 100 / disk.f_files) < left)
         left = (int64_t)(disk.f_favail * 100 / disk.f_files);
     bool pressure = left < (storage->pressure ? RELIEF_PERCENT : PRESSURE_PERCENT);
-    if (pressure != storage->pressure)
-        log_warn(pressure ? "the disk is nearly full: no new pods here" : "the disk has room again", "folder",
-                 storage->agent->options.state_dir);
+    CLEANUP(xfree) char *percent = xasprintf("%d", (int)left);
+    if (pressure && !storage->pressure)
+        log_warn("the disk is nearly full, of bytes or of files: no new pods here until there is room", "folder",
+                 storage->agent->options.state_dir, "percent_left", percent);
+    else if (!pressure && storage->pressure)
+        log_info("the disk has room again", "folder", storage->agent->options.state_dir, "percent_left", percent);
     storage->pressure = pressure;
 }
 

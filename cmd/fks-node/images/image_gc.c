@@ -25,6 +25,7 @@ struct image_gc {
     struct loop_timer *timer;
     struct map images; /* id → struct image_memory * */
     uint64_t free_b;   /* what this look is to free; 0: only remember */
+    bool stuck; /* told already */
 };
 
 static int compare(const void *left, const void *right)
@@ -155,6 +156,11 @@ static void on_images(const struct cri_image *items, size_t n, struct err *err, 
     }
     forget_gone(gc);
     size_t chosen = gc->free_b > 0 ? image_gc_choose(images, n, gc->free_b, now_ms) : 0;
+    bool stuck = gc->free_b > 0 && chosen == 0;
+    if (stuck && !gc->stuck)
+        log_warn("the disk is fuller than --image-gc-high-threshold allows, and no image is unused long enough to be removed: "
+                 "something else fills it", "folder", gc->agent->options.state_dir);
+    gc->stuck = stuck;
     for (size_t i = 0; i < chosen; i++) {
         log_info("removing an image that nothing uses: the disk is full", "image", images[i].id);
         cri_remove_image(gc->agent->cri, images[i].id, on_removed, gc);

@@ -144,7 +144,8 @@ static void on_removed(struct err *err, void *data)
 
     container->removing = false;
     if (err->code != 0 && err->code != ERR_NOT_FOUND)
-        agent_warn("removing an old container", container->name, err);
+        log_warn("removing an old container", "pod", pod_title(container->pod), "container", container->name, "error",
+                 err_text(err));
     pod_call_done(container->pod);
 }
 

@@ -5,6 +5,7 @@
  */
 #include "base/clock.h"
 #include "base/codec.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 #include "csi/csi_plan.h"
@@ -156,7 +157,8 @@ static void on_object(struct json **answer, struct err *err, void *data)
         json_free(old);
     } else {
         if (!note_failure(pod, err))
-            agent_warn("reading an object for a pod", pod_title(pod), err);
+            log_warn("reading an object for a pod; trying again", "pod", pod_title(pod), "object", fetch->key, "as",
+                     pod_node_name(pod), "error", err_text(err));
     }
     if (pod->n_fetches == 0 && !pod->fetch_failed)
         pod->fetched = true;
@@ -235,7 +237,8 @@ static void on_token(struct json **answer, struct err *err, void *data)
                       "MountVolume.SetUp failed for volume \"%.*s\" : failed to fetch token: %s",
                       (int)strcspn(fetch->key, "/"), fetch->key, err_text(err));
         if (!quiet)
-            agent_warn("requesting a service account token", pod_title(pod), err);
+            log_warn("requesting a service account token; trying again", "pod", pod_title(pod), "volume", fetch->key, "as",
+                     pod_node_name(pod), "error", err_text(err));
     }
     if (pod->n_token_calls == 0 && !pod->fetch_failed)
         pod->tokens_fetched = true;

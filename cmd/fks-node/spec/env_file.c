@@ -102,6 +102,8 @@ int env_file_value(const char *text, size_t len, const char *key, char **ret, st
             (result = read_quoted(&lines, (struct str){value.p + 1, value.len - 1}, &quoted, err)) < 0)
             return result;
         if (wanted) {
+            if (quoted.len > 0 && memchr(quoted.data, '\0', quoted.len) != NULL)
+                return broken(lines.number, "no variable can hold a NUL", err);
             *ret = quoted.len > 0 ? buf_take(&quoted) : NULL;
             return 0;
         }

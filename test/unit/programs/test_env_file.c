@@ -74,6 +74,17 @@ static void test_env_file__errors(void **state)
     }
 }
 
+static void test_env_file__nul(void **state)
+{
+    static const char text[] = "OTHER='a\0b'\nK='a\0b'\n";
+    CLEANUP(err_clear) struct err err = {0};
+    char *value = NULL;
+
+    (void)state;
+    assert_int_equal(env_file_value(text, sizeof(text) - 1, "K", &value, &err), ERR_PARSE);
+    assert_string_equal(err_text(&err), "invalid environment variable format at line 2: no variable can hold a NUL");
+}
+
 static void test_env_file__long_line(void **state)
 {
     CLEANUP(buf_done) struct buf text = {0};
@@ -94,6 +105,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_env_file__values),
         cmocka_unit_test(test_env_file__errors),
+        cmocka_unit_test(test_env_file__nul),
         cmocka_unit_test(test_env_file__long_line),
     };
 

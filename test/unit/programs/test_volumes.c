@@ -500,44 +500,6 @@ static void test_volumes__sub_path_cannot_leave(void **state)
     assert_int_equal(stat(hole, &inside), 0);
 }
 
-/* What a container makes of its volume is read as a file in it, or not at all; a pipe holds nobody up. */
-static void test_volumes__read(void **state)
-{
-    static const struct {
-        const char *volume, *path;
-        int code;
-        const char *text;
-    } rows[] = {
-        {"e", "env", 0, "A='1'\n"},     {"e", "sub/env", 0, "B='2'\n"}, {"e", "link", 0, "A='1'\n"},
-        {"e", "none", ERR_NOT_FOUND, ""}, {"e", "out", ERR_NOT_FOUND, ""},  {"e", "pipe", ERR_INVALID, ""},
-        {"e", "sub", ERR_INVALID, ""},    {"no", "env", ERR_INVALID, ""},   {"e", "../../../env", 0, "A='1'\n"},
-    };
-    CLEANUP(disk_done) struct disk disk = {0};
-
-    (void)state;
-    disk_make(&disk, "\"volumes\":[{\"name\":\"e\",\"emptyDir\":{}}],\"containers\":[{\"name\":\"x\"}]");
-    set_up(&disk);
-    CLEANUP(xfree) char *env = disk_path(&disk, "volumes/e/env");
-    CLEANUP(xfree) char *sub = disk_path(&disk, "volumes/e/sub");
-    CLEANUP(xfree) char *below = disk_path(&disk, "volumes/e/sub/env");
-    CLEANUP(xfree) char *link = disk_path(&disk, "volumes/e/link");
-    CLEANUP(xfree) char *out = disk_path(&disk, "volumes/e/out");
-    CLEANUP(xfree) char *pipe = disk_path(&disk, "volumes/e/pipe");
-    assert_int_equal(file_write_atomic(env, "A='1'\n", 6, 0600, &disk.err), 0);
-    assert_int_equal(mkdir(sub, 0700), 0);
-    assert_int_equal(file_write_atomic(below, "B='2'\n", 6, 0600, &disk.err), 0);
-    assert_int_equal(symlink("/env", link), 0); /* the volume's root */
-    assert_int_equal(symlink("/etc/passwd", out), 0);
-    assert_int_equal(mkfifo(pipe, 0600), 0);
-    for (size_t i = 0; i < countof(rows); i++) {
-        CLEANUP(buf_done) struct buf text = {0};
-        CLEANUP(err_clear) struct err err = {0};
-        int code = volumes_read(disk.pod, disk.dir, rows[i].volume, rows[i].path, &text, &err);
-        if (code != rows[i].code || !streq(buf_text(&text), rows[i].text))
-            fail_msg("%s: %d '%s' %s", rows[i].path, code, buf_text(&text), err_text(&err));
-    }
-}
-
 static void test_volumes__mount_errors(void **state)
 {
     static const struct {
@@ -598,7 +560,6 @@ int main(void)
         cmocka_unit_test(test_volumes__image),
         cmocka_unit_test(test_volumes__mounts),
         cmocka_unit_test(test_volumes__sub_path_cannot_leave),
-        cmocka_unit_test(test_volumes__read),
         cmocka_unit_test(test_volumes__mount_errors),
         cmocka_unit_test(test_volumes__tear_down),
     };

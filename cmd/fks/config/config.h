@@ -10,20 +10,24 @@ const struct json *config_entry(const struct json *config, const char *section, 
 /* "cluster", "user", "context": the key of an entry's content. */
 const char *config_content_key(const char *section);
 
+/* The line of a command that takes n arguments. False: *ret_code tells how it ended. */
+bool config_parse(struct cli *cli, const struct cli_command *command, int argc, char **argv, size_t n,
+                  struct strv *ret_args, int *ret_code);
+
 /* One kubeconfig file being changed. */
 struct config_file {
+    const struct cli *cli;
     char *path;
     struct json *config; /* {} when the file is not there yet */
+    struct buf said;     /* what the user is told once the file is written */
 };
-/* The file that has the entry (section NULL: a current-context), else the one for new entries. */
-int config_file_open(const struct cli *cli, const char *section, const char *name, struct config_file *ret,
-                     struct err *err) MUST_CHECK;
-int config_file_store(const struct config_file *file, struct err *err) MUST_CHECK;
-void config_file_done(struct config_file *file);
-DEFINE_CLEANUP_IN_PLACE(struct config_file, config_file_done)
+typedef int config_changer(struct config_file *file, void *data, struct err *err);
+/*
+ * Changes the file that has the entry (section NULL: a current-context), else the one for new entries: it is read, changed
+ * by the caller, written if it says something else then. Returns the exit code.
+ */
+int config_change(struct cli *cli, const char *section, const char *name, config_changer *change, void *data);
 /* The content of an entry, made if it is not there. */
 struct json *config_edit_entry(struct json *config, const char *section, const char *name, bool *ret_existed);
 /* False: there was none of the name. */
 bool config_drop_entry(struct json *config, const char *section, const char *name);
-/* "Unexpected args: [a b]"; returns the exit code. */
-int config_unexpected_args(const struct strv *args);

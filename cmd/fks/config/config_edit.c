@@ -13,12 +13,16 @@
 #include "base/mem.h"
 #include "data/yaml.h"
 
-void config_file_done(struct config_file *file)
+/* --- the file */
+
+static void file_done(struct config_file *file)
 {
     free(file->path);
     json_free(file->config);
+    buf_done(&file->said);
     *file = (struct config_file){0};
 }
+DEFINE_CLEANUP_IN_PLACE(struct config_file, file_done)
 
 static int load(const char *path, struct json **ret, struct err *err)
 {
@@ -96,7 +100,7 @@ static void settle(struct json *config)
     }
 }
 
-int config_file_store(const struct config_file *file, struct err *err)
+static int store_file(const struct config_file *file, struct err *err)
 {
     CLEANUP(buf_done) struct buf text = {0};
     CLEANUP(json_free) struct json *before = NULL;
@@ -116,11 +120,10 @@ int config_file_store(const struct config_file *file, struct err *err)
     return file_write_atomic(file->path, text.data, text.len, 0600, err);
 }
 
-int config_file_open(const struct cli *cli, const char *section, const char *name, struct config_file *ret,
-                     struct err *err)
+static int open_file(const char *section, const char *name, struct config_file *file, struct err *err)
 {
     CLEANUP(strv_done) struct strv paths = {0};
-    const char *flag = cli->overrides.kubeconfig, *environment = getenv("KUBECONFIG");
+    const char *flag = file->cli->overrides.kubeconfig, *environment = getenv("KUBECONFIG");
     if (flag == NULL && strempty(environment)[0] != '\0')
         strv_split(&paths, environment, ':');
     for (size_t i = 0; i < paths.n; i++) {
@@ -132,12 +135,42 @@ int config_file_open(const struct cli *cli, const char *section, const char *nam
         bool has = section != NULL ? config_entry(config, section, name) != NULL
                                    : json_str_or("", config, "current-context", NULL)[0] != '\0';
         if (has) {
-            *ret = (struct config_file){.path = xstrdup(paths.items[i]), .config = take(&config)};
+            file->path = xstrdup(paths.items[i]);
+            file->config = take(&config);
             return 0;
         }
     }
-    ret->path = kube_config_default_path(flag);
-    return load(ret->path, &ret->config, err);
+    file->path = kube_config_default_path(flag);
+    return load(file->path, &file->config, err);
+}
+
+/* --- the way of all */
+
+static int unexpected_args(const struct strv *args)
+{
+    CLEANUP(xfree) char *joined = strv_join(args, " ");
+    return cli_error("Unexpected args: [%s]", joined);
+}
+
+bool config_parse(struct cli *cli, const struct cli_command *command, int argc, char **argv, size_t n,
+                  struct strv *ret_args, int *ret_code)
+{
+    if (!cli_parse(cli, command, argc, argv, ret_args, NULL, ret_code))
+        return false;
+    if (ret_args->n == n)
+        return true;
+    *ret_code = unexpected_args(ret_args);
+    return false;
+}
+
+int config_change(struct cli *cli, const char *section, const char *name, config_changer *change, void *data)
+{
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(file_done) struct config_file file = {.cli = cli};
+    if (open_file(section, name, &file, &err) < 0 || change(&file, data, &err) < 0 || store_file(&file, &err) < 0)
+        return cli_fail(cli, &err);
+    fputs(buf_text(&file.said), stdout);
+    return 0;
 }
 
 struct json *config_edit_entry(struct json *config, const char *section, const char *name, bool *ret_existed)
@@ -173,13 +206,16 @@ bool config_drop_entry(struct json *config, const char *section, const char *nam
     return false;
 }
 
-int config_unexpected_args(const struct strv *args)
-{
-    CLEANUP(xfree) char *joined = strv_join(args, " ");
-    return cli_error("Unexpected args: [%s]", joined);
-}
-
 /* --- contexts */
+
+static int use_context(struct config_file *file, void *data, struct err *err)
+{
+    const char *name = data;
+    (void)err;
+    json_set_str(file->config, "current-context", name);
+    buf_printf(&file->said, "Switched to context \"%s\".\n", name);
+    return 0;
+}
 
 int command_config_use_context(struct cli *cli, int argc, char **argv)
 {
@@ -189,22 +225,36 @@ int command_config_use_context(struct cli *cli, int argc, char **argv)
     CLEANUP(strv_done) struct strv args = {0};
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(json_free) struct json *merged = NULL;
-    CLEANUP(config_file_done) struct config_file file = {0};
     int code = 0;
-    if (!cli_parse(cli, &command, argc, argv, &args, NULL, &code))
+    if (!config_parse(cli, &command, argc, argv, 1, &args, &code))
         return code;
-    if (args.n != 1)
-        return config_unexpected_args(&args);
     if (kube_config_raw(&cli->overrides, &merged, &err) < 0)
         return cli_fail(cli, &err);
     if (config_entry(merged, "contexts", args.items[0]) == NULL)
         return cli_error("no context exists with the name: \"%s\"", args.items[0]);
-    if (config_file_open(cli, NULL, NULL, &file, &err) < 0)
-        return cli_fail(cli, &err);
-    json_set_str(file.config, "current-context", args.items[0]);
-    if (config_file_store(&file, &err) < 0)
-        return cli_fail(cli, &err);
-    printf("Switched to context \"%s\".\n", args.items[0]);
+    return config_change(cli, NULL, NULL, use_context, args.items[0]);
+}
+
+static void set_reference(struct json *context, const char *key, const char *value, bool existed)
+{
+    if (value != NULL)
+        json_set_str(context, key, value);
+    else if (!existed)
+        json_set_str(context, key, "");
+}
+
+static int set_context(struct config_file *file, void *data, struct err *err)
+{
+    const struct cli *cli = file->cli;
+    const char *name = data;
+    bool existed = false;
+    struct json *context = config_edit_entry(file->config, "contexts", name, &existed);
+    (void)err;
+    set_reference(context, "cluster", cli->overrides.cluster, existed);
+    set_reference(context, "user", cli->overrides.user, existed);
+    if (cli->namespace != NULL)
+        json_set_str(context, "namespace", cli->namespace);
+    buf_printf(&file->said, "Context \"%s\" %s.\n", name, existed ? "modified" : "created");
     return 0;
 }
 
@@ -224,12 +274,11 @@ int command_config_set_context(struct cli *cli, int argc, char **argv)
     CLEANUP(strv_done) struct strv args = {0};
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(json_free) struct json *merged = NULL;
-    CLEANUP(config_file_done) struct config_file file = {0};
     int code = 0;
     if (!cli_parse(cli, &command, argc, argv, &args, NULL, &code))
         return code;
     if (args.n > 1)
-        return config_unexpected_args(&args);
+        return unexpected_args(&args);
     if (args.n == 0 && !current)
         return cli_error("you must specify a non-empty context name or --current");
     if (args.n == 1 && current)
@@ -237,26 +286,37 @@ int command_config_set_context(struct cli *cli, int argc, char **argv)
     struct kube_overrides none = {.kubeconfig = cli->overrides.kubeconfig};
     if (kube_config_raw(&none, &merged, &err) < 0)
         return cli_fail(cli, &err);
-    const char *name = current ? json_str_or("", merged, "current-context", NULL) : args.items[0];
+    CLEANUP(xfree) char *name = xstrdup(current ? json_str_or("", merged, "current-context", NULL) : args.items[0]);
     if (name[0] == '\0')
         return cli_error("no current context is set");
-    if (config_file_open(cli, "contexts", name, &file, &err) < 0)
-        return cli_fail(cli, &err);
+    return config_change(cli, "contexts", name, set_context, name);
+}
+
+struct renaming {
+    const char *from, *to;
+};
+
+static int rename_context(struct config_file *file, void *data, struct err *err)
+{
+    const struct renaming *names = data;
+    const struct json *entry = config_entry(file->config, "contexts", names->from);
+    if (entry == NULL)
+        return err_set(err, ERR_NOT_FOUND, "cannot rename the context \"%s\", it's not in %s", names->from, file->path);
+    if (config_entry(file->config, "contexts", names->to) != NULL)
+        return err_set(err, ERR_EXISTS, "cannot rename the context \"%s\", the context \"%s\" already exists in %s",
+                       names->from, names->to, file->path);
     bool existed = false;
-    struct json *context = config_edit_entry(file.config, "contexts", name, &existed);
-    if (cli->overrides.cluster != NULL)
-        json_set_str(context, "cluster", cli->overrides.cluster);
-    else if (!existed)
-        json_set_str(context, "cluster", "");
-    if (cli->overrides.user != NULL)
-        json_set_str(context, "user", cli->overrides.user);
-    else if (!existed)
-        json_set_str(context, "user", "");
-    if (cli->namespace != NULL)
-        json_set_str(context, "namespace", cli->namespace);
-    if (config_file_store(&file, &err) < 0)
-        return cli_fail(cli, &err);
-    printf("Context \"%s\" %s.\n", name, existed ? "modified" : "created");
+    CLEANUP(json_free) struct json *content = json_clone(json_get(entry, "context", NULL));
+    (void)config_drop_entry(file->config, "contexts", names->from);
+    struct json *renamed = config_edit_entry(file->config, "contexts", names->to, &existed);
+    void *position = NULL;
+    const char *key;
+    const struct json *value;
+    while (json_next(content, &position, &key, &value))
+        json_set(renamed, key, json_keep(value));
+    if (streq(json_str(file->config, "current-context", NULL), names->from))
+        json_set_str(file->config, "current-context", names->to);
+    buf_printf(&file->said, "Context \"%s\" renamed to \"%s\".\n", names->from, names->to);
     return 0;
 }
 
@@ -266,80 +326,57 @@ int command_config_rename_context(struct cli *cli, int argc, char **argv)
                                         .usage = "CONTEXT_NAME NEW_NAME [options]",
                                         .about = "Rename a context from the kubeconfig file."};
     CLEANUP(strv_done) struct strv args = {0};
-    CLEANUP(err_clear) struct err err = {0};
-    CLEANUP(config_file_done) struct config_file file = {0};
     int code = 0;
-    if (!cli_parse(cli, &command, argc, argv, &args, NULL, &code))
+    if (!config_parse(cli, &command, argc, argv, 2, &args, &code))
         return code;
-    if (args.n != 2)
-        return config_unexpected_args(&args);
-    const char *from = args.items[0], *to = args.items[1];
-    if (config_file_open(cli, "contexts", from, &file, &err) < 0)
-        return cli_fail(cli, &err);
-    const struct json *entry = config_entry(file.config, "contexts", from);
-    if (entry == NULL)
-        return cli_error("cannot rename the context \"%s\", it's not in %s", from, file.path);
-    if (config_entry(file.config, "contexts", to) != NULL)
-        return cli_error("cannot rename the context \"%s\", the context \"%s\" already exists in %s", from, to,
-                         file.path);
-    bool existed = false;
-    CLEANUP(json_free) struct json *content = json_clone(json_get(entry, "context", NULL));
-    (void)config_drop_entry(file.config, "contexts", from);
-    struct json *renamed = config_edit_entry(file.config, "contexts", to, &existed);
-    void *position = NULL;
-    const char *key;
-    const struct json *value;
-    while (json_next(content, &position, &key, &value))
-        json_set(renamed, key, json_keep(value));
-    if (streq(json_str(file.config, "current-context", NULL), from))
-        json_set_str(file.config, "current-context", to);
-    if (config_file_store(&file, &err) < 0)
-        return cli_fail(cli, &err);
-    printf("Context \"%s\" renamed to \"%s\".\n", from, to);
-    return 0;
+    struct renaming names = {.from = args.items[0], .to = args.items[1]};
+    return config_change(cli, "contexts", names.from, rename_context, &names);
 }
 
-static int delete_entry(struct cli *cli, const char *section, const char *words, const char *about, int argc,
-                        char **argv)
+/* --- deleting */
+
+struct deletion {
+    const char *section, *name;
+};
+
+static int delete_entry(struct config_file *file, void *data, struct err *err)
 {
-    const struct cli_command command = {.words = words, .usage = "NAME [options]", .about = about};
-    CLEANUP(strv_done) struct strv args = {0};
-    CLEANUP(err_clear) struct err err = {0};
-    CLEANUP(config_file_done) struct config_file file = {0};
-    int code = 0;
-    if (!cli_parse(cli, &command, argc, argv, &args, NULL, &code))
-        return code;
-    if (args.n != 1)
-        return config_unexpected_args(&args);
-    const char *kind = config_content_key(section), *name = args.items[0];
-    if (config_file_open(cli, section, name, &file, &err) < 0)
-        return cli_fail(cli, &err);
-    if (!config_drop_entry(file.config, section, name))
-        return cli_error("cannot delete %s %s, not in %s", kind, name, file.path);
-    if (streq(section, "contexts") && streq(json_str(file.config, "current-context", NULL), name))
+    const struct deletion *deletion = data;
+    const char *kind = config_content_key(deletion->section), *name = deletion->name;
+    if (!config_drop_entry(file->config, deletion->section, name))
+        return err_set(err, ERR_NOT_FOUND, "cannot delete %s %s, not in %s", kind, name, file->path);
+    if (streq(deletion->section, "contexts") && streq(json_str(file->config, "current-context", NULL), name))
         fputs(
             "warning: this removed your active context, use \"kubectl config use-context\" to select a different one\n",
             stderr);
-    if (config_file_store(&file, &err) < 0)
-        return cli_fail(cli, &err);
-    printf("deleted %s %s from %s\n", kind, name, file.path);
+    buf_printf(&file->said, "deleted %s %s from %s\n", kind, name, file->path);
     return 0;
+}
+
+static int delete_from(struct cli *cli, const char *section, const char *words, const char *about, int argc, char **argv)
+{
+    const struct cli_command command = {.words = words, .usage = "NAME [options]", .about = about};
+    CLEANUP(strv_done) struct strv args = {0};
+    int code = 0;
+    if (!config_parse(cli, &command, argc, argv, 1, &args, &code))
+        return code;
+    struct deletion deletion = {.section = section, .name = args.items[0]};
+    return config_change(cli, section, deletion.name, delete_entry, &deletion);
 }
 
 int command_config_delete_context(struct cli *cli, int argc, char **argv)
 {
-    return delete_entry(cli, "contexts", "config delete-context", "Delete the specified context from the kubeconfig.",
-                        argc, argv);
+    return delete_from(cli, "contexts", "config delete-context", "Delete the specified context from the kubeconfig.",
+                       argc, argv);
 }
 
 int command_config_delete_cluster(struct cli *cli, int argc, char **argv)
 {
-    return delete_entry(cli, "clusters", "config delete-cluster", "Delete the specified cluster from the kubeconfig.",
-                        argc, argv);
+    return delete_from(cli, "clusters", "config delete-cluster", "Delete the specified cluster from the kubeconfig.",
+                       argc, argv);
 }
 
 int command_config_delete_user(struct cli *cli, int argc, char **argv)
 {
-    return delete_entry(cli, "users", "config delete-user", "Delete the specified user from the kubeconfig.", argc,
-                        argv);
+    return delete_from(cli, "users", "config delete-user", "Delete the specified user from the kubeconfig.", argc, argv);
 }

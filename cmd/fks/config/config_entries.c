@@ -51,21 +51,19 @@ static int set_file(struct json *content, const struct config_file *file, const 
     return 0;
 }
 
-static int store_entry(const struct config_file *file, const char *what, const char *name, struct cli *cli,
-                       struct err *err)
-{
-    if (config_file_store(file, err) < 0)
-        return cli_fail(cli, err);
-    printf("%s \"%s\" set.\n", what, name);
-    return 0;
-}
-
 /* --- clusters */
 
-static int change_cluster(const struct cli *cli, const struct config_file *file, struct json *content, bool embed,
-                          const char *proxy_url, struct err *err)
+struct cluster_options {
+    const char *name, *proxy_url;
+    bool embed;
+};
+
+static int change_cluster(struct config_file *file, void *data, struct err *err)
 {
-    const struct kube_overrides *o = &cli->overrides;
+    const struct cluster_options *options = data;
+    const struct kube_overrides *o = &file->cli->overrides;
+    bool existed = false;
+    struct json *content = config_edit_entry(file->config, "clusters", options->name, &existed);
     if (o->server != NULL) {
         json_set_str(content, "server", o->server);
         json_del(content, "tls-server-name"); /* it was the other server's */
@@ -79,20 +77,20 @@ static int change_cluster(const struct cli *cli, const struct config_file *file,
     } else if (o->certificate_authority != NULL) {
         json_del(content, "insecure-skip-tls-verify");
     }
-    if (proxy_url != NULL)
-        json_set_str(content, "proxy-url", proxy_url);
+    if (options->proxy_url != NULL)
+        json_set_str(content, "proxy-url", options->proxy_url);
     if (json_member(content, "server") == NULL)
         json_set_str(content, "server", "");
-    return set_file(content, file, "certificate-authority", o->certificate_authority, embed, err);
+    buf_printf(&file->said, "Cluster \"%s\" set.\n", options->name);
+    return set_file(content, file, "certificate-authority", o->certificate_authority, options->embed, err);
 }
 
 int command_config_set_cluster(struct cli *cli, int argc, char **argv)
 {
-    bool embed = false, existed = false;
-    const char *proxy_url = NULL;
+    struct cluster_options cluster = {0};
     const struct opt options[] = {
-        {"embed-certs", 0, OPT_BOOL, &embed, NULL, "Put the files' content into the kubeconfig."},
-        {"proxy-url", 0, OPT_STRING, &proxy_url, "", "Proxy on the way to the server."},
+        {"embed-certs", 0, OPT_BOOL, &cluster.embed, NULL, "Put the files' content into the kubeconfig."},
+        {"proxy-url", 0, OPT_STRING, &cluster.proxy_url, "", "Proxy on the way to the server."},
         {0},
     };
     const struct cli_command command = {
@@ -101,30 +99,23 @@ int command_config_set_cluster(struct cli *cli, int argc, char **argv)
         .about = "Set a cluster entry in kubeconfig: --server, --certificate-authority, ...",
         .options = options};
     CLEANUP(strv_done) struct strv args = {0};
-    CLEANUP(err_clear) struct err err = {0};
-    CLEANUP(config_file_done) struct config_file file = {0};
     int code = 0;
-    if (!cli_parse(cli, &command, argc, argv, &args, NULL, &code))
+    if (!config_parse(cli, &command, argc, argv, 1, &args, &code))
         return code;
-    if (args.n != 1)
-        return config_unexpected_args(&args);
     const struct kube_overrides *o = &cli->overrides;
     if (o->insecure_skip_tls_verify && strempty(o->certificate_authority)[0] != '\0')
         return cli_error("you cannot specify a certificate authority and insecure mode at the same time");
-    if (embed && strempty(o->certificate_authority)[0] == '\0')
+    if (cluster.embed && strempty(o->certificate_authority)[0] == '\0')
         return cli_error("you must specify a --certificate-authority to embed");
-    if (config_file_open(cli, "clusters", args.items[0], &file, &err) < 0)
-        return cli_fail(cli, &err);
-    struct json *content = config_edit_entry(file.config, "clusters", args.items[0], &existed);
-    if (change_cluster(cli, &file, content, embed, proxy_url, &err) < 0)
-        return cli_fail(cli, &err);
-    return store_entry(&file, "Cluster", args.items[0], cli, &err);
+    cluster.name = args.items[0];
+    return config_change(cli, "clusters", cluster.name, change_cluster, &cluster);
 }
 
 /* --- users */
 
 /* The options of a user that are not global ones; NULL and empty: not given. */
 struct user_options {
+    const char *name;
     bool embed;
     const char *auth_provider;
     struct strv auth_provider_args;
@@ -246,10 +237,12 @@ static void change_exec(struct json *content, const struct user_options *options
         change_variable(exec, options->exec_env.items[i]);
 }
 
-static int change_user(const struct cli *cli, const struct config_file *file, struct json *content,
-                       const struct user_options *options, struct err *err)
+static int change_user(struct config_file *file, void *data, struct err *err)
 {
-    const struct kube_overrides *o = &cli->overrides;
+    const struct user_options *options = data;
+    const struct kube_overrides *o = &file->cli->overrides;
+    bool existed = false;
+    struct json *content = config_edit_entry(file->config, "users", options->name, &existed);
     bool sets_token = strempty(o->token)[0] != '\0';
     bool sets_password = strempty(o->username)[0] != '\0' || strempty(o->password)[0] != '\0';
     if (set_file(content, file, "client-certificate", o->client_certificate, options->embed, err) < 0 ||
@@ -269,13 +262,13 @@ static int change_user(const struct cli *cli, const struct config_file *file, st
     }
     change_auth_provider(content, options);
     change_exec(content, options);
+    buf_printf(&file->said, "User \"%s\" set.\n", options->name);
     return 0;
 }
 
 int command_config_set_credentials(struct cli *cli, int argc, char **argv)
 {
     CLEANUP(user_options_done) struct user_options user = {0};
-    bool existed = false;
     const struct opt options[] = {
         {"auth-provider", 0, OPT_STRING, &user.auth_provider, "", "Auth provider of the user."},
         {"auth-provider-arg", 0, OPT_LIST, &user.auth_provider_args, "[]",
@@ -303,16 +296,11 @@ int command_config_set_credentials(struct cli *cli, int argc, char **argv)
         .options = options};
     CLEANUP(strv_done) struct strv args = {0};
     CLEANUP(err_clear) struct err err = {0};
-    CLEANUP(config_file_done) struct config_file file = {0};
     int code = 0;
-    if (!cli_parse(cli, &command, argc, argv, &args, NULL, &code))
+    if (!config_parse(cli, &command, argc, argv, 1, &args, &code))
         return code;
-    if (args.n != 1)
-        return config_unexpected_args(&args);
-    if (check_user(cli, &user, &err) < 0 || config_file_open(cli, "users", args.items[0], &file, &err) < 0)
+    if (check_user(cli, &user, &err) < 0)
         return cli_fail(cli, &err);
-    struct json *content = config_edit_entry(file.config, "users", args.items[0], &existed);
-    if (change_user(cli, &file, content, &user, &err) < 0)
-        return cli_fail(cli, &err);
-    return store_entry(&file, "User", args.items[0], cli, &err);
+    user.name = args.items[0];
+    return config_change(cli, "users", user.name, change_user, &user);
 }

@@ -47,6 +47,7 @@ static const char *const sections[] = {"clusters", "contexts", "users"};
 /* A path taken apart. */
 struct property {
     const char *path;
+    struct json *value;        /* what it is to be; NULL: it is to go */
     char *section, *name;      /* name: of the entry; NULL: the path ends before it */
     const struct field *field; /* NULL: the path ends before it */
 };
@@ -55,6 +56,7 @@ static void property_done(struct property *property)
 {
     free(property->section);
     free(property->name);
+    json_free(property->value);
 }
 DEFINE_CLEANUP_IN_PLACE(struct property, property_done)
 
@@ -116,8 +118,7 @@ static int parse_property(const char *path, struct property *ret, struct err *er
 }
 
 /* Bytes are kept as base64; with --set-raw-bytes the value is the bytes themselves. */
-static int read_value(const struct property *property, const char *text, bool raw_bytes, struct json **ret,
-                      struct err *err)
+static int read_value(struct property *property, const char *text, bool raw_bytes, struct err *err)
 {
     CLEANUP(buf_done) struct buf bytes = {0}, encoded = {0};
     enum value_type type = property->field != NULL ? property->field->type : TEXT;
@@ -126,11 +127,11 @@ static int read_value(const struct property *property, const char *text, bool ra
     if (type == BOOLEAN) {
         if (!streq(text, "true") && !streq(text, "false"))
             return err_set(err, ERR_USAGE, "strconv.ParseBool: parsing \"%s\": invalid syntax", text);
-        *ret = json_new_bool(streq(text, "true"));
+        property->value = json_new_bool(streq(text, "true"));
         return 0;
     }
     if (type == TEXT) {
-        *ret = json_new_string(text);
+        property->value = json_new_string(text);
         return 0;
     }
     if (raw_bytes)
@@ -138,48 +139,54 @@ static int read_value(const struct property *property, const char *text, bool ra
     else if (base64_decode(text, strlen(text), &bytes, err) < 0)
         return err_wrap(err, "error decoding input value");
     base64_encode(bytes.data, bytes.len, &encoded); /* base64(1) breaks lines, a kubeconfig does not */
-    *ret = json_new_string(buf_text(&encoded));
+    property->value = json_new_string(buf_text(&encoded));
     return 0;
 }
 
-/* value NULL: take the property away. */
-static int change(struct config_file *file, const struct property *property, struct json *value, struct err *err)
+static void set_or_unset(struct json *content, struct property *property)
 {
-    CLEANUP(json_free) struct json *mine = value;
+    const char *key = property->field->name;
+    if (property->value != NULL)
+        json_set(content, key, take(&property->value));
+    else if (streq(key, "server") || streq(key, "cluster") || streq(key, "user"))
+        json_set_str(content, key, "");
+    else
+        json_del(content, key);
+}
+
+static int change_field(struct json *config, struct property *property, struct err *err)
+{
     const char *section = property->section;
-    if (streq(section, "kind") || streq(section, "apiVersion")) /* a kubeconfig has but one of each */
-        return 0;
-    if (streq(section, "current-context")) {
-        json_set(file->config, section, mine != NULL ? take(&mine) : json_new_string(""));
-        return 0;
-    }
-    if (property->field == NULL && property->name == NULL) {
-        json_del(file->config, section);
-        return 0;
-    }
-    if (property->field == NULL) {
-        (void)config_drop_entry(file->config, section, property->name);
-        return 0;
-    }
-    if (mine == NULL && property->name != NULL && config_entry(file->config, section, property->name) == NULL)
+    if (property->value == NULL && property->name != NULL && config_entry(config, section, property->name) == NULL)
         return err_set(err, ERR_NOT_FOUND, "current map key `%s` is invalid", property->name);
     bool existed = true;
-    struct json *content = property->name != NULL
-                               ? config_edit_entry(file->config, section, property->name, &existed)
-                               : json_edit(file->config, section, NULL);
+    struct json *content = property->name != NULL ? config_edit_entry(config, section, property->name, &existed)
+                                                  : json_edit(config, section, NULL);
     if (!existed && streq(section, "clusters"))
         json_set_str(content, "server", "");
     if (!existed && streq(section, "contexts")) {
         json_set_str(content, "cluster", "");
         json_set_str(content, "user", "");
     }
-    if (mine != NULL)
-        json_set(content, property->field->name, take(&mine));
-    else if (streq(property->field->name, "server") || streq(property->field->name, "cluster") ||
-             streq(property->field->name, "user"))
-        json_set_str(content, property->field->name, "");
+    set_or_unset(content, property);
+    return 0;
+}
+
+static int change_property(struct config_file *file, void *data, struct err *err)
+{
+    struct property *property = data;
+    const char *section = property->section;
+    buf_printf(&file->said, "Property \"%s\" %s.\n", property->path, property->value != NULL ? "set" : "unset");
+    if (streq(section, "kind") || streq(section, "apiVersion")) /* a kubeconfig has but one of each */
+        return 0;
+    if (streq(section, "current-context"))
+        json_set(file->config, section, property->value != NULL ? take(&property->value) : json_new_string(""));
+    else if (property->field != NULL)
+        return change_field(file->config, property, err);
+    else if (property->name != NULL)
+        (void)config_drop_entry(file->config, section, property->name);
     else
-        json_del(content, property->field->name);
+        json_del(file->config, section);
     return 0;
 }
 
@@ -199,22 +206,14 @@ static int edit_property(struct cli *cli, bool unset, int argc, char **argv)
                                         .options = unset ? NULL : options};
     CLEANUP(strv_done) struct strv args = {0};
     CLEANUP(err_clear) struct err err = {0};
-    CLEANUP(config_file_done) struct config_file file = {0};
     CLEANUP(property_done) struct property property = {0};
-    CLEANUP(json_free) struct json *value = NULL;
     int code = 0;
-    if (!cli_parse(cli, &command, argc, argv, &args, NULL, &code))
+    if (!config_parse(cli, &command, argc, argv, unset ? 1 : 2, &args, &code))
         return code;
-    if (args.n != (unset ? 1 : 2))
-        return config_unexpected_args(&args);
     if (parse_property(args.items[0], &property, &err) < 0 ||
-        (!unset && read_value(&property, args.items[1], raw_bytes, &value, &err) < 0) ||
-        config_file_open(cli, property.name != NULL ? property.section : NULL, property.name, &file, &err) < 0)
+        (!unset && read_value(&property, args.items[1], raw_bytes, &err) < 0))
         return cli_fail(cli, &err);
-    if (change(&file, &property, take(&value), &err) < 0 || config_file_store(&file, &err) < 0)
-        return cli_fail(cli, &err);
-    printf("Property \"%s\" %s.\n", args.items[0], unset ? "unset" : "set");
-    return 0;
+    return config_change(cli, property.name != NULL ? property.section : NULL, property.name, change_property, &property);
 }
 
 int command_config_set(struct cli *cli, int argc, char **argv)

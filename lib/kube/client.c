@@ -44,7 +44,7 @@ struct kube_call {
     bool head_traced; /* of a stream */
     char *method, *path, *url, *content_type, *accept, *as;
     struct buf body;
-    bool has_body, raw, to_read;
+    bool has_body, raw, to_read, together;
     int64_t timeout_ms, idle_timeout_ms;
     const struct json_omit *omit;
     http_chunk *chunk;
@@ -430,6 +430,7 @@ static void call_send(struct kube_call *call)
         .timeout_ms = call->timeout_ms,
         .idle_timeout_ms = call->idle_timeout_ms,
         .dedicated = call->chunk != NULL,
+        .together = call->together,
     };
     call->tries++;
     call->sent_ms = clock_monotonic_ms();
@@ -474,14 +475,21 @@ static struct kube_call *call_new(struct kube_client *client, const struct kube_
     return call;
 }
 
-struct kube_call *kube_start(struct kube_client *client, const struct kube_request *request, kube_done *done, void *data)
+static struct kube_call *start(struct kube_client *client, const struct kube_request *request, bool together,
+                               kube_done *done, void *data)
 {
     struct kube_call *call = call_new(client, request, done, data);
+    call->together = together;
     if (call->timeout_ms == 0)
         call->timeout_ms =
             client->config.request_timeout_ms > 0 ? client->config.request_timeout_ms : DEFAULT_TIMEOUT_MS;
     call_send(call);
     return call;
+}
+
+struct kube_call *kube_start(struct kube_client *client, const struct kube_request *request, kube_done *done, void *data)
+{
+    return start(client, request, false, done, data);
 }
 
 struct kube_call *kube_stream(struct kube_client *client, const struct kube_request *request, http_chunk *chunk,
@@ -542,6 +550,31 @@ int kube_do(struct kube_client *client, const struct kube_request *request, stru
     else
         json_free(blocking.answer);
     return result;
+}
+
+int kube_do_all(struct kube_client *client, const struct kube_request *requests, size_t n, struct json **ret,
+                struct err *err)
+{
+    CLEANUP(xfree) struct blocking *waits = xcalloc(n + 1, sizeof(*waits));
+    CLEANUP(xfree) struct err *errs = xcalloc(n + 1, sizeof(*errs));
+    CLEANUP(xfree) struct kube_call **calls = xcalloc(n + 1, sizeof(*calls));
+    for (size_t i = 0; i < n; i++) {
+        waits[i].err = &errs[i];
+        calls[i] = start(client, &requests[i], true, on_blocking_done, &waits[i]);
+    }
+    for (size_t i = 0; i < n && err->code == 0; i++) {
+        while (!waits[i].done && loop_turn(client->loop, -1, err) >= 0)
+            ;
+        if (err->code == 0 && errs[i].code != 0)
+            err_move(err, &errs[i]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (!waits[i].done)
+            kube_cancel(calls[i]);
+        ret[i] = err->code != 0 ? json_free(waits[i].answer) : waits[i].answer;
+        err_clear(&errs[i]);
+    }
+    return err->code != 0 ? (int)err->code : 0;
 }
 
 int kube_do_raw(struct kube_client *client, const struct kube_request *request, http_chunk *chunk, void *data,

@@ -56,6 +56,12 @@ struct kube_call *kube_start(struct kube_client *client, const struct kube_reque
 void kube_cancel(struct kube_call *call); /* done is not called; NULL is fine */
 /* Blocking. *ret gets the answer, on a refusal the Status (free it in both cases); ret may be NULL. */
 int kube_do(struct kube_client *client, const struct kube_request *request, struct json **ret, struct err *err) MUST_CHECK;
+/*
+ * Blocking: several small GETs at once, on one connection where that is possible. ret[i] answers requests[i]; all are NULL
+ * when one fails, which err tells of.
+ */
+int kube_do_all(struct kube_client *client, const struct kube_request *requests, size_t n, struct json **ret,
+                struct err *err) MUST_CHECK;
 /* Blocking, raw bytes, any content type (logs, --raw); chunk as in http.h, or NULL to collect in *ret. */
 int kube_do_raw(struct kube_client *client, const struct kube_request *request, http_chunk *chunk, void *data,
                 struct buf *ret, struct err *err) MUST_CHECK;

@@ -1,11 +1,16 @@
 /*
  * discovery_cache.c: discovery documents on disk, in kubectl's place and form, so that either program reads what the other
  * wrote: discovery/HOST/servergroups.json names the groups, discovery/HOST/GROUP/VERSION/serverresources.json has the
- * resources of each. A file counts for six hours; a kind that is not there makes discovery.c ask the server.
+ * resources of each. A file counts for six hours; a kind that is not there makes discovery.c ask the server. Readers see
+ * each file as it was or as it is, never half of one.
  */
 #include <ctype.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -15,6 +20,8 @@
 
 #define FRESH_S (6 * 3600)
 #define CACHE_MAX MIB(16)
+#define FOLDER_MODE 0750 /* both as kubectl's */
+#define FILE_MODE 0660
 #define GROUPS_FILE "servergroups.json"
 #define RESOURCES_FILE "serverresources.json"
 
@@ -27,8 +34,12 @@ char *discovery_cache_path(const char *cache_dir, const char *server)
         if (!isalnum((unsigned char)*c) && strchr("_/.()", *c) == NULL)
             *c = '_';
     }
+    for (size_t len = strlen(name); len > 0 && name[len - 1] == '/'; len--)
+        name[len - 1] = '\0';
     return path_join(folder, name, NULL);
 }
+
+/* --- loading */
 
 /* A name from the cache or the server that becomes part of a path. */
 static bool is_safe(const char *group_version)
@@ -67,6 +78,14 @@ bool discovery_cache_load(const char *folder, struct json **ret)
     return true;
 }
 
+/* --- saving */
+
+static void print_document(const struct json *document, struct buf *ret)
+{
+    json_print(document, ret);
+    buf_add_char(ret, '\n');
+}
+
 /* What is there already only becomes young again. */
 static bool is_same(const char *path, const struct buf *text)
 {
@@ -78,26 +97,86 @@ static bool is_same(const char *path, const struct buf *text)
            memcmp(buf_text(&old), buf_text(text), text->len) == 0 && utimensat(AT_FDCWD, path, NULL, 0) == 0;
 }
 
-static void save_document(const char *folder, const char *name, const struct json *document)
+static void renew_document(const char *folder, const char *name, const struct json *document)
 {
     CLEANUP(err_clear) struct err ignored = {0};
     CLEANUP(buf_done) struct buf text = {0};
     CLEANUP(xfree) char *path = path_join(folder, name, NULL);
-    json_print(document, &text);
-    buf_add_char(&text, '\n');
-    if (!is_same(path, &text) && dir_make(folder, 0750, &ignored) == 0)
-        (void)!file_write_cache(path, buf_text(&text), text.len, 0660, &ignored);
+    print_document(document, &text);
+    if (!is_same(path, &text) && dir_make(folder, FOLDER_MODE, &ignored) == 0)
+        (void)!file_write_cache(path, buf_text(&text), text.len, FILE_MODE, &ignored);
 }
 
-void discovery_cache_save(const char *folder, const struct json *documents)
+static void renew(const char *folder, const struct json *documents)
 {
     const struct json *list;
     json_each(list, json_get(documents, "lists", NULL)) {
         const char *group_version = json_str_or("", list, "groupVersion", NULL);
         CLEANUP(xfree) char *inside = path_join(folder, group_version, NULL);
         if (is_safe(group_version))
-            save_document(inside, RESOURCES_FILE, list);
+            renew_document(inside, RESOURCES_FILE, list);
     }
     /* last: it makes the others count */
-    save_document(folder, GROUPS_FILE, json_get(documents, "groups", NULL));
+    renew_document(folder, GROUPS_FILE, json_get(documents, "groups", NULL));
+}
+
+/* --- the first time: everything under a name that nobody knows, which then becomes the folder's */
+
+/* The folders of "apps/v1/serverresources.json", below a folder. */
+static bool make_folders(int folder_fd, const char *name)
+{
+    for (const char *slash = strchr(name, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        CLEANUP(xfree) char *folder = xstrndup(name, (size_t)(slash - name));
+        if (mkdirat(folder_fd, folder, FOLDER_MODE) < 0 && errno != EEXIST)
+            return false;
+    }
+    return true;
+}
+
+static bool new_document(int folder_fd, const char *name, const struct json *document)
+{
+    CLEANUP(err_clear) struct err ignored = {0};
+    CLEANUP(buf_done) struct buf text = {0};
+    CLEANUP(fd_close) int fd = -1;
+    print_document(document, &text);
+    if (!make_folders(folder_fd, name))
+        return false;
+    fd = openat(folder_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
+    return fd >= 0 && fchmod(fd, FILE_MODE) == 0 && fd_write_all(fd, buf_text(&text), text.len, &ignored) == 0;
+}
+
+static bool fill(int folder_fd, const struct json *documents)
+{
+    const struct json *list;
+    if (folder_fd < 0 || fchmod(folder_fd, FOLDER_MODE) < 0)
+        return false;
+    json_each(list, json_get(documents, "lists", NULL)) {
+        const char *group_version = json_str_or("", list, "groupVersion", NULL);
+        CLEANUP(xfree) char *name = path_join(group_version, RESOURCES_FILE, NULL);
+        if (is_safe(group_version) && !new_document(folder_fd, name, list))
+            return false;
+    }
+    return new_document(folder_fd, GROUPS_FILE, json_get(documents, "groups", NULL));
+}
+
+/* False when the folder is there by now, or it does not work. */
+static bool create(const char *folder, const struct json *documents)
+{
+    CLEANUP(err_clear) struct err ignored = {0};
+    CLEANUP(xfree) char *parent = xstrndup(folder, (size_t)(strrchr(folder, '/') - folder));
+    CLEANUP(xfree) char *temporary = xasprintf("%s.XXXXXX", folder);
+    CLEANUP(fd_close) int fd = -1;
+    if (dir_make(parent, FOLDER_MODE, &ignored) < 0 || mkdtemp(temporary) == NULL)
+        return false;
+    fd = open(temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fill(fd, documents) && rename(temporary, folder) == 0)
+        return true;
+    (void)!dir_remove(temporary, &ignored);
+    return false;
+}
+
+void discovery_cache_save(const char *folder, const struct json *documents)
+{
+    if (file_exists(folder) || !create(folder, documents))
+        renew(folder, documents);
 }

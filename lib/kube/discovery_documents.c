@@ -85,13 +85,10 @@ static void add_group(struct documents *documents, const struct json *source)
               json_build("{s:s, s:o, s:o}", "name", name, "versions", versions, "preferredVersion", preferred));
 }
 
-static int add_document(struct documents *documents, struct kube_client *client, const char *path, struct err *err)
+static int add_document(struct documents *documents, struct kube_client *client, const struct json *document,
+                        struct err *err)
 {
-    CLEANUP(json_free) struct json *document = NULL;
     const struct json *group;
-    struct kube_request request = {.path = path, .accept = ACCEPT_AGGREGATED, .to_read = true};
-    if (kube_do(client, &request, &document, err) < 0)
-        return (int)err->code;
     if (!streq(json_str(document, "kind", NULL), "APIGroupDiscoveryList"))
         return err_set(err, ERR_UNSUPPORTED, "the server at %s has no aggregated discovery (Kubernetes 1.27 or newer has)",
                        kube_client_config(client)->server);
@@ -104,7 +101,15 @@ int discovery_fetch(struct kube_client *client, struct json **ret, struct err *e
 {
     CLEANUP(documents_done)
     struct documents documents = {.groups = json_new_array(), .lists = json_new_array(), .stale = json_new_array()};
-    if (add_document(&documents, client, "/api", err) < 0 || add_document(&documents, client, "/apis", err) < 0)
+    static const struct kube_request requests[] = {
+        {.path = "/api", .accept = ACCEPT_AGGREGATED, .to_read = true},
+        {.path = "/apis", .accept = ACCEPT_AGGREGATED, .to_read = true},
+    };
+    struct json *answers[countof(requests)] = {NULL};
+    if (kube_do_all(client, requests, countof(requests), answers, err) < 0)
+        return (int)err->code;
+    CLEANUP(json_free) struct json *core = answers[0], *others = answers[1];
+    if (add_document(&documents, client, core, err) < 0 || add_document(&documents, client, others, err) < 0)
         return (int)err->code;
     *ret = json_build("{s:{s:s, s:s, s:o}, s:o, s:o}", "groups", "kind", "APIGroupList", "apiVersion", "v1", "groups",
                       take(&documents.groups), "lists", take(&documents.lists), "stale", take(&documents.stale));

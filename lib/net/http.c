@@ -233,8 +233,11 @@ static void settle(struct http_client *client)
     }
     while (client->unsettled) {
         client->unsettled = false;
-        for (struct http_call *call = client->calls, *next; call != NULL; call = next) {
-            next = call->next;
+        struct http_call *call = client->calls;
+        while (call != NULL && call->next != NULL)
+            call = call->next;
+        for (struct http_call *newer; call != NULL; call = newer) { /* begin in the order in which they were started */
+            newer = call->prev;
             if (call->cancelled) {
                 call_end(call);
                 http_call_drop(call);
@@ -354,6 +357,7 @@ struct http_call *http_start(struct http_client *client, const struct http_reque
     call->done = done;
     call->data = data;
     call->dedicated = request->dedicated;
+    call->together = request->together && !request->dedicated && streq(request->method, "GET");
     call->timeout_ms = request->timeout_ms;
     if (request->body != NULL || streq(request->method, "POST")) {
         call->body_len = request->body != NULL ? request->body_len : 0;

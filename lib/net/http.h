@@ -52,6 +52,8 @@ struct http_request {
     int64_t idle_timeout_ms; /* no byte for so long ends it with ERR_TIMEOUT; 0: none */
     size_t max_response;     /* bytes of body kept; 0: LIMIT_HTTP_RESPONSE; streaming requests are not limited */
     bool dedicated;          /* a connection of its own (long streams beside latency-critical calls) */
+    bool together; /* light, GET: may be sent right behind another such request, before that one's answer is there: for
+                      small answers that are wanted at once. Where calls have connections of their own, without effect. */
 };
 
 struct http_response {

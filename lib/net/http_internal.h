@@ -36,6 +36,7 @@ struct http_call {
     bool begun;
     struct curl_transfer *transfer;
     struct light_connection *connection;
+    struct http_call *follower; /* light: was sent behind this one, on the same connection */
     struct loop_timer *idle_timer;
     int64_t timeout_ms, idle_timeout_ms, last_byte_ms;
     char *method, *url;
@@ -49,7 +50,7 @@ struct http_call {
     http_chunk *chunk;
     http_done *done;
     void *data;
-    bool dedicated, cancelled, finished;
+    bool dedicated, together, cancelled, finished;
 };
 
 /* --- http.c, for the two ways */

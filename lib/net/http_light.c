@@ -6,6 +6,10 @@
  * A connection goes through: connecting, handshake (https), sending, head, body; then it is idle or closed. A kept
  * connection may have been closed by the server meanwhile: a call that meets that before any byte of an answer is sent
  * once more on a new one.
+ *
+ * Calls that are to go together are written behind one another on one connection (pipelining) and answered in that order:
+ * connection->call is the one whose answer is next, call->follower the one after it. A follower whose connection is lost
+ * begins again on another.
  */
 #include <errno.h>
 #include <poll.h>
@@ -41,6 +45,18 @@ static void drop_buffers(struct light_connection *connection)
     buf_done(&connection->content);
 }
 
+/* They begin again, when whoever is at work here is done: settle() in http.c. */
+static void begin_again(struct http_call *follower)
+{
+    for (struct http_call *next; follower != NULL; follower = next) {
+        next = follower->follower;
+        follower->follower = NULL;
+        follower->connection = NULL;
+        follower->begun = false;
+        follower->client->unsettled = true;
+    }
+}
+
 static void connection_free(struct light_connection *connection)
 {
     for (struct light_connection **link = &connection->client->connections; *link != NULL; link = &(*link)->next) {
@@ -49,8 +65,10 @@ static void connection_free(struct light_connection *connection)
             break;
         }
     }
-    if (connection->call != NULL)
+    if (connection->call != NULL) {
+        begin_again(take(&connection->call->follower));
         connection->call->connection = NULL;
+    }
     close_socket(connection);
     loop_timer_free(connection->timer);
     if (connection->addresses != NULL)
@@ -62,8 +80,20 @@ static void connection_free(struct light_connection *connection)
 
 void http_light_end(struct http_call *call)
 {
-    if (call->connection != NULL)
-        connection_free(call->connection);
+    struct light_connection *connection = call->connection;
+    if (connection == NULL)
+        return;
+    if (connection->call == call) {
+        connection_free(connection);
+        return;
+    }
+    struct http_call *before = connection->call;
+    while (before->follower != call)
+        before = before->follower;
+    before->follower = NULL;
+    connection->spoiled = true;
+    begin_again(take(&call->follower));
+    call->connection = NULL;
 }
 
 void http_light_done(struct http_client *client)
@@ -75,18 +105,42 @@ void http_light_done(struct http_client *client)
 
 /* --- ends of calls */
 
+/* The call's own time-out runs from its beginning, the connection's only until it stands. */
+static void set_timer(struct light_connection *connection, bool connecting)
+{
+    struct http_client *client = connection->client;
+    int64_t timeout_ms = connection->call->timeout_ms, left = -1;
+    if (timeout_ms > 0) {
+        left = timeout_ms - (loop_now_ms(client->loop) - connection->call_began_ms);
+        left = left > 0 ? left : 0;
+    }
+    if (connecting && (left < 0 || left > client->connect_timeout_ms))
+        left = client->connect_timeout_ms;
+    if (left >= 0)
+        loop_timer_set(connection->timer, left);
+    else
+        loop_timer_cancel(connection->timer);
+}
+
 void light_finish(struct light_connection *connection)
 {
-    struct http_call *call = connection->call;
+    struct http_call *call = connection->call, *follower = take(&call->follower);
     struct http_client *client = connection->client;
+    bool usable = connection->keep && call->err.code == 0 && !call->dedicated;
     connection->call = NULL;
     call->connection = NULL;
-    if (connection->keep && call->err.code == 0 && !call->dedicated && connection->in.len == 0) {
+    if (usable && follower != NULL) {
+        connection->call = follower;
+        connection->state = HEAD;
+        connection->reused = true;
+        set_timer(connection, false);
+    } else if (usable && !connection->spoiled && connection->in.len == 0) {
         connection->state = IDLE;
         drop_buffers(connection); /* it may stand idle for long */
         connection->reused = true;
         loop_timer_cancel(connection->timer);
     } else {
+        begin_again(follower);
         connection_free(connection);
     }
     bool busy = client->busy;
@@ -111,23 +165,6 @@ static void on_timer(void *data)
     light_fail(connection, ERR_TIMEOUT, connection->state == CONNECTING || connection->state == HANDSHAKE
                                       ? "the connection timed out" : "the request timed out");
     http_client_leave(client);
-}
-
-/* The call's own time-out runs from its beginning, the connection's only until it stands. */
-static void set_timer(struct light_connection *connection, bool connecting)
-{
-    struct http_client *client = connection->client;
-    int64_t timeout_ms = connection->call->timeout_ms, left = -1;
-    if (timeout_ms > 0) {
-        left = timeout_ms - (loop_now_ms(client->loop) - connection->call_began_ms);
-        left = left > 0 ? left : 0;
-    }
-    if (connecting && (left < 0 || left > client->connect_timeout_ms))
-        left = client->connect_timeout_ms;
-    if (left >= 0)
-        loop_timer_set(connection->timer, left);
-    else
-        loop_timer_cancel(connection->timer);
 }
 
 /* --- dialling */
@@ -211,13 +248,10 @@ static void on_connected(struct light_connection *connection)
 
 /* --- bytes */
 
-static void print_request(struct light_connection *connection)
+static void print_request(const struct http_call *call, const struct dial_address *to, struct buf *out)
 {
-    struct http_call *call = connection->call;
-    struct buf *out = &connection->out;
-    CLEANUP(xfree) char *authority = dial_authority(&connection->to);
-    buf_clear(out);
-    buf_printf(out, "%s %s HTTP/1.1\r\nHost: %s\r\n", call->method, connection->to.target, authority);
+    CLEANUP(xfree) char *authority = dial_authority(to);
+    buf_printf(out, "%s %s HTTP/1.1\r\nHost: %s\r\n", call->method, to->target, authority);
     if (call->client->user_agent != NULL)
         buf_printf(out, "User-Agent: %s\r\n", call->client->user_agent);
     buf_add_str(out, call->head);
@@ -226,7 +260,6 @@ static void print_request(struct light_connection *connection)
     buf_add_str(out, "\r\n");
     if (call->body != NULL)
         buf_add(out, call->body, call->body_len);
-    connection->sent = 0;
 }
 
 /* 1: n bytes moved; 0: wait (the events are set); 2: the peer ended; negative: failed. */
@@ -335,9 +368,12 @@ static void step_send(struct light_connection *connection)
         light_fail(connection, ERR_IO, "epoll");
 }
 
-static void step_receive(struct light_connection *connection)
+/* False when a call is over: the connection may be gone, or be at its next call. */
+static bool step_receive(struct light_connection *connection)
 {
     CLEANUP(err_clear) struct err err = {0};
+    if (connection->in.len > 0 && !light_take_input(connection)) /* came with the answer before */
+        return false;
     for (;;) {
         char *room = buf_reserve(&connection->in, READ_SIZE);
         size_t n = 0;
@@ -345,11 +381,11 @@ static void step_receive(struct light_connection *connection)
         if (result == 1) {
             buf_advance(&connection->in, n);
             if (!light_take_input(connection))
-                return;
+                return false;
         } else {
             if (result != 0)
                 lost(connection, result < 0 ? result : 0, err_text(&err));
-            return;
+            return result == 0;
         }
     }
 }
@@ -383,13 +419,29 @@ static void on_fd(struct loop_fd *source, uint32_t events, void *data)
         set_timer(connection, false);
         step_send(connection);
     }
-    if (still(client, connection) && connection->state >= HEAD && connection->state != IDLE)
-        step_receive(connection);
+    while (still(client, connection) && connection->state >= HEAD && connection->state != IDLE &&
+           !step_receive(connection))
+        ;
     client->busy = false;
     http_client_leave(client);
 }
 
 /* --- beginning */
+
+static bool is_to(const struct light_connection *connection, const struct dial_address *to)
+{
+    return connection->to.tls == to->tls && streq(connection->to.host, to->host) && streq(connection->to.port, to->port);
+}
+
+/* A connection whose call is not on its way yet and may be followed. */
+static struct light_connection *find_unsent(const struct http_client *client, const struct dial_address *to)
+{
+    for (struct light_connection *c = client->connections; c != NULL; c = c->next) {
+        if (c->call != NULL && c->call->together && !c->call->cancelled && !c->spoiled && c->state <= SENDING && is_to(c, to))
+            return c;
+    }
+    return NULL;
+}
 
 /* An idle connection to the same place. One that has something to say is at its end, or out of step. */
 static struct light_connection *find_idle(struct http_client *client, const struct dial_address *to)
@@ -397,8 +449,7 @@ static struct light_connection *find_idle(struct http_client *client, const stru
     for (struct light_connection *c = client->connections, *next; c != NULL; c = next) {
         struct pollfd readable = {.fd = c->fd, .events = POLLIN};
         next = c->next;
-        if (c->call != NULL || c->state != IDLE || c->to.tls != to->tls || !streq(c->to.host, to->host) ||
-            !streq(c->to.port, to->port))
+        if (c->call != NULL || c->state != IDLE || !is_to(c, to))
             continue;
         if (poll(&readable, 1, 0) == 0)
             return c;
@@ -430,7 +481,36 @@ static void attach(struct light_connection *connection, struct http_call *call)
     call->connection = connection;
     connection->call_began_ms = loop_now_ms(connection->client->loop);
     connection->keep = false;
+    connection->sent = 0;
     buf_clear(&connection->in);
+    buf_clear(&connection->out);
+}
+
+/* Behind the others of a connection that has not sent them yet. */
+static bool follow(struct http_call *call, const struct dial_address *to)
+{
+    struct light_connection *connection = call->together ? find_unsent(call->client, to) : NULL;
+    if (connection == NULL)
+        return false;
+    struct http_call *last = connection->call;
+    while (last->follower != NULL)
+        last = last->follower;
+    last->follower = call;
+    call->connection = connection;
+    print_request(call, to, &connection->out);
+    return true;
+}
+
+static void use_idle(struct light_connection *idle, struct http_call *call)
+{
+    attach(idle, call);
+    print_request(call, &idle->to, &idle->out);
+    idle->state = SENDING;
+    set_timer(idle, false);
+    if (set_events(idle, EPOLLOUT) < 0) {
+        (void)err_set(&call->err, ERR_IO, "%s %s: epoll", call->method, call->url);
+        fail_soon(idle);
+    }
 }
 
 void http_light_begin(struct http_call *call)
@@ -449,24 +529,21 @@ void http_light_begin(struct http_call *call)
         fail_soon(connection);
         return;
     }
+    if (follow(call, &connection->to)) {
+        connection_free(connection);
+        return;
+    }
     struct light_connection *idle = call->dedicated ? NULL : find_idle(client, &connection->to);
     if (idle != NULL) {
         struct dial_address to = idle->to;
         idle->to = connection->to; /* the same place, another path */
         connection->to = to;
         connection_free(connection);
-        attach(idle, call);
-        idle->state = SENDING;
-        print_request(idle);
-        set_timer(idle, false);
-        if (set_events(idle, EPOLLOUT) < 0) {
-            (void)err_set(&call->err, ERR_IO, "%s %s: epoll", call->method, call->url);
-            fail_soon(idle);
-        }
+        use_idle(idle, call);
         return;
     }
     attach(connection, call);
-    print_request(connection);
+    print_request(call, &connection->to, &connection->out);
     if (dial_resolve(&connection->to, &connection->addresses, &call->err) < 0) {
         (void)err_wrap(&call->err, "%s %s", call->method, call->url);
         fail_soon(connection);

@@ -17,11 +17,12 @@ struct light_connection {
     enum light_state state;
     struct dial_address to;
     bool reused;
+    bool spoiled; /* an answer that nobody waits for may still come */
     struct addrinfo *addresses, *address; /* all, and the one being tried */
     int fd;
     struct loop_fd *source;
     struct loop_timer *timer; /* connecting: its time-out; afterwards the call's */
-    int64_t call_began_ms;
+    int64_t call_began_ms; /* of those sent together: the first */
     struct tls *tls;
     struct buf out, in, content;
     size_t sent;

@@ -31,6 +31,8 @@ static void on_request(struct server_request *request, void *data)
         server_respond_text(request, 200, "{\"type\":\"%.*s\",\"body\":%.*s}", (int)http1_header(head, "content-type").len,
                             http1_header(head, "content-type").p, (int)server_request_body(request).len,
                             server_request_body(request).p);
+    else if (server_request_is(request, "GET", "/a") || server_request_is(request, "GET", "/b"))
+        server_respond_text(request, 200, "{\"path\":\"%.*s\"}", (int)head->path.len, head->path.p);
     else if (server_request_is(request, "DELETE", "/nothing"))
         server_respond(request, 200, KUBE_JSON, "", 0);
 }
@@ -71,6 +73,23 @@ static void test_do__texts_without_status(void **state)
     err_clear(&err);
     assert_int_equal(get(*state, "/broken", NULL, &err), ERR_INTERNAL);
     assert_string_equal(err_text(&err), "an error on the server (\"oops\") has prevented the request from succeeding");
+}
+
+static void test_do_all(void **state)
+{
+    struct fake_api *api = *state;
+    CLEANUP(err_clear) struct err err = {0};
+    struct json *answers[2] = {NULL};
+    const struct kube_request good[] = {{.path = "/a"}, {.path = "/b"}}, bad[] = {{.path = "/a"}, {.path = "/api/v1/nodes/gone"}};
+    assert_int_equal(kube_do_all(api->client, good, 2, answers, &err), 0);
+    assert_string_equal(json_str(answers[0], "path", NULL), "/a");
+    assert_string_equal(json_str(answers[1], "path", NULL), "/b");
+    json_free(answers[0]);
+    json_free(answers[1]);
+    assert_int_equal(kube_do_all(api->client, bad, 2, answers, &err), ERR_NOT_FOUND);
+    assert_string_equal(err_text(&err), "nodes \"gone\" not found");
+    assert_null(answers[0]);
+    assert_null(answers[1]);
 }
 
 static void test_do__no_json(void **state)
@@ -240,6 +259,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_do__status_becomes_error),
         CASE(test_do__texts_without_status),
+        CASE(test_do_all),
         CASE(test_do__no_json),
         CASE(test_do__empty_answer),
         CASE(test_do__patch),

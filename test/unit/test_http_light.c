@@ -18,6 +18,7 @@
 #include "base/str.h"
 
 #define CLOSE "" /* in a script: close the connection and accept the next one */
+#define HEAR " " /* in a script: take a request and say nothing */
 
 struct peer {
     pid_t pid;
@@ -53,8 +54,12 @@ static void serve(int listener, const char *const *script, bool split)
         }
         if (fd < 0)
             fd = accept(listener, NULL, NULL);
-        if (!read_request(fd))
-            _exit(1);
+        while (!read_request(fd)) { /* given up before it said anything */
+            close(fd);
+            fd = accept(listener, NULL, NULL);
+        }
+        if (streq(*script, HEAR))
+            continue;
         size_t step = split ? 1 : strlen(*script);
         for (const char *p = *script; *p != '\0'; p += step) {
             (void)!write(fd, p, step);
@@ -182,6 +187,91 @@ static void test_light__not_http(UNUSED void **state)
     end(&peer);
 }
 
+#define ONE "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none"
+#define TWO "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\ntwo\r\n0\r\n\r\n"
+#define THREE "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nthree"
+
+static void on_done(struct http_response *response, struct err *err, void *data)
+{
+    buf_add_str(data, err->code == 0 ? buf_text(&response->body) : err_text(err));
+    buf_add_str(data, ";");
+}
+
+static struct http_call *start(struct peer *peer, struct buf *answers)
+{
+    CLEANUP(xfree) char *url = xasprintf("http://127.0.0.1:%d/x", peer->port);
+    struct http_request request = {.method = "GET", .url = url, .timeout_ms = 5000, .together = true};
+    return http_start(peer->client, &request, NULL, on_done, answers);
+}
+
+/* Turns the loop until a last call behind the others is answered. */
+static void finish(struct peer *peer, const char *body)
+{
+    CLEANUP(xfree) char *url = xasprintf("http://127.0.0.1:%d/x", peer->port);
+    CLEANUP(http_response_done) struct http_response response = {0};
+    CLEANUP(err_clear) struct err err = {0};
+    struct http_request request = {.method = "GET", .url = url, .timeout_ms = 5000, .together = true};
+    if (http_perform(peer->client, &request, NULL, NULL, &response, &err) != 0)
+        fail_msg("%s", err_text(&err));
+    assert_string_equal(buf_text(&response.body), body);
+}
+
+/* The peer takes all requests before it answers any. */
+static void together(const char *const *script, bool split, const char *first_two)
+{
+    CLEANUP(buf_done) struct buf answers = {0};
+    struct peer peer = begin(script, split);
+    (void)start(&peer, &answers);
+    (void)start(&peer, &answers);
+    finish(&peer, "three");
+    assert_string_equal(buf_text(&answers), first_two);
+    assert_answer(&peer, "GET", 200, "one");
+    end(&peer);
+}
+
+static void test_light__together(UNUSED void **state)
+{
+    static const char *const script[] = {HEAR, HEAR, ONE TWO THREE, ONE, NULL};
+    static const char *const closed_after_one[] = {
+        HEAR, HEAR, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 3\r\n\r\none", CLOSE, HEAR, TWO THREE, ONE, NULL};
+    static const char *const lost_after_one[] = {HEAR, HEAR, ONE, CLOSE, HEAR, TWO THREE, ONE, NULL};
+    together(script, false, "one;two;");
+    together(script, true, "one;two;");
+    together(closed_after_one, false, "one;two;");
+    together(lost_after_one, false, "one;two;");
+}
+
+static void test_light__cancelled_together(UNUSED void **state)
+{
+    static const char *const two_of_three[] = {HEAR, ONE THREE, NULL};
+    static const char *const script[] = {HEAR, ONE, CLOSE, THREE, ONE, NULL};
+    CLEANUP(buf_done) struct buf answers = {0};
+    struct peer peer = begin(two_of_three, false);
+    http_cancel(start(&peer, &answers)); /* alone */
+    struct http_call *first = start(&peer, &answers);
+    (void)start(&peer, &answers);
+    http_cancel(first); /* the other begins anew */
+    finish(&peer, "three");
+    assert_string_equal(buf_text(&answers), "one;");
+    end(&peer);
+
+    buf_clear(&answers);
+    peer = begin(script, false);
+    (void)start(&peer, &answers);
+    http_cancel(start(&peer, &answers)); /* its request goes out all the same, and the next call elsewhere */
+    finish(&peer, "three");
+    assert_answer(&peer, "GET", 200, "one");
+    assert_string_equal(buf_text(&answers), "one;");
+    end(&peer);
+
+    buf_clear(&answers);
+    peer = begin(script, false);
+    (void)start(&peer, &answers);
+    (void)start(&peer, &answers);
+    end(&peer); /* nobody is told */
+    assert_int_equal(answers.len, 0);
+}
+
 static void test_light__bad_urls(UNUSED void **state)
 {
     static const char *const urls[] = {"ftp://x/", "https://", "http://[::1/", "http://a b/", "http://a/\r\nX: y", "x"};
@@ -206,6 +296,8 @@ int main(void)
         cmocka_unit_test(test_light__closed_while_idle),
         cmocka_unit_test(test_light__cut_short),
         cmocka_unit_test(test_light__not_http),
+        cmocka_unit_test(test_light__together),
+        cmocka_unit_test(test_light__cancelled_together),
         cmocka_unit_test(test_light__bad_urls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,6 +17,7 @@ struct cli {
     struct kube_overrides overrides; /* global connection flags */
     int64_t verbosity;               /* -v */
     bool match_server_version, warnings_as_errors;
+    bool insecure_seen;               /* --insecure-skip-tls-verify was given, be it false */
     const char *namespace;            /* --namespace, NULL when it was not given */
     const char *request_timeout;      /* --request-timeout as typed: "5", "2s" */
     const char *kuberc;               /* --kuberc, or NULL; read before the options are parsed */

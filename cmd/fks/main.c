@@ -359,7 +359,7 @@ int main(int argc, char **argv)
          "Do not ask for compressed answers (none are ever asked for)."},
         {"help", 'h', OPT_BOOL, &cli.help, NULL, NULL},
         {"insecure-skip-tls-verify", 0, OPT_BOOL, &o->insecure_skip_tls_verify, NULL,
-         "Do not check the server's certificate: insecure."},
+         "Do not check the server's certificate: insecure.", .seen = &cli.insecure_seen},
         {"kubeconfig", 0, OPT_STRING, &o->kubeconfig, "", "The kubeconfig file to use."},
         {"match-server-version", 0, OPT_BOOL, &cli.match_server_version, NULL,
          "Require the server's version to be this client's."},

@@ -279,9 +279,10 @@ int command_config_set_context(struct cli *cli, int argc, char **argv)
         return code;
     if (args.n > 1)
         return unexpected_args(&args);
-    if (args.n == 0 && !current)
+    bool named = args.n == 1 && args.items[0][0] != '\0';
+    if (!named && !current)
         return cli_error("you must specify a non-empty context name or --current");
-    if (args.n == 1 && current)
+    if (named && current)
         return cli_error("you cannot specify both a context name and --current");
     struct kube_overrides none = {.kubeconfig = cli->overrides.kubeconfig};
     if (kube_config_raw(&none, &merged, &err) < 0)

@@ -70,8 +70,9 @@ static int change_cluster(struct config_file *file, void *data, struct err *err)
     }
     if (o->tls_server_name != NULL)
         json_set_str(content, "tls-server-name", o->tls_server_name);
+    if (file->cli->insecure_seen)
+        json_set_bool(content, "insecure-skip-tls-verify", o->insecure_skip_tls_verify);
     if (o->insecure_skip_tls_verify) {
-        json_set_bool(content, "insecure-skip-tls-verify", true);
         json_del(content, "certificate-authority");
         json_del(content, "certificate-authority-data");
     } else if (o->certificate_authority != NULL) {
@@ -103,6 +104,8 @@ int command_config_set_cluster(struct cli *cli, int argc, char **argv)
     if (!config_parse(cli, &command, argc, argv, 1, &args, &code))
         return code;
     const struct kube_overrides *o = &cli->overrides;
+    if (args.items[0][0] == '\0')
+        return cli_error("you must specify a non-empty cluster name");
     if (o->insecure_skip_tls_verify && strempty(o->certificate_authority)[0] != '\0')
         return cli_error("you cannot specify a certificate authority and insecure mode at the same time");
     if (cluster.embed && strempty(o->certificate_authority)[0] == '\0')
@@ -157,6 +160,8 @@ static int check_user(const struct cli *cli, const struct user_options *options,
     if (check_pairs(&options->auth_provider_args, "auth-provider-arg", err) < 0 ||
         check_pairs(&options->exec_env, "exec-env", err) < 0)
         return (int)err->code;
+    if (options->name[0] == '\0')
+        return err_set(err, ERR_USAGE, "you must specify a non-empty user name");
     if (has_token && has_password)
         return err_set(err, ERR_USAGE,
                        "you cannot specify more than one authentication method at the same time: --token, "
@@ -299,8 +304,8 @@ int command_config_set_credentials(struct cli *cli, int argc, char **argv)
     int code = 0;
     if (!config_parse(cli, &command, argc, argv, 1, &args, &code))
         return code;
+    user.name = args.items[0];
     if (check_user(cli, &user, &err) < 0)
         return cli_fail(cli, &err);
-    user.name = args.items[0];
     return config_change(cli, "users", user.name, change_user, &user);
 }

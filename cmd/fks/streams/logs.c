@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/loop.h"
 #include "base/mem.h"
+#include "print/gotime.h"
 
 #define LINE_MAX_BYTES ((size_t)1 << 20) /* a longer line is passed on in pieces */
 
@@ -277,6 +278,8 @@ static int check_options(const struct logs *logs, const struct strv *args, struc
                        program);
     if (logs->pod_timeout_ms <= 0)
         return err_set(err, ERR_USAGE, "--pod-running-timeout must be higher than zero");
+    if (logs->since_time != NULL && gotime_check(logs->since_time, err) < 0)
+        return err->code;
     if (logs->since_time != NULL && logs->since_ms != 0)
         return err_set(err, ERR_USAGE, "at most one of `sinceTime` or `sinceSeconds` may be specified");
     if (logs->all_containers && logs->container != NULL)
@@ -297,13 +300,10 @@ static int run_logs(struct logs *logs, const struct strv *args)
 {
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(sources_done) struct sources sources = {0};
+    if (strempty(logs->since_time)[0] == '\0')
+        logs->since_time = NULL;
     if (check_options(logs, args, &err) < 0)
         return cli_fail(logs->cli, &err);
-    if (logs->since_time != NULL) {
-        int64_t ignored = 0;
-        if (clock_parse(logs->since_time, &ignored, &err) < 0)
-            return cli_fail(logs->cli, &err);
-    }
     if (args->n == 2)
         logs->container = args->items[1];
     if (logs->label_selector != NULL && !logs->tail_seen)

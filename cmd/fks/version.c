@@ -3,6 +3,7 @@
  */
 #include "cli.h"
 
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -10,9 +11,10 @@
 #include "print/gotext.h"
 
 /* The kubectl whose behaviour this program has; scripts and --match-server-version look at it. */
-#define COMPATIBLE_MAJOR "1"
-#define COMPATIBLE_MINOR "36"
+#define COMPATIBLE_MAJOR 1
+#define COMPATIBLE_MINOR 36
 #define COMPATIBLE_KUSTOMIZE "v5.8.1"
+#define SUPPORTED_SKEW 1 /* minor versions between client and server */
 
 /* Two blanks of indentation, which only this command has. */
 static void print_indented(const struct json *json, size_t depth, struct buf *out)
@@ -38,8 +40,9 @@ static void print_indented(const struct json *json, size_t depth, struct buf *ou
 
 static struct json *client_version(void)
 {
-    return json_build("{s:{s:s, s:s, s:s, s:s, s:s}, s:s}", "clientVersion", "major", COMPATIBLE_MAJOR, "minor",
-                      COMPATIBLE_MINOR, "gitVersion", CLI_COMPATIBLE_VERSION, "compiler", "gcc", "platform",
+    CLEANUP(xfree) char *major = xasprintf("%d", COMPATIBLE_MAJOR), *minor = xasprintf("%d", COMPATIBLE_MINOR);
+    return json_build("{s:{s:s, s:s, s:s, s:s, s:s}, s:s}", "clientVersion", "major", major, "minor", minor,
+                      "gitVersion", CLI_COMPATIBLE_VERSION, "compiler", "gcc", "platform",
 #if defined(__aarch64__)
                       "linux/arm64",
 #else
@@ -55,6 +58,24 @@ static void print_short(const struct json *versions)
     const char *server = json_str(versions, "serverVersion", "gitVersion", NULL);
     if (server != NULL)
         printf("Server Version: %s\n", server);
+}
+
+/* One minor version up or down is supported. Returns the exit code. */
+static int tell_skew(const struct cli *cli, const char *server)
+{
+    int major = 0, minor = 0, patch = 0;
+    if (sscanf(server, "v%4d.%4d.%9d", &major, &minor, &patch) != 3)
+        return cli_error("server version error: could not parse \"%s\" as version", server);
+    if (major == COMPATIBLE_MAJOR && abs(minor - COMPATIBLE_MINOR) <= SUPPORTED_SKEW)
+        return 0;
+    CLEANUP(xfree)
+    char *text = xasprintf("version difference between client (%d.%d) and server (%d.%d) exceeds the supported minor version "
+                           "skew of +/-%d", COMPATIBLE_MAJOR, COMPATIBLE_MINOR, major, minor, SUPPORTED_SKEW);
+    if (cli->warnings_as_errors)
+        return cli_error("%s", text);
+    (void)fflush(stdout);
+    fprintf(stderr, "Warning: %s\n", text);
+    return 0;
 }
 
 int command_version(struct cli *cli, int argc, char **argv)
@@ -96,7 +117,10 @@ int command_version(struct cli *cli, int argc, char **argv)
         print_short(versions);
     if (text.len > 0)
         puts(buf_text(&text));
-    return asked < 0 ? cli_fail(cli, &err) : 0;
+    if (asked < 0)
+        return cli_fail(cli, &err);
+    const char *running = json_str(versions, "serverVersion", "gitVersion", NULL);
+    return running != NULL ? tell_skew(cli, running) : 0;
 }
 
 /* --- cluster-info */

@@ -36,31 +36,47 @@ struct waiting {
 
 /* --- the goal */
 
+/* The parts between single "=": "==" belongs to a path, as in [?(@.a=="b")]. */
+static void split_at_equals(const char *text, struct strv *parts)
+{
+    CLEANUP(buf_done) struct buf part = {0};
+    for (; *text != '\0'; text++) {
+        if (*text != '=') {
+            buf_add_char(&part, *text);
+        } else if (text[1] == '=') {
+            buf_add_str(&part, "==");
+            text++;
+        } else {
+            strv_add(parts, buf_text(&part));
+            buf_clear(&part);
+        }
+    }
+    strv_add(parts, buf_text(&part));
+}
+
 /* "{.status.phase}=Running", "{.status.podIP}", ".status.phase=Running" */
 static int parse_jsonpath_goal(const char *text, struct goal *goal, struct err *err)
 {
-    size_t len = strlen(text);
-    if (text[0] == '{') {
-        const char *end = strrchr(text, '}');
-        len = end != NULL ? (size_t)(end - text) + 1 : len;
-    } else {
-        int depth = 0; /* "=" within [?(@.a=="b")] belongs to the path */
-        for (len = 0; text[len] != '\0' && (text[len] != '=' || depth > 0); len++)
-            depth += text[len] == '[' ? 1 : text[len] == ']' ? -1 : 0;
-    }
-    CLEANUP(xfree) char *path = xstrndup(text, len);
-    const char *rest = text + len;
-    if (*rest == '=') {
-        rest++;
-        size_t n = strlen(rest);
-        bool quoted = n >= 2 && (rest[0] == '\'' || rest[0] == '"') && rest[n - 1] == rest[0];
-        if (n == 0)
+    static const char quotes[] = "'\"";
+    CLEANUP(strv_done) struct strv parts = {0};
+    split_at_equals(text, &parts);
+    goal->kind = GOAL_JSONPATH;
+    if (parts.n > 2)
+        return err_set(err, ERR_USAGE, "jsonpath wait format must be --for=jsonpath='{.status.readyReplicas}'=3 or "
+                                       "--for=jsonpath='{.status.readyReplicas}'");
+    if (parts.n == 2) {
+        const char *value = parts.items[1] + strspn(parts.items[1], quotes);
+        size_t len = strlen(value);
+        while (len > 0 && strchr(quotes, value[len - 1]) != NULL)
+            len--;
+        if (len == 0)
             return err_set(err, ERR_USAGE, "jsonpath wait has to have a value after equal sign, like "
                                            "--for=jsonpath='{.status.readyReplicas}'=3");
-        goal->value = quoted ? xstrndup(rest + 1, n - 2) : xstrdup(rest);
+        goal->value = xstrndup(value, len);
     }
-    goal->kind = GOAL_JSONPATH;
-    return jsonpath_parse_relaxed(path, &goal->path, err);
+    if (parts.items[0][0] == '\0')
+        return err_set(err, ERR_USAGE, "jsonpath expression cannot be empty");
+    return jsonpath_parse_relaxed(parts.items[0], &goal->path, err);
 }
 
 static int parse_goal(const char *text, struct goal *goal, struct err *err)
@@ -96,24 +112,30 @@ static bool condition_met(const struct goal *goal, const struct json *object)
     return false;
 }
 
-static bool jsonpath_met(const struct goal *goal, const struct json *object)
+/* 1, 0, or negative: what is found there can never be the value. */
+static int jsonpath_met(const struct goal *goal, const struct json *object, struct err *err)
 {
-    CLEANUP(err_clear) struct err err = {0};
     CLEANUP(json_free) struct json *found = NULL;
-    if (jsonpath_find(goal->path, object, true, &found, &err) < 0 || json_len(found) == 0)
-        return false;
-    if (goal->value == NULL)
-        return true;
     CLEANUP(buf_done) struct buf text = {0};
-    gotext_print(json_at(found, 0), &text);
-    return json_len(found) == 1 && streq(buf_text(&text), goal->value);
+    if (jsonpath_find(goal->path, object, true, &found, err) < 0)
+        return (int)err->code;
+    if (json_len(found) > 1)
+        return err_set(err, ERR_INVALID, "given jsonpath expression matches more than one value");
+    const struct json *value = json_at(found, 0);
+    if (goal->value == NULL || value == NULL)
+        return value != NULL;
+    if (json_is_object(value) || json_is_array(value))
+        return err_set(err, ERR_INVALID, "jsonpath leads to a nested object or list which is not supported");
+    gotext_print(value, &text);
+    struct str wanted = str_trim(str_of(goal->value)), is = str_trim(str_of(buf_text(&text)));
+    return is.len == wanted.len && memcmp(is.p, wanted.p, is.len) == 0;
 }
 
-static bool is_met(const struct goal *goal, const struct json *object)
+static int is_met(const struct goal *goal, const struct json *object, struct err *err)
 {
     if (goal->kind == GOAL_CONDITION)
         return condition_met(goal, object);
-    return goal->kind == GOAL_JSONPATH ? jsonpath_met(goal, object) : goal->kind == GOAL_CREATE;
+    return goal->kind == GOAL_JSONPATH ? jsonpath_met(goal, object, err) : goal->kind == GOAL_CREATE;
 }
 
 /* --- waiting for one object */
@@ -121,6 +143,7 @@ static bool is_met(const struct goal *goal, const struct json *object)
 struct following {
     const struct goal *goal;
     struct json *met; /* the object as it was when the goal was reached */
+    struct err *err;  /* why it never will be */
     bool deleted;
 };
 
@@ -131,10 +154,10 @@ static bool on_event(const char *type, const struct json *object, void *data)
         following->deleted = following->goal->kind == GOAL_DELETE;
         return !following->deleted;
     }
-    if (!is_met(following->goal, object))
-        return true;
-    following->met = json_clone(object);
-    return false;
+    int code = is_met(following->goal, object, following->err);
+    if (code == 1)
+        following->met = json_clone(object);
+    return code == 0;
 }
 
 static int timed_out(const struct waiting *waiting, const struct item *item, struct err *err)
@@ -160,10 +183,11 @@ static int wait_one(struct waiting *waiting, const struct goal *goal, const stru
         }
         if (code < 0)
             return code;
-        if (is_met(goal, object)) {
+        code = is_met(goal, object, err);
+        if (code == 1)
             *ret = take(&object);
-            return 1;
-        }
+        if (code != 0)
+            return code;
         int64_t left = waiting->deadline_ms - clock_monotonic_ms();
         if (left <= 0 || waiting->timeout_ms == 0)
             return timed_out(waiting, item, err);
@@ -173,7 +197,8 @@ static int wait_one(struct waiting *waiting, const struct goal *goal, const stru
                                               .timeout_ms = left,
                                               .resource_version =
                                                   json_str(object, "metadata", "resourceVersion", NULL)};
-        struct following following = {.goal = goal};
+        CLEANUP(err_clear) struct err never = {0};
+        struct following following = {.goal = goal, .err = &never};
         bool ended_by_server = false;
         code = watch_run(waiting->cli, &request, on_event, &following, &ended_by_server, err);
         if (code == ERR_TIMEOUT)
@@ -181,6 +206,11 @@ static int wait_one(struct waiting *waiting, const struct goal *goal, const stru
         if (following.met != NULL || following.deleted) {
             *ret = following.met != NULL ? following.met : take(&object);
             return 1;
+        }
+        if (never.code != 0) {
+            err_clear(err);
+            err_move(err, &never);
+            return err->code;
         }
         if (code < 0 && code != ERR_GONE && code != ERR_IO)
             return code;

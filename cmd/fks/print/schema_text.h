@@ -1,5 +1,5 @@
 /*
- * schema_text.h: the text of `explain`: a kind, or a field of it, from an OpenAPI v3 document.
+ * schema_text.h: the text of `explain`: a kind, or a field of it, from an OpenAPI document.
  */
 #pragma once
 
@@ -7,7 +7,7 @@
 #include "data/json.h"
 
 struct schema_question {
-    const struct json *document; /* one group version's OpenAPI v3 */
+    const struct json *document; /* one group version's OpenAPI v3, or the server's whole OpenAPI v2 */
     const char *group, *version, *kind;
     const struct strv *fields; /* the way to the field; empty: the kind itself */
     bool recursive;            /* all fields below, names and types only */
@@ -18,3 +18,5 @@ struct schema_question {
  * text is there, as kubectl prints it. Appends.
  */
 int schema_text(const struct schema_question *question, struct buf *out, struct err *err) MUST_CHECK;
+/* The same from OpenAPI v2, in the form of that time; nothing is appended on failure. */
+int schema_text_v2(const struct schema_question *question, struct buf *out, struct err *err) MUST_CHECK;

@@ -71,13 +71,42 @@ static int fetch_document(struct cli *cli, const struct kube_resource *resource,
     return cli_do(cli, &of_document, ret, err);
 }
 
+/* `--output=plaintext-openapiv2`: everything is in one document, be the version one that the server lists or not. */
+static int print_from_v2(const struct explain *explain, const char *text, struct err *err)
+{
+    const struct kube_resource *resource = NULL;
+    const struct kube_request request = {.path = "/openapi/v2", .to_read = true};
+    CLEANUP(strv_done) struct strv fields = {0};
+    CLEANUP(json_free) struct json *document = NULL;
+    CLEANUP(buf_done) struct buf out = {0};
+    const struct explain any_version = {.cli = explain->cli};
+    if (find_resource(&any_version, text, &resource, err) < 0 || cli_do(explain->cli, &request, &document, err) < 0)
+        return err->code;
+    split_fields(text, resource, &fields);
+    const char *wanted = explain->api_version, *slash = wanted != NULL ? strchr(wanted, '/') : NULL;
+    CLEANUP(xfree) char *group = slash != NULL ? xstrndup(wanted, (size_t)(slash - wanted)) : xstrdup("");
+    const struct schema_question question = {.document = document,
+                                             .group = wanted != NULL ? group : resource->group,
+                                             .version = slash != NULL ? slash + 1 : wanted != NULL ? wanted : resource->version,
+                                             .kind = resource->kind,
+                                             .fields = &fields,
+                                             .recursive = explain->recursive};
+    int code = schema_text_v2(&question, &out, err);
+    fwrite(buf_text(&out), 1, out.len, stdout);
+    return code;
+}
+
 static int print_explanation(const struct explain *explain, const char *text, struct err *err)
 {
     const struct kube_resource *resource = NULL;
     CLEANUP(strv_done) struct strv fields = {0};
     CLEANUP(json_free) struct json *document = NULL;
     CLEANUP(buf_done) struct buf out = {0};
-    if (cli_connect(explain->cli, err) < 0 || find_resource(explain, text, &resource, err) < 0)
+    if (cli_connect(explain->cli, err) < 0)
+        return err->code;
+    if (streq(explain->format, "plaintext-openapiv2"))
+        return print_from_v2(explain, text, err);
+    if (find_resource(explain, text, &resource, err) < 0)
         return err->code;
     split_fields(text, resource, &fields);
     if (fetch_document(explain->cli, resource, &document, err) < 0)
@@ -103,7 +132,7 @@ int command_explain(struct cli *cli, int argc, char **argv)
     struct explain explain = {.cli = cli, .format = "plaintext"};
     const struct opt options[] = {
         {"api-version", 0, OPT_STRING, &explain.api_version, "", "Use this API version of the type (group/version)."},
-        {"output", 'o', OPT_STRING, &explain.format, "plaintext", "Format of the text: plaintext."},
+        {"output", 'o', OPT_STRING, &explain.format, "plaintext", "Format of the text: plaintext or plaintext-openapiv2."},
         {"recursive", 'R', OPT_BOOL, &explain.recursive, NULL, "Names and types of all fields below, without descriptions."},
         {0},
     };
@@ -128,7 +157,7 @@ int command_explain(struct cli *cli, int argc, char **argv)
                          "of supported resources.\n", cli->program);
     if (args.n > 1)
         return cli_error("We accept only this format: explain RESOURCE\n");
-    if (!streq(explain.format, "plaintext"))
+    if (!streq(explain.format, "plaintext") && !streq(explain.format, "plaintext-openapiv2"))
         return cli_error("unrecognized format: %s", explain.format);
     return print_explanation(&explain, args.items[0], &err) < 0 ? cli_fail_type(cli, &err) : 0;
 }

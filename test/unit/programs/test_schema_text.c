@@ -71,9 +71,63 @@ static void test_schema_text__not_there(void **state)
     assert_string_equal(err_text(&err), "field \"nope\" does not exist");
 }
 
+static const char v2_text[] =
+    "{\"definitions\":{\"g.Thing\":{\"type\":\"object\",\"description\":\"A thing:\\nof parts\\n\\n - one\\n\\n    code\","
+    "\"x-kubernetes-group-version-kind\":[{\"group\":\"g\",\"version\":\"v1\",\"kind\":\"Thing\"}],"
+    "\"required\":[\"mode\"],\"properties\":{"
+    "\"mode\":{\"type\":\"string\",\"description\":\"How.\"},"
+    "\"self\":{\"$ref\":\"#/definitions/g.Thing\",\"description\":\"Again.\"},"
+    "\"list\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":{\"deep\":{\"type\":\"integer\"}}}},"
+    "\"map\":{\"type\":\"object\",\"additionalProperties\":{\"type\":\"string\"}},"
+    "\"any\":{\"type\":\"object\",\"description\":\"Any.\"}}}}}";
+
+static int explain_v2(const char *fields, bool recursive, struct buf *out, struct err *err)
+{
+    CLEANUP(json_free) struct json *document = NULL;
+    CLEANUP(strv_done) struct strv path = {0};
+    assert_int_equal(json_parse(v2_text, strlen(v2_text), &document, err), 0);
+    if (fields[0] != '\0')
+        strv_split(&path, fields, '.');
+    const struct schema_question question = {document, "g", fields[0] == '-' ? "v2" : "v1", "Thing", &path, recursive};
+    return schema_text_v2(&question, out, err);
+}
+
+static void test_v2(void **state)
+{
+#define HEAD "KIND:     Thing\nVERSION:  g/v1\n\n"
+    static const struct {
+        const char *fields, *want;
+        bool recursive;
+    } cases[] = {
+        {"", HEAD "DESCRIPTION:\n     A thing:\n     of parts\n\n     - one\n\n         code\n\nFIELDS:\n"
+                  "   any\t<map[string]>\n     Any.\n\n   list\t<[]Object>\n\n   map\t<map[string]string>\n\n"
+                  "   mode\t<string> -required-\n     How.\n\n   self\t<Object>\n     Again.\n\n", false},
+        {"list", HEAD "RESOURCE: list <[]Object>\n\nDESCRIPTION:\n     <empty>\n\nFIELDS:\n   deep\t<integer>\n", true},
+        {"mode", HEAD "FIELD:    mode <string>\n\nDESCRIPTION:\n     How.\n", false},
+        {"mode.deeper", HEAD "FIELD:    deeper <string>\n\nDESCRIPTION:\n     How.\n", false},
+        {"any", HEAD "DESCRIPTION:\n     Any.\n\n     Any.\n", false},
+    };
+    (void)state;
+    for (size_t i = 0; i < countof(cases); i++) {
+        CLEANUP(buf_done) struct buf out = {0};
+        CLEANUP(err_clear) struct err err = {0};
+        assert_int_equal(explain_v2(cases[i].fields, cases[i].recursive, &out, &err), 0);
+        assert_string_equal(buf_text(&out), cases[i].want);
+    }
+    CLEANUP(buf_done) struct buf out = {0};
+    CLEANUP(err_clear) struct err err = {0};
+    assert_int_equal(explain_v2("self", true, &out, &err), 0); /* ends, though it contains itself */
+    assert_int_equal(explain_v2("self.self.nope", false, &out, &err), ERR_NOT_FOUND);
+    assert_string_equal(err_text(&err), "field \"nope\" does not exist");
+    err_clear(&err);
+    assert_int_equal(explain_v2("-", false, &out, &err), ERR_NOT_FOUND);
+    assert_string_equal(err_text(&err), "couldn't find resource for \"g/v2, Kind=Thing\"");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_v2),
         cmocka_unit_test(test_wordwrap__breaks_between_words),
         cmocka_unit_test(test_schema_text__kind),
         cmocka_unit_test(test_schema_text__field_and_recursion),

@@ -187,5 +187,5 @@ class Driver:
         return answer()
 
 
-if __name__ == "__main__":  # FOLDER REGISTRY: until it is terminated
-    Driver(sys.argv[1], sys.argv[2]).start().servers[0].wait_for_termination()
+if __name__ == "__main__":  # FOLDER REGISTRY NAME: until it is terminated
+    Driver(*sys.argv[1:]).start().servers[0].wait_for_termination()

@@ -154,7 +154,7 @@ def test_claim(api, runtime, agent, make_driver, make_claim):
 
 
 def test_volume_of_a_pod(api, runtime, agent, make_driver):
-    """An ephemeral volume, with the pod's token and a secret; published again with what changed."""
+    """An ephemeral volume, with the pod's token and a secret."""
     api.post(SECRETS, {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "login", "namespace": "agent"}, "stringData": {"user": "u"}})
     driver = make_driver(agent, volumeLifecycleModes=["Ephemeral"], tokenRequests=[{"audience": "vault", "expirationSeconds": 900}])
     try:
@@ -168,6 +168,7 @@ def test_volume_of_a_pod(api, runtime, agent, make_driver):
         assert context == {"kind": "scratch"} and csi_driver.pairs(request.secrets) == {"user": "u"}
         assert request.volume_id.startswith("csi-") and request.staging_target_path == ""
         (agent.folder / "state/pods" / uid(made) / "volumes/v/file").write_text("x")
+        assert not mount_of(runtime, made, "/v").readonly
         remove(api, "inline")
         assert "NodeStageVolume" not in driver.names()
         nothing_left(agent, driver)

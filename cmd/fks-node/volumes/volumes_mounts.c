@@ -197,7 +197,7 @@ static bool is_readonly_type(const struct json *volume)
     const char *type;
     enum volumes_type kind = volumes_type_of(volume, &type);
 
-    return kind != VOLUMES_EMPTY_DIR && kind != VOLUMES_NFS && kind != VOLUMES_CLAIM;
+    return kind != VOLUMES_EMPTY_DIR && kind != VOLUMES_NFS && kind != VOLUMES_CLAIM && kind != VOLUMES_CSI;
 }
 
 /* The runtime mounts the image's files itself, subPath included. */

@@ -238,6 +238,7 @@ def main(parts):
     if "integration" in parts:
         pytest("integration", LIMIT_INTEGRATION, env)
     if "e2e" in parts:
+        run(["scripts/assets/build-metrics-server", assets_folder(env)], LIMIT_ASSETS)
         pytest("e2e", LIMIT_E2E, env, "test/e2e", f"--ignore={CONFORMANCE}")
     if "conformance" in parts:
         # without the Go toolchain the tests say that they are skipped, and why

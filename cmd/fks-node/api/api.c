@@ -7,12 +7,10 @@
 #include "base/codec.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "data/quantity.h"
 
 #include "api/auth.h"
 #include "pod/pod.h"
 #include "pods.h"
-#include "api/stats.h"
 
 struct api {
     struct agent *agent;
@@ -76,52 +74,7 @@ int api_target_parse(struct str path, const char *verb, bool with_container, str
     return 0;
 }
 
-/* --- answers */
-
-static void serve_pods(struct server_request *request, struct pod *pod)
-{
-    struct json *object = json_clone(pod->object);
-    CLEANUP(json_free) struct json *list = NULL;
-    CLEANUP(buf_done) struct buf text = {0};
-
-    json_set(object, "status", pod_status_now(pod));
-    list = json_build("{s:s, s:s, s:{}, s:[o]}", "kind", "PodList", "apiVersion", "v1", "metadata", "items", object);
-    json_print(list, &text);
-    server_respond(request, 200, "application/json", text.data, text.len);
-}
-
-/* What of a kubelet's settings has a counterpart here. */
-static void serve_config(struct agent *agent, struct server_request *request)
-{
-    const struct agent_options *options = &agent->options;
-    CLEANUP(xfree) char *endpoint = xasprintf("unix://%s", options->runtime_socket);
-    CLEANUP(buf_done) struct buf text = {0};
-    CLEANUP(buf_done) struct buf log_size = {0};
-    struct json *dns = json_new_array();
-
-    quantity_print_bytes(options->log_max_b, &log_size);
-    for (size_t i = 0; i < options->cluster_dns.n; i++)
-        json_push(dns, json_new_string(options->cluster_dns.items[i]));
-    CLEANUP(json_free) struct json *config = json_build(
-        "{s:{s:s, s:s, s:s, s:{s:{s:b}, s:{s:b}}, s:{s:s}, s:s, s:o, s:s, s:s, s:s, s:s, s:i, s:s, s:i, s:i, s:i}}",
-        "kubeletconfig", "kind", "KubeletConfiguration", "apiVersion", "kubelet.config.k8s.io/v1beta1", "address",
-        options->address, "authentication", "anonymous", "enabled", 0, "webhook", "enabled", 1, "authorization", "mode",
-        "Webhook", "clusterDomain", options->cluster_domain, "clusterDNS", dns, "resolvConf", options->resolv_conf,
-        "containerRuntimeEndpoint", endpoint, "podLogsDir", options->log_dir, "cgroupDriver", "cgroupfs", "maxPods", 1,
-        "containerLogMaxSize", buf_text(&log_size), "containerLogMaxFiles", (int)options->log_max_files,
-        "imageGCHighThresholdPercent", (int)options->image_gc_high, "imageGCLowThresholdPercent",
-        (int)options->image_gc_low);
-    json_print(config, &text);
-    server_respond(request, 200, "application/json", text.data, text.len);
-}
-
-static void serve_metrics(struct agent *agent, struct server_request *request)
-{
-    CLEANUP(buf_done) struct buf text = {0};
-
-    metrics_print(agent->metrics, &text);
-    server_respond(request, 200, "text/plain; version=0.0.4", text.data, text.len);
-}
+/* --- streams */
 
 enum verb { VERB_LOGS, VERB_EXEC, VERB_ATTACH, VERB_PORT_FORWARD };
 
@@ -158,35 +111,9 @@ static void serve_target(struct server_request *request, struct pod *pod, enum v
     }
 }
 
-static bool begins(const struct http1_request *head, const char *prefix)
+bool api_path_begins(struct str path, const char *prefix)
 {
-    return head->path.len >= strlen(prefix) && memcmp(head->path.p, prefix, strlen(prefix)) == 0;
-}
-
-/* True when a page that tells about the pod was asked for. */
-static bool serve_page(struct api *api, struct server_request *request, struct pod *pod)
-{
-    struct str path = server_request_head(request)->path;
-
-    if (str_is(path, "/pods") || str_is(path, "/pods/") || str_is(path, "/runningpods/"))
-        serve_pods(request, pod);
-    else if (str_is(path, "/configz"))
-        serve_config(api->agent, request);
-    else if (str_is(path, "/stats/summary") || str_is(path, "/stats/summary/"))
-        stats_serve(request, pod, STATS_SUMMARY);
-    else if (str_is(path, "/metrics/resource"))
-        stats_serve(request, pod, STATS_RESOURCE);
-    else if (str_is(path, "/metrics/cadvisor"))
-        stats_serve(request, pod, STATS_CADVISOR);
-    else
-        return false;
-    return true;
-}
-
-static bool is_health(struct str path)
-{
-    return str_is(path, "/healthz") || str_is(path, "/healthz/ping") || str_is(path, "/healthz/syncloop") ||
-           str_is(path, "/healthz/log");
+    return path.len >= strlen(prefix) && memcmp(path.p, prefix, strlen(prefix)) == 0;
 }
 
 static void on_allowed(struct server_request *request, void *data)
@@ -200,27 +127,21 @@ static void on_allowed(struct server_request *request, void *data)
         server_respond_text(request, 405, "405: Method Not Allowed\n");
         return;
     }
-    if (is_get && is_health(head->path)) {
-        server_respond_text(request, 200, "ok");
+    if (is_get && pages_serve_agent(api->agent, request))
         return;
-    }
-    if (is_get && str_is(head->path, "/metrics")) {
-        serve_metrics(api->agent, request);
-        return;
-    }
     if (pod == NULL || pod->object == NULL) { /* the Node went while the connection lived on */
         server_respond_text(request, 404, "the pod of this node is gone\n");
         return;
     }
-    if (is_get && serve_page(api, request, pod))
+    if (is_get && pages_serve_pod(api->agent, request, pod))
         return;
-    if (is_get && begins(head, "/containerLogs/"))
+    if (is_get && api_path_begins(head->path, "/containerLogs/"))
         serve_target(request, pod, VERB_LOGS, "/containerLogs/");
-    else if (begins(head, "/exec/"))
+    else if (api_path_begins(head->path, "/exec/"))
         serve_target(request, pod, VERB_EXEC, "/exec/");
-    else if (begins(head, "/attach/"))
+    else if (api_path_begins(head->path, "/attach/"))
         serve_target(request, pod, VERB_ATTACH, "/attach/");
-    else if (begins(head, "/portForward/"))
+    else if (api_path_begins(head->path, "/portForward/"))
         serve_target(request, pod, VERB_PORT_FORWARD, "/portForward/");
     else
         server_respond_text(request, 404, "404 page not found\n");
@@ -237,11 +158,7 @@ static void on_metrics_request(struct server_request *request, void *data)
 {
     struct api *api = data;
 
-    if (server_request_is(request, "GET", "/metrics"))
-        serve_metrics(api->agent, request);
-    else if (server_request_is(request, "GET", "/healthz"))
-        server_respond_text(request, 200, "ok");
-    else
+    if (!str_is(server_request_head(request)->method, "GET") || !pages_serve_agent(api->agent, request))
         server_respond_text(request, 404, "404 page not found\n");
 }
 

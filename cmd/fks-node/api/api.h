@@ -20,7 +20,7 @@ int api_listen(struct api *api, int port, struct pod *pod, struct server_listene
 /* Metrics for Prometheus without TLS, "host:port" (--metrics-listen). */
 int api_listen_metrics(struct api *api, const char *address, struct err *err) MUST_CHECK;
 
-/* --- for logs.c and exec.c */
+/* --- for logs.c, exec.c, pages.c */
 /* The pieces of "/VERB/NAMESPACE/POD[/CONTAINER]"; also the long form with a UID before the container. */
 struct api_target {
     char *namespace, *pod, *container; /* owned; container NULL if the path has none */
@@ -30,6 +30,14 @@ DEFINE_CLEANUP_IN_PLACE(struct api_target, api_target_done)
 /* Splits a path below a verb ("/containerLogs/"). Pure. ERR_PARSE. */
 int api_target_parse(struct str path, const char *verb, bool with_container, struct api_target *ret, struct err *err)
     MUST_CHECK;
+
+bool api_path_begins(struct str path, const char *prefix);
+
+/* --- pages.c: pages to read. True: answered, or about to be. */
+/* What the agent tells of itself: health, its metrics. */
+bool pages_serve_agent(struct agent *agent, struct server_request *request);
+/* What it tells of the pod. */
+bool pages_serve_pod(struct agent *agent, struct server_request *request, struct pod *pod);
 
 /* --- logs.c: answers GET /containerLogs/... */
 void logs_serve(struct server_request *request, struct pod *pod, const char *container);

@@ -67,6 +67,7 @@ void auth_attributes_of(struct str method, struct str path, struct auth_attribut
         {"/pods", "pods", true},       {"/runningpods", "pods", true}, {"/healthz", "healthz", true},
         {"/configz", "configz", true}, {"/stats", "stats", false},     {"/metrics", "metrics", false},
         {"/logs", "log", false},       {"/checkpoint", "checkpoint", false},
+        {"/statusz", "statusz", false}, {"/flagz", "configz", false},
     };
 
     *ret = (struct auth_attributes){.verb = ""};
@@ -197,7 +198,11 @@ static void on_access(struct json **answer, struct err *err, void *data)
 
     if (err->code != 0) {
         agent_warn("asking what a client of the kubelet API may do", check->node, err);
-        decide(check, 500, "Authorization error");
+        CLEANUP(xfree) char *text =
+            xasprintf("Authorization error (user=%s, verb=%s, resource=nodes, subresource=%s)",
+                      json_str_or("", check->user, "user", NULL), check->attributes.verb,
+                      check->attributes.subresources[check->attribute]);
+        decide(check, 500, text);
         return;
     }
     bool allowed = json_is_true(*answer, "status", "allowed", NULL) && !json_is_true(*answer, "status", "denied", NULL);

@@ -24,19 +24,26 @@ struct stats_network { /* of the pod's own interface */
     int64_t received_b, receive_errors, receive_dropped, received_packets;
     int64_t sent_b, send_errors, send_dropped, sent_packets;
 };
+struct stats_figures {
+    bool known;
+    struct cgroups_figures of;
+};
 struct stats_view { /* everything that a page is made of */
     const struct pod *pod;
     const struct cri_stats *containers;
     size_t n_containers;
+    struct stats_figures *figures, pod_figures; /* of each of containers, or NULL, and of the pod: STATS_CADVISOR only */
     struct cgroups_usage use;
     bool has_use;
     struct stats_network network;
+    const char *machine;       /* labels that tell one machine from another; or NULL */
+    const char *sandbox_image; /* or NULL */
     int64_t now_ns;
 };
 /* The container of the pod that a figure of the runtime is about; NULL: none. */
 const struct pod_container *stats_container(const struct stats_view *view, const struct cri_stats *stats);
 
-/* --- stats_pages.c: the texts; pure */
+/* --- stats_pages.c, stats_series.c: the texts; pure */
 void stats_summary(const struct stats_view *view, struct buf *out);
 void stats_resource(const struct stats_view *view, struct buf *out);
 void stats_cadvisor(const struct stats_view *view, struct buf *out);

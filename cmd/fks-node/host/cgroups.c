@@ -2,9 +2,9 @@
  * cgroups.c: pod cgroups by writing files. On v2 there is one tree and controllers are enabled from the top down;
  * on v1 every controller has a tree of its own, of which only cpu and memory are set here: runc makes the pod's
  * cgroup in the others, and removal looks through all of them. Only the cgroupfs layout: containerd must run
- * without SystemdCgroup.
+ * without SystemdCgroup. Reading is in cgroups_use.c.
  */
-#include "host/cgroups.h"
+#include "host/cgroups_internal.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -19,13 +19,6 @@
 
 #define CPU_PERIOD_US 100000  /* as the kubelet: 1m of CPU is 100 us of a period */
 #define CPU_QUOTA_MIN_US 1000 /* the kernel refuses less */
-#define DEPTH_MAX 32
-
-struct cgroups {
-    char *mount;
-    char *root;
-    bool v2;
-};
 
 static int write_value(const char *directory, const char *file, const char *value, struct err *err)
 {
@@ -105,7 +98,7 @@ static char *pod_path(const struct cgroups *cgroups, const char *uid)
     return xasprintf("%s/pod%s", cgroups->root, uid);
 }
 
-static char *controller_path(const struct cgroups *cgroups, const char *controller, const char *uid)
+char *cgroups_controller_path(const struct cgroups *cgroups, const char *controller, const char *uid)
 {
     CLEANUP(xfree) char *pod = pod_path(cgroups, uid);
     return path_join(cgroups->mount, cgroups->v2 ? "." : controller, pod, NULL);
@@ -163,7 +156,7 @@ char *cgroups_path(const struct cgroups *cgroups, const char *uid)
 int cgroups_make(const struct cgroups *cgroups, const char *uid, int64_t mem_b, struct err *err)
 {
     CLEANUP(xfree) char *path = pod_path(cgroups, uid);
-    CLEANUP(xfree) char *directory = controller_path(cgroups, "memory", uid);
+    CLEANUP(xfree) char *directory = cgroups_controller_path(cgroups, "memory", uid);
     CLEANUP(xfree) char *value = xasprintf("%lld", (long long)mem_b);
     int result;
 
@@ -184,7 +177,7 @@ int cgroups_make(const struct cgroups *cgroups, const char *uid, int64_t mem_b, 
 
 int cgroups_limit_cpu(const struct cgroups *cgroups, const char *uid, int64_t cpu_m, struct err *err)
 {
-    CLEANUP(xfree) char *directory = controller_path(cgroups, "cpu", uid);
+    CLEANUP(xfree) char *directory = cgroups_controller_path(cgroups, "cpu", uid);
     int64_t quota = cpu_m * (CPU_PERIOD_US / 1000);
 
     if (quota < CPU_QUOTA_MIN_US)
@@ -199,99 +192,7 @@ int cgroups_limit_cpu(const struct cgroups *cgroups, const char *uid, int64_t cp
     return result < 0 ? result : write_value(directory, "cpu.cfs_quota_us", value, err);
 }
 
-/* --- use */
-
-static int64_t read_number(const char *directory, const char *file)
-{
-    CLEANUP(xfree) char *path = path_join(directory, file, NULL);
-    CLEANUP(buf_done) struct buf text = {0};
-    CLEANUP(err_clear) struct err ignored = {0};
-
-    return file_read(path, KIB(4), &text, &ignored) < 0 ? 0 : strtoll(buf_text(&text), NULL, 10);
-}
-
-/* "key value" lines; 0 for a key that is not there. */
-static int64_t stat_value(const struct buf *text, const char *key)
-{
-    size_t len = strlen(key);
-
-    for (const char *line = buf_text(text); line != NULL && *line != '\0'; line = strchr(line, '\n')) {
-        line += *line == '\n';
-        if (strncmp(line, key, len) == 0 && line[len] == ' ')
-            return strtoll(line + len + 1, NULL, 10);
-    }
-    return 0;
-}
-
-static void read_stat(const char *directory, const char *file, struct buf *ret)
-{
-    CLEANUP(xfree) char *path = path_join(directory, file, NULL);
-    struct err ignored = {0};
-
-    if (file_read(path, KIB(64), ret, &ignored) < 0)
-        err_clear(&ignored);
-}
-
-/* Counts the processes below and finds one of them, by which the network namespace can be looked at. */
-static void count_processes(const char *directory, int depth, struct cgroups_usage *ret)
-{
-    CLEANUP(buf_done) struct buf text = {0};
-    DIR *listing = opendir(directory);
-    const struct dirent *entry;
-
-    read_stat(directory, "cgroup.procs", &text);
-    for (const char *c = buf_text(&text); *c != '\0'; c++) {
-        if (ret->pid == 0)
-            ret->pid = (pid_t)strtoll(c, NULL, 10);
-        c = strchrnul(c, '\n');
-        ret->processes++;
-        if (*c == '\0')
-            break;
-    }
-    while (listing != NULL && depth < DEPTH_MAX && (entry = readdir(listing)) != NULL) {
-        if (entry->d_type != DT_DIR || *entry->d_name == '.')
-            continue;
-        CLEANUP(xfree) char *child = path_join(directory, entry->d_name, NULL);
-        count_processes(child, depth + 1, ret);
-    }
-    if (listing != NULL)
-        closedir(listing);
-}
-
-bool cgroups_usage(const struct cgroups *cgroups, const char *uid, struct cgroups_usage *ret)
-{
-    CLEANUP(xfree) char *memory = controller_path(cgroups, "memory", uid);
-    CLEANUP(xfree) char *cpu = controller_path(cgroups, "cpuacct", uid);
-    CLEANUP(buf_done) struct buf memory_stat = {0};
-    CLEANUP(buf_done) struct buf cpu_stat = {0};
-    const char *prefix = cgroups->v2 ? "" : "total_";
-
-    *ret = (struct cgroups_usage){0};
-    if (!file_exists(memory))
-        return false;
-    read_stat(memory, "memory.stat", &memory_stat);
-    if (cgroups->v2) {
-        read_stat(cpu, "cpu.stat", &cpu_stat);
-        ret->cpu_ns = stat_value(&cpu_stat, "usage_usec") * 1000;
-        ret->memory_b = read_number(memory, "memory.current");
-        ret->rss_b = stat_value(&memory_stat, "anon");
-    } else {
-        ret->cpu_ns = read_number(cpu, "cpuacct.usage");
-        ret->memory_b = read_number(memory, "memory.usage_in_bytes");
-        ret->rss_b = stat_value(&memory_stat, "total_rss");
-    }
-    static const char *const keys[] = {"inactive_file", "pgfault", "pgmajfault"};
-    int64_t values[countof(keys)];
-    for (size_t i = 0; i < countof(keys); i++) {
-        CLEANUP(xfree) char *key = xasprintf("%s%s", prefix, keys[i]);
-        values[i] = stat_value(&memory_stat, key);
-    }
-    ret->working_set_b = ret->memory_b > values[0] ? ret->memory_b - values[0] : 0;
-    ret->page_faults = values[1];
-    ret->major_page_faults = values[2];
-    count_processes(memory, 0, ret);
-    return true;
-}
+/* --- removal */
 
 /* rmdir, children first: the files of a cgroup go with it and cannot be unlinked. */
 static int remove_tree(const char *path, int depth, struct err *err)
@@ -306,7 +207,7 @@ static int remove_tree(const char *path, int depth, struct err *err)
         if (entry->d_type != DT_DIR || streq(entry->d_name, ".") || streq(entry->d_name, ".."))
             continue;
         CLEANUP(xfree) char *child = path_join(path, entry->d_name, NULL);
-        if (depth >= DEPTH_MAX)
+        if (depth >= CGROUPS_DEPTH_MAX)
             result = err_set(err, ERR_TOO_BIG, "cgroups below '%s' are nested too deeply", path);
         else
             result = remove_tree(child, depth + 1, err);

@@ -35,7 +35,27 @@ struct cgroups_usage {
 };
 /* What all of the pod uses; false if it has no cgroup. */
 bool cgroups_usage(const struct cgroups *cgroups, const char *uid, struct cgroups_usage *ret);
+struct cgroups_disk {
+    char *device; /* "/dev/vda"; owned */
+    int64_t reads, writes, read_b, written_b;
+};
+struct cgroups_figures { /* of a pod or a container, beyond what the runtime tells; counters since it began */
+    int64_t user_ns, system_ns;
+    int64_t quota_us, period_us; /* of the CPU; quota 0: none */
+    int64_t periods, throttled_periods, throttled_ns;
+    int64_t cache_b, mapped_b, swap_b;
+    int64_t memory_peak_b, memory_limit_b; /* limit 0: none */
+    int64_t memory_failures, oom_kills;    /* times the limit was hit; processes that the kernel killed for it */
+    int64_t processes, threads;
+    struct cgroups_disk *disks;
+    size_t n_disks;
+};
+/* container_id NULL: of the whole pod. False if there is no such cgroup, as with containers in a virtual machine. */
+bool cgroups_figures(const struct cgroups *cgroups, const char *uid, const char *container_id,
+                     struct cgroups_figures *ret);
+void cgroups_figures_done(struct cgroups_figures *figures);
 /* Removes the pod's cgroup and those below. Absent is success; ERR_BUSY while a process is left in one. */
 int cgroups_remove(const struct cgroups *cgroups, const char *uid, struct err *err) MUST_CHECK;
 
 DEFINE_CLEANUP_POINTER(struct cgroups *, cgroups_free)
+DEFINE_CLEANUP_IN_PLACE(struct cgroups_figures, cgroups_figures_done)

@@ -107,6 +107,7 @@ struct pod_container {
     int64_t pull_ms, pull_begun_ms; /* loop time at which the pull was asked for, and at which it began */
 
     struct probes *probes; /* NULL: none running */
+    int64_t probe_results[3][3]; /* by enum probe_kind and: failed, successful, unknown */
     bool startup_done, ready;
 
     enum pod_kill_state kill;

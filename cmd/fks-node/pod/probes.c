@@ -89,6 +89,7 @@ static void on_result(enum action_result result, const char *output, void *data)
     CLEANUP(action_free) struct action *over UNUSED = take(&probe->action); /* output may lie in it */
     bool success = result == ACTION_SUCCEEDED;
 
+    container->probe_results[probe->state.kind][result == ACTION_UNKNOWN ? 2 : success]++;
     if (!success && !probe->owner->ending)
         pod_event(container->pod, "Warning", "Unhealthy", "%s probe %s: %s", title(probe),
                   result == ACTION_UNKNOWN ? "errored" : "failed", output);

@@ -290,6 +290,9 @@ static void test_auth__attributes(void **state)
         {"GET", "/metrics/resource", "get", "metrics", NULL},
         {"POST", "/exec/ns/p/c", "create", "proxy", NULL},
         {"GET", "/containerLogs/ns/p/c", "get", "proxy", NULL},
+        {"GET", "/logs/messages", "get", "log", NULL},
+        {"GET", "/statusz", "get", "statusz", NULL},
+        {"GET", "/flagz", "get", "configz", NULL},
         {"DELETE", "/x", "delete", "proxy", NULL},
         {"TRACE", "/x", "", "proxy", NULL},
     };

@@ -1,6 +1,6 @@
 /*
- * test_housekeeping.c: what fks-node keeps in order beside its pods: disk limits and their measurement, rotated logs,
- * unused images, and the pages about use.
+ * test_housekeeping.c: what fks-node keeps in order beside its pods: disk limits and their measurement, rotated logs and
+ * unused images.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +15,6 @@
 #include "cmd/fks-node/images/image_gc.h"
 #include "cmd/fks-node/host/log_rotation.h"
 #include "cmd/fks-node/pod/pod.h"
-#include "cmd/fks-node/api/stats.h"
 #include "cmd/fks-node/host/storage.h"
 
 static struct json *parse(const char *text)
@@ -245,57 +244,6 @@ static void test_image_credentials__written_when_the_disk_has_room_again(void **
     remove_folder(folder);
 }
 
-static void test_stats__network(void **state)
-{
-    static const char text[] =
-        "Inter-|   Receive                                                |  Transmit\n"
-        " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier\n"
-        "    lo:     100       1    0    0    0     0          0         0      100       1    0    0    0     0       0   0\n"
-        "  eth0:     446       5    2    3    0     0          0         0      586       7    4    6    0     0       0   0\n";
-    struct stats_network network = {0};
-
-    (void)state;
-    stats_network_parse(text, &network);
-    assert_true(network.known);
-    assert_int_equal(network.received_b, 446);
-    assert_int_equal(network.receive_errors, 2);
-    assert_int_equal(network.receive_dropped, 3);
-    assert_int_equal(network.sent_b, 586);
-    assert_int_equal(network.sent_packets, 7);
-    network = (struct stats_network){0};
-    stats_network_parse("lo: 1 2", &network);
-    assert_false(network.known);
-    stats_network_parse("eth0:", &network);
-    assert_int_equal(network.sent_b, 0);
-}
-
-static void test_stats__resource_page(void **state)
-{
-    struct cri_container record = {.id = "x1", .started_ns = 2500000000};
-    struct pod_container container = {.name = (char *)(uintptr_t) "c", .current = &record};
-    struct pod_container *containers[] = {&container};
-    const struct pod pod = {.namespace = (char *)(uintptr_t) "n", .name = (char *)(uintptr_t) "p",
-                            .containers = containers, .n_containers = 1};
-    const struct cri_stats figures[] = {
-        {.id = "x1", .cpu_time_ns = 5000000000, .cpu_usage_ns = 1500000000, .memory_time_ns = 6000000000,
-         .memory_working_b = 4096},
-        {.id = "of another pod", .cpu_time_ns = 1},
-    };
-    const struct stats_view view = {.pod = &pod, .containers = figures, .n_containers = 2, .has_use = true,
-                                    .use = {.cpu_ns = 2000000000, .working_set_b = 8192}, .now_ns = 7000000000};
-    CLEANUP(buf_done) struct buf text = {0};
-
-    (void)state;
-    stats_resource(&view, &text);
-    assert_non_null(strstr(buf_text(&text), "\ncontainer_cpu_usage_seconds_total{container=\"c\",namespace=\"n\",pod=\"p\"} 1.5 5000\n"));
-    assert_non_null(strstr(buf_text(&text), "\ncontainer_memory_working_set_bytes{container=\"c\",namespace=\"n\",pod=\"p\"} 4096 6000\n"));
-    assert_non_null(strstr(buf_text(&text), "\ncontainer_start_time_seconds{container=\"c\",namespace=\"n\",pod=\"p\"} 2.5\n"));
-    assert_non_null(strstr(buf_text(&text), "\nnode_cpu_usage_seconds_total 2 7000\n"));
-    assert_non_null(strstr(buf_text(&text), "\npod_memory_working_set_bytes{namespace=\"n\",pod=\"p\"} 8192 7000\n"));
-    assert_non_null(strstr(buf_text(&text), "\nresource_scrape_error 0\n"));
-    assert_null(strstr(buf_text(&text), "another"));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -306,8 +254,6 @@ int main(void)
         cmocka_unit_test(test_log_rotation__names_never_go_back),
         cmocka_unit_test(test_image_credentials__private_images_stay_private),
         cmocka_unit_test(test_image_credentials__written_when_the_disk_has_room_again),
-        cmocka_unit_test(test_stats__network),
-        cmocka_unit_test(test_stats__resource_page),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

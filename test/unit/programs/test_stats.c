@@ -1,0 +1,248 @@
+/*
+ * test_stats.c: what a pod uses: read from cgroup files, shown in the kubelet's and cAdvisor's words.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "cmd/fks-node/api/stats.h"
+#include "cmd/fks-node/pod/pod.h"
+
+static void test_stats__network(void **state)
+{
+    static const char text[] =
+        "Inter-|   Receive                                                |  Transmit\n"
+        " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier\n"
+        "    lo:     100       1    0    0    0     0          0         0      100       1    0    0    0     0       0   0\n"
+        "  eth0:     446       5    2    3    0     0          0         0      586       7    4    6    0     0       0   0\n";
+    struct stats_network network = {0};
+
+    (void)state;
+    stats_network_parse(text, &network);
+    assert_true(network.known);
+    assert_int_equal(network.received_b, 446);
+    assert_int_equal(network.receive_errors, 2);
+    assert_int_equal(network.receive_dropped, 3);
+    assert_int_equal(network.sent_b, 586);
+    assert_int_equal(network.sent_packets, 7);
+    network = (struct stats_network){0};
+    stats_network_parse("lo: 1 2", &network);
+    assert_false(network.known);
+    stats_network_parse("eth0:", &network);
+    assert_int_equal(network.sent_b, 0);
+}
+
+static void test_stats__resource_page(void **state)
+{
+    struct cri_container record = {.id = "x1", .started_ns = 2500000000};
+    struct pod_container container = {.name = (char *)(uintptr_t) "c", .current = &record};
+    struct pod_container *containers[] = {&container};
+    const struct pod pod = {.namespace = (char *)(uintptr_t) "n", .name = (char *)(uintptr_t) "p",
+                            .containers = containers, .n_containers = 1};
+    const struct cri_stats figures[] = {
+        {.id = "x1", .cpu_time_ns = 5000000000, .cpu_usage_ns = 1500000000, .memory_time_ns = 6000000000,
+         .memory_working_b = 4096},
+        {.id = "of another pod", .cpu_time_ns = 1},
+    };
+    const struct stats_view view = {.pod = &pod, .containers = figures, .n_containers = 2, .has_use = true,
+                                    .use = {.cpu_ns = 2000000000, .working_set_b = 8192}, .now_ns = 7000000000};
+    CLEANUP(buf_done) struct buf text = {0};
+
+    (void)state;
+    stats_resource(&view, &text);
+    assert_non_null(strstr(buf_text(&text), "\ncontainer_cpu_usage_seconds_total{container=\"c\",namespace=\"n\",pod=\"p\"} 1.5 5000\n"));
+    assert_non_null(strstr(buf_text(&text), "\ncontainer_memory_working_set_bytes{container=\"c\",namespace=\"n\",pod=\"p\"} 4096 6000\n"));
+    assert_non_null(strstr(buf_text(&text), "\ncontainer_start_time_seconds{container=\"c\",namespace=\"n\",pod=\"p\"} 2.5\n"));
+    assert_non_null(strstr(buf_text(&text), "\nnode_cpu_usage_seconds_total 2 7000\n"));
+    assert_non_null(strstr(buf_text(&text), "\npod_memory_working_set_bytes{namespace=\"n\",pod=\"p\"} 8192 7000\n"));
+    assert_non_null(strstr(buf_text(&text), "\nresource_scrape_error 0\n"));
+    assert_null(strstr(buf_text(&text), "another"));
+}
+
+/* --- cAdvisor's page */
+
+static void expect(const struct buf *text, const char *line)
+{
+    if (strstr(buf_text(text), line) == NULL)
+        fail_msg("no %s in\n%s", line, buf_text(text));
+}
+
+static void test_stats__cadvisor_page(void **state)
+{
+    struct cri_container record = {.id = "x1", .image = "i:1", .started_ns = 2500000000};
+    struct pod_container container = {.name = (char *)(uintptr_t) "c", .current = &record};
+    struct pod_container *containers[] = {&container};
+    struct cri_sandbox sandbox = {.id = "s1"};
+    const struct pod pod = {.namespace = (char *)(uintptr_t) "n", .name = (char *)(uintptr_t) "p",
+                            .cgroup = (char *)(uintptr_t) "/fks/podu", .sandbox = &sandbox,
+                            .containers = containers, .n_containers = 1, .size = {.cpu_m = 250, .mem_b = 1024}};
+    const struct cri_stats stats[] = {
+        {.id = "x1", .cpu_time_ns = 5000000000, .cpu_usage_ns = 1500000000, .memory_time_ns = 6000000000,
+         .memory_working_b = 4096},
+    };
+    struct cgroups_disk disk = {.device = (char *)(uintptr_t) "/dev/vda", .reads = 3, .written_b = 512};
+    struct stats_figures figures[] = {
+        {true, {.quota_us = 25000, .period_us = 100000, .periods = 10, .throttled_periods = 4, .throttled_ns = 500000000,
+                .processes = 2, .threads = 5, .oom_kills = 1, .disks = &disk, .n_disks = 1}},
+    };
+    const struct stats_view view = {.pod = &pod, .containers = stats, .n_containers = 1, .figures = figures,
+                                    .has_use = true, .use = {.cpu_ns = 2000000000, .working_set_b = 8192},
+                                    .network = {.known = true, .received_b = 77}, .sandbox_image = "pause:1",
+                                    .machine = "machine_id=\"m\"", .now_ns = 7000000000};
+    CLEANUP(buf_done) struct buf text = {0};
+
+    (void)state;
+    stats_cadvisor(&view, &text);
+    expect(&text, "\ncontainer_cpu_usage_seconds_total{container=\"c\",cpu=\"total\",id=\"/fks/podu/x1\",image=\"i:1\","
+                  "name=\"x1\",namespace=\"n\",pod=\"p\"} 1.5 5000\n");
+    expect(&text, "\ncontainer_memory_working_set_bytes{container=\"\",id=\"/fks/podu\",image=\"\",name=\"\","
+                  "namespace=\"n\",pod=\"p\"} 8192 7000\n");
+    expect(&text, "\ncontainer_cpu_usage_seconds_total{container=\"\",cpu=\"total\",id=\"/\",image=\"\",name=\"\","
+                  "namespace=\"\",pod=\"\"} 2 7000\n");
+    expect(&text, "\ncontainer_cpu_cfs_throttled_periods_total{container=\"c\",id=\"/fks/podu/x1\",image=\"i:1\",name=\"x1\","
+                  "namespace=\"n\",pod=\"p\"} 4 7000\n");
+    expect(&text, "\ncontainer_cpu_cfs_throttled_seconds_total{container=\"c\",id=\"/fks/podu/x1\",image=\"i:1\",name=\"x1\","
+                  "namespace=\"n\",pod=\"p\"} 0.5 7000\n");
+    expect(&text, "\ncontainer_fs_reads_total{container=\"c\",device=\"/dev/vda\",id=");
+    expect(&text, "\ncontainer_network_receive_bytes_total{container=\"\",id=\"/fks/podu/s1\",image=\"pause:1\",interface=\"eth0\","
+                  "name=\"s1\",namespace=\"n\",pod=\"p\"} 77 7000\n");
+    expect(&text, "\ncontainer_scrape_error 0\n");
+    expect(&text, "\nmachine_cpu_cores{machine_id=\"m\"} 0.25\n");
+    /* a figure that is not known is not shown as nothing */
+    assert_null(strstr(buf_text(&text), "\ncontainer_memory_max_usage_bytes{"));
+    assert_null(strstr(buf_text(&text), "\ncontainer_cpu_cfs_periods_total{container=\"\""));
+}
+
+/* --- cgroup files */
+
+static char *make_folder(void)
+{
+    char *folder = xstrdup("/tmp/fks-test-XXXXXX");
+
+    assert_non_null(mkdtemp(folder));
+    return folder;
+}
+
+static void remove_folder(char *folder)
+{
+    CLEANUP(err_clear) struct err err = {0};
+
+    assert_int_equal(dir_remove(folder, &err), 0);
+    free(folder);
+}
+DEFINE_CLEANUP_POINTER(char *, remove_folder)
+
+static void make_file(const char *folder, const char *path, const char *text)
+{
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(xfree) char *full = path_join(folder, path, NULL);
+    CLEANUP(xfree) char *parent = xstrndup(full, (size_t)(strrchr(full, '/') - full));
+
+    assert_int_equal(dir_make(parent, 0755, &err), 0);
+    assert_int_equal(file_write_atomic(full, text, strlen(text), 0644, &err), 0);
+}
+
+/* The same container as either version of cgroups tells of it; 999:7 is no device of any machine. */
+static void expect_figures(const struct cgroups *cgroups)
+{
+    CLEANUP(cgroups_figures_done) struct cgroups_figures figures = {0};
+    struct cgroups_figures none;
+
+    assert_true(cgroups_figures(cgroups, "u", "c1", &figures));
+    assert_int_equal(figures.user_ns, 20000000);
+    assert_int_equal(figures.system_ns, 10000000);
+    assert_int_equal(figures.quota_us, 25000);
+    assert_int_equal(figures.period_us, 100000);
+    assert_int_equal(figures.periods, 7);
+    assert_int_equal(figures.throttled_periods, 3);
+    assert_int_equal(figures.throttled_ns, 42000);
+    assert_int_equal(figures.cache_b, 8192);
+    assert_int_equal(figures.mapped_b, 4096);
+    assert_int_equal(figures.memory_peak_b, 65536);
+    assert_int_equal(figures.memory_limit_b, 0);
+    assert_int_equal(figures.memory_failures, 9);
+    assert_int_equal(figures.oom_kills, 1);
+    assert_int_equal(figures.processes, 2);
+    assert_int_equal(figures.threads, 6);
+    assert_int_equal(figures.n_disks, 1);
+    assert_string_equal(figures.disks[0].device, "999:7");
+    assert_int_equal(figures.disks[0].read_b, 100);
+    assert_int_equal(figures.disks[0].written_b, 200);
+    assert_int_equal(figures.disks[0].reads, 1);
+    assert_int_equal(figures.disks[0].writes, 2);
+    assert_false(cgroups_figures(cgroups, "u", "absent", &none));
+    assert_true(cgroups_figures(cgroups, "u", NULL, &none));
+    assert_int_equal(none.quota_us, 0);
+    cgroups_figures_done(&none);
+}
+
+static void test_cgroups_figures__v2(void **state)
+{
+    CLEANUP(remove_folder) char *mount = make_folder();
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(cgroups_free) struct cgroups *cgroups = NULL;
+
+    (void)state;
+    make_file(mount, "cgroup.controllers", "cpu memory\n");
+    assert_int_equal(cgroups_new(mount, "fks", &cgroups, &err), 0);
+    make_file(mount, "fks/podu/c1/cpu.stat", "usage_usec 30000\nuser_usec 20000\nsystem_usec 10000\nnr_periods 7\n"
+                                             "nr_throttled 3\nthrottled_usec 42\n");
+    make_file(mount, "fks/podu/c1/cpu.max", "25000 100000\n");
+    make_file(mount, "fks/podu/c1/memory.stat", "anon 1\nfile 8192\nfile_mapped 4096\n");
+    make_file(mount, "fks/podu/c1/memory.peak", "65536\n");
+    make_file(mount, "fks/podu/c1/memory.max", "max\n");
+    make_file(mount, "fks/podu/c1/memory.events", "low 0\nhigh 0\nmax 9\noom 1\noom_kill 1\n");
+    make_file(mount, "fks/podu/c1/pids.current", "6\n");
+    make_file(mount, "fks/podu/c1/cgroup.procs", "10\n11\n");
+    make_file(mount, "fks/podu/c1/io.stat", "999:7 rbytes=100 wbytes=200 rios=1 wios=2 dbytes=0 dios=0\n");
+    make_file(mount, "fks/podu/cpu.max", "max 100000\n");
+    expect_figures(cgroups);
+}
+
+static void test_cgroups_figures__v1(void **state)
+{
+    CLEANUP(remove_folder) char *mount = make_folder();
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(cgroups_free) struct cgroups *cgroups = NULL;
+    int64_t tick_ms = 1000 / sysconf(_SC_CLK_TCK);
+    CLEANUP(xfree) char *ticks = xasprintf("user %lld\nsystem %lld\n", 20ll / tick_ms, 10ll / tick_ms);
+
+    (void)state;
+    make_file(mount, "cpu/x", "");
+    make_file(mount, "memory/x", "");
+    assert_int_equal(cgroups_new(mount, "fks", &cgroups, &err), 0);
+    make_file(mount, "cpuacct/fks/podu/c1/cpuacct.stat", ticks);
+    make_file(mount, "cpu/fks/podu/c1/cpu.stat", "nr_periods 7\nnr_throttled 3\nthrottled_time 42000\n");
+    make_file(mount, "cpu/fks/podu/c1/cpu.cfs_quota_us", "25000\n");
+    make_file(mount, "cpu/fks/podu/c1/cpu.cfs_period_us", "100000\n");
+    make_file(mount, "memory/fks/podu/c1/memory.stat", "cache 1\ntotal_cache 8192\ntotal_mapped_file 4096\n");
+    make_file(mount, "memory/fks/podu/c1/memory.max_usage_in_bytes", "65536\n");
+    make_file(mount, "memory/fks/podu/c1/memory.limit_in_bytes", "9223372036854771712\n");
+    make_file(mount, "memory/fks/podu/c1/memory.failcnt", "9\n");
+    make_file(mount, "memory/fks/podu/c1/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n");
+    make_file(mount, "memory/fks/podu/c1/cgroup.procs", "10\n11\n");
+    make_file(mount, "pids/fks/podu/c1/pids.current", "6\n");
+    make_file(mount, "blkio/fks/podu/c1/blkio.throttle.io_service_bytes_recursive",
+              "999:7 Read 100\n999:7 Write 200\n999:7 Total 300\nTotal 300\n");
+    make_file(mount, "blkio/fks/podu/c1/blkio.throttle.io_serviced_recursive", "999:7 Read 1\n999:7 Write 2\nTotal 3\n");
+    make_file(mount, "cpu/fks/podu/cpu.cfs_quota_us", "-1\n");
+    expect_figures(cgroups);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_stats__network),
+        cmocka_unit_test(test_stats__resource_page),
+        cmocka_unit_test(test_stats__cadvisor_page),
+        cmocka_unit_test(test_cgroups_figures__v2),
+        cmocka_unit_test(test_cgroups_figures__v1),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

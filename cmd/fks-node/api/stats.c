@@ -17,6 +17,7 @@ struct query { /* between a request and the runtime's answer */
     struct pod *pod;
     struct server_request *request; /* NULL: the peer is gone */
     enum stats_page page;
+    bool brief;
 };
 
 const struct pod_container *stats_container(const struct stats_view *view, const struct cri_stats *stats)
@@ -94,7 +95,8 @@ static void on_stats(const struct cri_stats *items, size_t n, struct err *err, v
     CLEANUP(xfree) struct query *query = data;
     CLEANUP(buf_done) struct buf text = {0};
     struct pod *pod = query->pod;
-    struct stats_view view = {.pod = pod, .containers = items, .n_containers = n, .now_ns = clock_wall_ns()};
+    struct stats_view view = {
+        .pod = pod, .containers = items, .n_containers = n, .brief = query->brief, .now_ns = clock_wall_ns()};
 
     pod_call_done(pod);
     if (query->request == NULL)
@@ -133,8 +135,9 @@ static void on_gone(void *data)
 void stats_serve(struct server_request *request, struct pod *pod, enum stats_page page)
 {
     struct query *query = NEW(struct query);
+    CLEANUP(xfree) char *brief = http1_query(server_request_head(request)->query, "only_cpu_and_memory", 0);
 
-    *query = (struct query){pod, request, page};
+    *query = (struct query){pod, request, page, brief != NULL && streq(brief, "true")};
     server_on_gone(request, on_gone, query);
     pod_call_begin(pod);
     /* without a sandbox nothing runs; no sandbox has this name */

@@ -11,7 +11,7 @@
 struct pod;
 
 enum stats_page {
-    STATS_SUMMARY,  /* /stats/summary, JSON */
+    STATS_SUMMARY,  /* /stats/summary, JSON; ?only_cpu_and_memory=true leaves the rest out */
     STATS_RESOURCE, /* /metrics/resource, what metrics-server reads */
     STATS_CADVISOR, /* /metrics/cadvisor: the series that dashboards use */
 };
@@ -35,6 +35,7 @@ struct stats_view { /* everything that a page is made of */
     struct stats_figures *figures, pod_figures; /* of each of containers, or NULL, and of the pod: STATS_CADVISOR only */
     struct cgroups_usage use;
     bool has_use;
+    bool brief; /* CPU and memory only: STATS_SUMMARY */
     struct stats_network network;
     const char *machine;       /* labels that tell one machine from another; or NULL */
     const char *sandbox_image; /* or NULL */

@@ -84,6 +84,8 @@ static struct json *container_summary(const struct stats_view *view, const struc
                             (long long)stats->memory_usage_b, "workingSetBytes", (long long)stats->memory_working_b,
                             "rssBytes", (long long)stats->memory_rss_b, "pageFaults", (long long)stats->page_faults,
                             "majorPageFaults", (long long)stats->major_page_faults));
+    if (view->brief)
+        return entry;
     if (stats->layer_time_ns != 0)
         json_set(entry, "rootfs", files_of(stats->layer_time_ns, (int64_t)stats->layer_used_b,
                                            (int64_t)stats->layer_inodes, capacity_b));
@@ -136,7 +138,7 @@ static void add_machine(const struct stats_view *view, struct json *entry)
         json_set(entry, "cpu", cpu_of(view->now_ns, view->use.cpu_ns, &view->pod->rate));
         json_set(entry, "memory", memory_summary(view));
     }
-    if (view->network.known)
+    if (view->network.known && !view->brief)
         json_set(entry, "network", network_summary(view));
 }
 
@@ -170,12 +172,12 @@ void stats_summary(const struct stats_view *view, struct buf *out)
                                    time_of(start_ns));
     add_machine(view, node);
     add_machine(view, entry);
-    if (pod->disk_ns != 0) {
+    if (pod->disk_ns != 0 && !view->brief) {
         json_set(entry, "volume", volumes_summary(pod));
         json_set(entry, "ephemeral-storage", files_of(pod->disk_ns, disk_used_b(pod), 0, pod->size.storage_b));
         json_set(node, "fs", files_of(pod->disk_ns, disk_used_b(pod), 0, pod->size.storage_b));
     }
-    if (view->has_use)
+    if (view->has_use && !view->brief)
         json_set(entry, "process_stats", json_build("{s:I}", "process_count", (long long)view->use.processes));
     CLEANUP(json_free) struct json *page = json_build("{s:o, s:[o]}", "node", node, "pods", entry);
     json_print(page, out);

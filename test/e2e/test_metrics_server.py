@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 import harness
-from harness import eventually, pod
+from harness import container, eventually, pod
 
 ASSETS = harness.assets_dir()
 
@@ -39,7 +39,8 @@ def test_top(cluster, metrics_server):
     """Numbers of pods, containers and Nodes, from kubectl and from fks."""
     assert metrics_server["spec"]["nodeName"].startswith("fargate-ip-")
     assert "--kubelet-insecure-tls" not in metrics_server["spec"]["containers"][0]["args"]
-    cluster.fks.apply(pod("busy", command="while true; do :; done"))
+    # a container that has ended is no reason to leave the pod out
+    cluster.fks.apply(pod("busy", command="while true; do :; done", initContainers=[container("true", name="before")]))
     try:
         item = cluster.phase("default", "busy", "Running")
         node = item["spec"]["nodeName"]

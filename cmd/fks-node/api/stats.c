@@ -24,8 +24,9 @@ const struct pod_container *stats_container(const struct stats_view *view, const
 {
     for (size_t i = 0; i < view->pod->n_containers; i++) {
         const struct pod_container *container = view->pod->containers[i];
-        if (container->current != NULL && streq(container->current->id, stats->id))
-            return container;
+        if (container->current != NULL && container->current->state == CRI_RUNNING &&
+            streq(container->current->id, stats->id))
+            return stats->cpu_time_ns != 0 && stats->memory_time_ns != 0 ? container : NULL;
     }
     return NULL;
 }

@@ -41,7 +41,10 @@ struct stats_view { /* everything that a page is made of */
     const char *sandbox_image; /* or NULL */
     int64_t now_ns;
 };
-/* The container of the pod that a figure of the runtime is about; NULL: none. */
+/*
+ * The container of the pod that a figure of the runtime is about; NULL: none that runs. The runtime lists init containers
+ * that have ended, too, without CPU and memory; metrics-server leaves out a whole pod that has such a container.
+ */
 const struct pod_container *stats_container(const struct stats_view *view, const struct cri_stats *stats);
 
 /* --- stats_pages.c, stats_series.c: the texts; pure */

@@ -39,17 +39,23 @@ static void test_stats__network(void **state)
 
 static void test_stats__resource_page(void **state)
 {
-    struct cri_container record = {.id = "x1", .started_ns = 2500000000};
+    struct cri_container record = {.id = "x1", .state = CRI_RUNNING, .started_ns = 2500000000};
+    struct cri_container ended = {.id = "x0", .state = CRI_EXITED, .started_ns = 1500000000};
+    struct cri_container late = {.id = "x2", .state = CRI_RUNNING, .started_ns = 2500000000};
     struct pod_container container = {.name = (char *)(uintptr_t) "c", .current = &record};
-    struct pod_container *containers[] = {&container};
+    struct pod_container init = {.name = (char *)(uintptr_t) "init", .current = &ended};
+    struct pod_container ending = {.name = (char *)(uintptr_t) "ending", .current = &late};
+    struct pod_container *containers[] = {&init, &container, &ending};
     const struct pod pod = {.namespace = (char *)(uintptr_t) "n", .name = (char *)(uintptr_t) "p",
-                            .containers = containers, .n_containers = 1};
+                            .containers = containers, .n_containers = 3};
     const struct cri_stats figures[] = {
         {.id = "x1", .cpu_time_ns = 5000000000, .cpu_usage_ns = 1500000000, .memory_time_ns = 6000000000,
          .memory_working_b = 4096},
-        {.id = "of another pod", .cpu_time_ns = 1},
+        {.id = "of another pod", .cpu_time_ns = 1, .memory_time_ns = 1},
+        {.id = "x0", .layer_time_ns = 1},
+        {.id = "x2", .layer_time_ns = 1}, /* ended a moment ago */
     };
-    const struct stats_view view = {.pod = &pod, .containers = figures, .n_containers = 2, .has_use = true,
+    const struct stats_view view = {.pod = &pod, .containers = figures, .n_containers = 4, .has_use = true,
                                     .use = {.cpu_ns = 2000000000, .working_set_b = 8192}, .now_ns = 7000000000};
     CLEANUP(buf_done) struct buf text = {0};
 
@@ -62,6 +68,9 @@ static void test_stats__resource_page(void **state)
     assert_non_null(strstr(buf_text(&text), "\npod_memory_working_set_bytes{namespace=\"n\",pod=\"p\"} 8192 7000\n"));
     assert_non_null(strstr(buf_text(&text), "\nresource_scrape_error 0\n"));
     assert_null(strstr(buf_text(&text), "another"));
+    /* metrics-server would leave out the whole pod */
+    assert_null(strstr(buf_text(&text), "init"));
+    assert_null(strstr(buf_text(&text), "ending"));
 }
 
 /* --- cAdvisor's page */
@@ -74,7 +83,7 @@ static void expect(const struct buf *text, const char *line)
 
 static void test_stats__cadvisor_page(void **state)
 {
-    struct cri_container record = {.id = "x1", .image = "i:1", .started_ns = 2500000000};
+    struct cri_container record = {.id = "x1", .state = CRI_RUNNING, .image = "i:1", .started_ns = 2500000000};
     struct pod_container container = {.name = (char *)(uintptr_t) "c", .current = &record};
     struct pod_container *containers[] = {&container};
     struct cri_sandbox sandbox = {.id = "s1"};

@@ -275,6 +275,23 @@ def test_driver_that_fails(api, runtime, agent, make_driver, make_claim):
     nothing_left(agent, driver)
 
 
+def test_driver_that_forgot_its_volumes(api, runtime, agent, make_driver, make_claim):
+    """A driver that knows nothing of a volume any more does not keep the pod, as long as nothing is mounted."""
+    driver = make_driver(agent)
+    make_claim("forgotten")
+    made = use(api, "forgotten", claimed("forgotten"))
+    ready(api, "forgotten")
+    for method in ("NodeUnpublishVolume", "NodeUnstageVolume"):
+        driver.fail(method, 1000000, csi_driver.grpc.StatusCode.NOT_FOUND)
+    api.delete(f"{PATH}/forgotten", grace=1)
+    until(lambda: says(api, "forgotten", "UnmountVolume.TearDown failed"), 60, "it is still mounted")
+    (stage,) = driver.requests("NodeStageVolume")
+    for path in (agent.folder / "state/pods" / uid(made) / "volumes/v", stage.staging_target_path):
+        assert csi_driver.LIBC.umount2(str(path).encode(), 0) == 0
+    until(lambda: api.find(f"{PATH}/forgotten") is None, 90, "the pod goes")
+    until(lambda: not list((agent.folder / "state/csi").glob("*")), 60, "nothing is staged")
+
+
 def test_driver_that_hangs_goes_and_comes(api, runtime, slow_agent, make_driver, make_claim):
     driver = make_driver(slow_agent)
     make_claim("stuck")

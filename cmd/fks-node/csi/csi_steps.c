@@ -158,13 +158,19 @@ static int remove_stage(struct csi_held *held, struct err *err)
     return 0;
 }
 
+/* A driver that lost or never had the volume: with nothing mounted there is nothing to undo. */
+static bool is_undone(const struct err *err, const char *path)
+{
+    return err->code == 0 || (err->code == ERR_NOT_FOUND && !volumes_is_mounted(path));
+}
+
 static void on_unstaged(struct err *err, void *data)
 {
     struct csi_held *held = data;
     CLEANUP(err_clear) struct err own = {0};
 
     held->staged = false;
-    if (err->code != 0) {
+    if (!is_undone(err, held->staging)) {
         fail(held, NULL, err);
     } else if (remove_stage(held, &own) < 0) {
         fail(held, NULL, &own);
@@ -317,7 +323,7 @@ static void on_unpublished(struct err *err, void *data)
     struct csi_use *use = held->active;
 
     use->published = false;
-    if (err->code != 0)
+    if (!is_undone(err, use->target))
         fail(held, use, err);
     else if (end_use(held, use))
         log_info("CSI volume unpublished", "driver", held->driver, "volume", held->handle);

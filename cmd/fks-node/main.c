@@ -23,6 +23,8 @@
 #include "agent.h"
 #include "api/api.h"
 #include "csi/csi_volumes.h"
+#include "daemonset/found.h"
+#include "daemonset/runtime.h"
 #include "host/cgroups.h"
 #include "host/host.h"
 #include "images/image_credentials.h"
@@ -42,7 +44,7 @@
 static struct {
     struct agent_options agent;
     const char *kubeconfig, *runtime_endpoint;
-    const char *client_ca, *tls_cert, *tls_key;
+    const char *client_ca, *tls_cert, *tls_key, *node_name;
     const char *capacity_cpu, *capacity_memory, *log_max_size;
     const char *metrics_listen, *log_level;
     char *default_csi_dir;
@@ -50,8 +52,6 @@ static struct {
 } flags = {
     .agent =
         {
-            .region = "local",
-            .zone = "local-a",
             .state_dir = "/var/lib/fks-node",
             .log_dir = "/var/log/pods",
             .cluster_domain = "cluster.local",
@@ -80,7 +80,7 @@ static const struct opt options[] = {
     {"capacity-pods", 0, OPT_INT, &flags.agent.capacity_pods, "N", "Most pods at a time.", NULL, NULL},
     {"cgroup-root", 0, OPT_STRING, &flags.agent.cgroup_root, "NAME", "Cgroup that holds the pods' cgroups.", NULL,
      NULL},
-    {"client-ca", 0, OPT_STRING, &flags.client_ca, "FILE", "Authority of the kubelet API's clients; required.", NULL,
+    {"client-ca", 0, OPT_STRING, &flags.client_ca, "FILE", "Authority of the kubelet API's clients; default: the API server's.", NULL,
      NULL},
     {"cluster-dns", 0, OPT_LIST, &flags.agent.cluster_dns, "IP", "DNS servers of the cluster.", NULL, NULL},
     {"cluster-domain", 0, OPT_STRING, &flags.agent.cluster_domain, "NAME", "DNS domain of the cluster.", NULL, NULL},
@@ -112,18 +112,21 @@ static const struct opt options[] = {
      NULL},
     {"metrics-listen", 0, OPT_STRING, &flags.metrics_listen, "HOST:PORT",
      "Serve /metrics and /healthz there, without TLS.", NULL, NULL},
+    {"node-name", 0, OPT_STRING, &flags.node_name, "NAME",
+     "Node of this host's kubelet: zone, region, pod range and DNS servers that are not given are found with it.", NULL,
+     NULL},
     {"pod-cidr", 0, OPT_STRING, &flags.agent.pod_cidr, "CIDR",
      "Range that the pods' addresses come from, for information.", NULL, NULL},
     {"pod-log-dir", 0, OPT_STRING, &flags.agent.log_dir, "DIR", "Folder of the containers' logs.", NULL, NULL},
-    {"region", 0, OPT_STRING, &flags.agent.region, "NAME", "Region of this host; part of the Nodes' names.", NULL,
+    {"region", 0, OPT_STRING, &flags.agent.region, "NAME", "Region of this host; part of the Nodes' names; default: local.", NULL,
      NULL},
     {"resolv-conf", 0, OPT_STRING, &flags.agent.resolv_conf, "FILE",
      "The host's DNS settings, for pods that use them.", NULL, NULL},
     {"state-dir", 0, OPT_STRING, &flags.agent.state_dir, "DIR", "Folder of the pods' volumes.", NULL, NULL},
-    {"tls-cert", 0, OPT_STRING, &flags.tls_cert, "FILE", "Certificate of the kubelet API; required.", NULL, NULL},
-    {"tls-key", 0, OPT_STRING, &flags.tls_key, "FILE", "Key of that certificate; required.", NULL, NULL},
+    {"tls-cert", 0, OPT_STRING, &flags.tls_cert, "FILE", "Certificate of the kubelet API; default: made now.", NULL, NULL},
+    {"tls-key", 0, OPT_STRING, &flags.tls_key, "FILE", "Key of that certificate.", NULL, NULL},
     {"version", 0, OPT_BOOL, &flags.version, NULL, "Print the version.", NULL, NULL},
-    {"zone", 0, OPT_STRING, &flags.agent.zone, "NAME", "Zone of this host.", NULL, NULL},
+    {"zone", 0, OPT_STRING, &flags.agent.zone, "NAME", "Zone of this host; default: local-a.", NULL, NULL},
     {NULL, 0, OPT_BOOL, NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -132,7 +135,8 @@ static void print_help(void)
     CLEANUP(buf_done) struct buf text = {0};
 
     buf_add_str(&text,
-                "Usage: fks-node [options]\n\nRuns the pods of one host, each on a Node of its own.\n\nOptions:\n");
+                "Usage: fks-node [options]\n       fks-node runtime [options]   (a containerd for it, in a DaemonSet)\n\n"
+                "Runs the pods of one host, each on a Node of its own.\n\nOptions:\n");
     opt_help(options, &text);
     (void)fputs(buf_text(&text), stdout);
 }
@@ -182,11 +186,10 @@ static int check_flags(struct err *err)
     int result;
 
     if ((result = require(flags.agent.host_name, "host-name", err)) < 0 ||
-        (result = require(flags.agent.address, "address", err)) < 0 ||
-        (result = require(flags.client_ca, "client-ca", err)) < 0 ||
-        (result = require(flags.tls_cert, "tls-cert", err)) < 0 ||
-        (result = require(flags.tls_key, "tls-key", err)) < 0)
+        (result = require(flags.agent.address, "address", err)) < 0)
         return result;
+    if ((flags.tls_cert == NULL) != (flags.tls_key == NULL))
+        return err_set(err, ERR_USAGE, "--tls-cert and --tls-key go together");
     if (!starts_with(flags.runtime_endpoint, "unix://"))
         return err_set(err, ERR_USAGE, "--container-runtime-endpoint '%s' does not begin with 'unix://'",
                        flags.runtime_endpoint);
@@ -213,21 +216,53 @@ static int make_connections(struct agent *agent, struct err *err)
     return 0;
 }
 
-static int make_api(struct agent *agent, struct err *err)
+static int read_text(const char *path, char **ret, struct err *err)
 {
-    CLEANUP(buf_done) struct buf cert = {0};
-    CLEANUP(buf_done) struct buf key = {0};
-    CLEANUP(buf_done) struct buf ca = {0};
+    CLEANUP(buf_done) struct buf text = {0};
+    int result = file_read(path, LIMIT_FILE, &text, err);
+
+    if (result == 0)
+        *ret = buf_take(&text);
+    return result;
+}
+
+static const char *first_of(const char *given, const char *found, const char *otherwise)
+{
+    return given != NULL ? given : found != NULL ? found : otherwise;
+}
+
+/* What the command line does not say; *found is borrowed by the options from then on. */
+static int find_settings(struct agent *agent, struct found *found, struct err *err)
+{
+    struct agent_options *settings = &agent->options;
     int result;
 
-    if ((result = file_read(flags.tls_cert, LIMIT_FILE, &cert, err)) < 0 ||
-        (result = file_read(flags.tls_key, LIMIT_FILE, &key, err)) < 0 ||
-        (result = file_read(flags.client_ca, LIMIT_FILE, &ca, err)) < 0)
+    if (flags.node_name != NULL && (result = found_node(agent->kube, flags.node_name, found, err)) < 0)
         return result;
-    const struct api_options api = {buf_text(&cert), buf_text(&key), buf_text(&ca)};
-    result = api_new(agent, &api, &agent->api, err);
-    if (key.len > 0)
-        explicit_bzero(key.data, key.len);
+    if (flags.node_name != NULL && settings->cluster_dns.n == 0 &&
+        (result = found_cluster_dns(agent->kube, found, err)) < 0)
+        return result;
+    if (found->cluster_dns != NULL)
+        strv_add(&settings->cluster_dns, found->cluster_dns);
+    settings->zone = first_of(settings->zone, found->zone, "local-a");
+    settings->region = first_of(settings->region, found->region, "local");
+    settings->pod_cidr = first_of(settings->pod_cidr, found->pod_cidr, NULL);
+    result = flags.client_ca != NULL ? read_text(flags.client_ca, &found->client_ca, err)
+                                     : found_client_ca(agent->kube, found, err);
+    if (result < 0)
+        return result;
+    if (flags.tls_cert == NULL)
+        return found_certificate(settings->host_name, settings->address, found, err);
+    result = read_text(flags.tls_cert, &found->tls_cert, err);
+    return result < 0 ? result : read_text(flags.tls_key, &found->tls_key, err);
+}
+
+static int make_api(struct agent *agent, const struct found *found, struct err *err)
+{
+    const struct api_options api = {found->tls_cert, found->tls_key, found->client_ca};
+    int result = api_new(agent, &api, &agent->api, err);
+
+    explicit_bzero(found->tls_key, strlen(found->tls_key));
     if (result == 0 && flags.metrics_listen != NULL)
         result = api_listen_metrics(agent->api, flags.metrics_listen, err);
     return result;
@@ -307,7 +342,7 @@ static void on_end(int signal_number UNUSED, void *data)
     loop_stop(agent->loop, 0);
 }
 
-static int run(struct agent *agent, struct err *err)
+static int run(struct agent *agent, struct found *found, struct err *err)
 {
     int result;
 
@@ -317,7 +352,7 @@ static int run(struct agent *agent, struct err *err)
         (result = loop_signal(agent->loop, SIGTERM, on_end, agent, err)) < 0 ||
         (result = loop_signal(agent->loop, SIGINT, on_end, agent, err)) < 0 ||
         (result = make_host_parts(agent, err)) < 0 || (result = make_connections(agent, err)) < 0 ||
-        (result = make_api(agent, err)) < 0)
+        (result = find_settings(agent, found, err)) < 0 || (result = make_api(agent, found, err)) < 0)
         return result;
     start_parts(agent);
     log_info("running", "host", agent->options.host_name, "address", agent->options.address, "runtime",
@@ -359,6 +394,7 @@ int main(int argc, char **argv)
 {
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(strv_done) struct strv arguments = {0};
+    CLEANUP(found_done) struct found found = {0};
     const struct opt_tables tables = {.tables = {options}};
     static struct agent agent;
     enum log_level level = LOG_LEVEL_INFO;
@@ -366,6 +402,8 @@ int main(int argc, char **argv)
 
     (void)signal(SIGPIPE, SIG_IGN);
     (void)umask(022);
+    if (argc > 1 && streq(argv[1], "runtime"))
+        return runtime_main(argc - 2, argv + 2);
     if (opt_parse(&tables, argc - 1, argv + 1, false, &arguments, &dash, &err) < 0 ||
         (!flags.help && !flags.version &&
          ((arguments.n > 0 && err_set(&err, ERR_USAGE, "unexpected argument '%s'", arguments.items[0]) < 0) ||
@@ -383,7 +421,7 @@ int main(int argc, char **argv)
     mem_be_sparing();
     log_init("fks-node", level);
     proc_allow_files();
-    int result = run(&agent, &err);
+    int result = run(&agent, &found, &err);
     if (result < 0)
         log_error("fks-node cannot go on", "error", err_text(&err));
     end(&agent);

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Writes the image of one of our programs as an OCI archive, without a container engine or a registry.
 
-usage: program_image.py OUT.tar NAME:TAG PROGRAM --version VERSION --description TEXT [--with LIBRARY]... [--authorities]
+usage: program_image.py OUT.tar NAME:TAG PROGRAM --version VERSION --description TEXT [--with LIBRARY]... [--and PROGRAM]...
+                        [--authorities]
 
 The root filesystem holds the program, the dynamic loader, exactly the shared libraries that it needs (as ldd says; --with adds one
 that it opens at run time, and what that needs), user 65532 and an SPDX 2.3 bill of materials, which also goes beside the archive as
-OUT.spdx.json. --authorities adds the certificate authorities of this machine, for a program that calls others than its cluster.
+OUT.spdx.json. --and adds another program of this machine under its own path, with its libraries. --authorities adds the certificate authorities of this machine, for a program that calls others than its cluster.
 
 The same program and libraries give the same bytes: entries are sorted, every time is SOURCE_DATE_EPOCH (0 without it), and gzip
 says neither name nor time. Symbols are stripped, unless the program was built with sanitizers, whose reports need them.
@@ -17,6 +18,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -59,6 +61,13 @@ def library_named(name):
         if match:
             return match.group(1)
     sys.exit(f"program_image: the library {name} is not on this machine")
+
+
+def program_named(name):
+    path = shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin")
+    if path is None:
+        sys.exit(f"program_image: the program {name} is not on this machine")
+    return os.path.realpath(path)
 
 
 def packages_of(paths):
@@ -132,6 +141,9 @@ def root_of(args, folder, epoch):
     for name in args.library:
         path = library_named(name)
         needed |= {path: os.path.realpath(path), **libraries(path)}
+    for name in args.others:
+        path = program_named(name)
+        needed |= {path: path, **libraries(path)}
     sanitized = any("libasan" in path for path in needed)
     content = program if sanitized else stripped(program, folder)
     entries = {path.strip("/"): ("file", real, 0o755) for path, real in needed.items()}
@@ -143,7 +155,7 @@ def root_of(args, folder, epoch):
     if args.authorities:
         entries[AUTHORITIES.strip("/")] = ("file", AUTHORITIES, 0o644)
     # containers mount these; with a read-only root they must be there already
-    for empty in ("dev", "proc", "run", "sys", "tmp"):
+    for empty in ("dev", "mnt", "proc", "run", "sys", "tmp"):
         entries.setdefault(empty, ("dir", None, 0o1777 if empty == "tmp" else 0o755))
     document = bill(program.name, args.version, sha256(Path(content).read_bytes()), files, epoch)
     entries[f"usr/share/sbom/{program.name}.spdx.json"] = ("text", document.decode(), 0o644)
@@ -174,6 +186,7 @@ def main():
     parser.add_argument("--version", required=True)
     parser.add_argument("--description", required=True)
     parser.add_argument("--with", dest="library", action="append", default=[])
+    parser.add_argument("--and", dest="others", action="append", default=[])
     parser.add_argument("--authorities", action="store_true")
     args = parser.parse_args()
     epoch = int(os.environ.get("SOURCE_DATE_EPOCH") or 0)

@@ -12,7 +12,7 @@ help:
 	@echo 'make packages        the Debian packages that building and running need'
 	@echo 'make assets          the control plane programs and their images, into $(assets_dir)'
 	@echo 'make images          the same images; those of our programs into $(images_dir), as OCI archives'
-	@echo 'make manifests       manifests/install.yaml from the chart (builds Helm first)'
+	@echo 'make manifests       manifests/install*.yaml from the chart (builds Helm first)'
 	@echo 'make fuzz            every fuzz target for FUZZ_SECONDS=60'
 	@echo 'make bench           timings beside a peer, as ratios; bench-webhook for the admission server alone'
 	@echo 'make lint format     checks of style and layers; clang-format'
@@ -34,6 +34,8 @@ helm:
 	@scripts/assets/build-helm $(assets_dir)
 manifests: helm
 	@scripts/render-manifests $(assets_dir)/helm > manifests/install.yaml.new && mv manifests/install.yaml.new manifests/install.yaml
+	@scripts/render-manifests $(assets_dir)/helm hosts > manifests/install-hosts.yaml.new && \
+	    mv manifests/install-hosts.yaml.new manifests/install-hosts.yaml
 
 quickstart:
 	@scripts/quickstart

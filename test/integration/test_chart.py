@@ -20,6 +20,14 @@ VARIANTS = {
     "keep-types": {"crds": {"keep": True}},
     "profiles": {"profiles": [{"name": "dev", "spec": {"selectors": [{"namespace": "dev-*", "labels": {"a": "b"}}]}},
                               {"name": "ci", "spec": {"selectors": [{"namespace": "ci"}], "runtimeClassName": "kata"}}]},
+    "hosts": {"agent": {"enabled": True}, "namespace": {"create": True}},
+    "hosts-everything": {"logLevel": "debug", "agent": {
+        "enabled": True, "nodeSelector": {"pool": "serverless"}, "tolerations": [{"operator": "Exists"}], "impersonateNodes": False,
+        "capacity": {"cpu": "4", "memory": "8Gi", "pods": 20}, "resources": {"requests": {"cpu": "1"}, "limits": {"memory": "1Gi"}},
+        "zone": "z", "region": "r", "clusterDNS": ["10.0.0.10"], "clusterDomain": "corp", "sandboxImage": "a/pause:1",
+        "cni": {"configDirectory": "/etc/net", "binDirectory": "/opt/bin"}, "imageGC": {"high": 90, "low": 50}, "stateDirectory": "/data/fks",
+        "runDirectory": "/run/mine", "cgroupRoot": "a/b", "metricsPort": 9999, "priorityClassName": "", "updateStrategy": {"type": "OnDelete"},
+        "podLabels": {"team": "a"}, "podAnnotations": {"note": "b"}}},
     "everything": {
         "image": {"registry": "registry.example:5000/team", "tag": "7", "pullPolicy": "Always", "pullSecrets": [{"name": "key"}]},
         "logLevel": "debug", "priorityClassName": "",
@@ -49,6 +57,11 @@ REFUSED = [
     ({"profiles": [{"name": "a", "spec": {"selectors": []}}]}, "/profiles/0/spec/selectors"),
     ({"profiles": [{"name": "a", "spec": {"selectors": [{"labels": {}}]}}]}, "/profiles/0/spec/selectors/0"),
     ({"logLevel": "loud"}, "/logLevel"),
+    ({"agent": {"capacity": {"cpu": "much", "memory": "1Gi", "pods": 1}}}, "/agent/capacity/cpu"),
+    ({"agent": {"stateDirectory": "/var"}}, "/agent/stateDirectory"),
+    ({"agent": {"runDirectory": "/run/../etc"}}, "/agent/runDirectory"),
+    ({"agent": {"nodeSelector": {"fks.dev/host": True}}}, "/agent/nodeSelector"),
+    ({"agent": {"updateStrategy": {"type": "Recreate"}}}, "/agent/updateStrategy/type"),
 ]
 
 
@@ -133,6 +146,8 @@ def test_another_namespace_is_refused(helm):
 def test_install_yaml_is_what_the_chart_renders(plane, helm):
     rendered = subprocess.run([ROOT / "scripts/render-manifests", plane.programs / "helm"], capture_output=True, text=True, check=True).stdout
     assert (MANIFESTS / "install.yaml").read_text() == rendered, "run 'make manifests'"
+    hosts = subprocess.run([ROOT / "scripts/render-manifests", plane.programs / "helm", "hosts"], capture_output=True, text=True, check=True).stdout
+    assert (MANIFESTS / "install-hosts.yaml").read_text() == hosts, "run 'make manifests'"
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -168,11 +183,50 @@ def test_every_pod_is_restricted(plane, render, variant):
     assert ("fks-profiles" in seen) == (variant == "profiles")
 
 
+def test_the_agent_has_the_privileges_that_are_listed(plane, render):
+    """What manifests/README.md says of it, and no more; without it, there is nothing of it."""
+    _, objects = render("hosts")
+    spec = named(objects, "DaemonSet", "fks-node")["spec"]["template"]["spec"]
+    assert spec["hostNetwork"] and spec["hostPID"] and "hostIPC" not in spec and spec["nodeSelector"] == {"fks.dev/host": "true"}
+    assert {volume["hostPath"]["path"] for volume in spec["volumes"] if "hostPath" in volume} == {
+        "/", "/sys/fs/cgroup", "/var/lib/fks-node", "/run/fks-node"}
+    for container in spec["containers"]:
+        assert container["securityContext"] == {"privileged": True, "readOnlyRootFilesystem": True}
+    # only the runtime sees all of the host
+    agent = next(item for item in spec["containers"] if item["name"] == "fks-node")
+    assert {mount["name"] for mount in agent["volumeMounts"]} == {"state", "run", "cgroups"}
+    # what it promises it has asked for
+    assert agent["resources"]["requests"] == {"cpu": "1", "memory": "2Gi"}
+    assert {"--capacity-cpu=1", "--capacity-memory=2Gi"} <= set(agent["args"])
+    assert named(objects, "Namespace", "fks-system")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "privileged"
+    assert "fks-node" not in json.dumps([item for item in render("default")[1] if item["kind"] != "ConfigMap"])
+
+
+def test_settings_reach_the_agent(render, binary):
+    _, objects = render("hosts-everything")
+    spec = named(objects, "DaemonSet", "fks-node")["spec"]["template"]["spec"]
+    for container, words in (("containerd", ["runtime"]), ("fks-node", [])):
+        item = next(item for item in spec["containers"] if item["name"] == container)
+        known = set(re.findall(r"--[a-z-]+", subprocess.run([binary("fks-node"), *words, "--help"], capture_output=True, text=True, check=True).stdout))
+        assert item["args"][:len(words)] == words
+        assert {word.split("=")[0] for word in item["args"][len(words):]} <= known
+        assert "--log-level=debug" in item["args"] and "--cgroup-root=a/b" in item["args"]
+    agent = set(spec["containers"][1]["args"])
+    assert {"--zone=z", "--region=r", "--cluster-dns=10.0.0.10", "--cluster-domain=corp", "--impersonate-nodes=false", "--capacity-pods=20",
+            "--state-dir=/data/fks/agent", "--metrics-listen=127.0.0.1:9999"} <= agent
+    config = named(objects, "ConfigMap", "fks-node-runtime")["data"]["containerd.toml"]
+    for line in ('root = "/data/fks/containerd"', 'address = "/run/mine/containerd.sock"', 'sandbox_image = "a/pause:1"', 'bin_dir = "/opt/bin"',
+                 'conf_dir = "/etc/net"'):
+        assert f"{line}\n" in config
+    assert named(objects, "ClusterRole", "fks-node-direct")  # without impersonation
+
+
 def test_roles_are_those_of_local_clusters(plane, render):
-    _, objects = render("default")
-    for program in ("people", "scheduler", "webhook"):
+    _, objects = render("hosts")
+    for program in ("people", "scheduler", "webhook", "node"):
         for item in plane.manifest(f"rbac/{program}.yaml"):
-            other = named(objects, item["kind"], item["metadata"]["name"])
+            namespace = item["metadata"].get("namespace")
+            other = named([one for one in objects if one["metadata"].get("namespace") == namespace], item["kind"], item["metadata"]["name"])
             if item["kind"].endswith("Binding"):
                 assert other["roleRef"] == item["roleRef"]
                 assert other["subjects"] == [{"kind": "ServiceAccount", "name": f"fks-{program}", "namespace": "fks-system"}]

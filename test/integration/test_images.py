@@ -66,7 +66,8 @@ def test_an_image_is_small_and_says_what_it_is(images, name):
     assert labels["org.opencontainers.image.created"] == archive.config["created"] == "2023-11-14T22:13:20Z"
     assert archive.config["config"]["User"] == "65532:65532"
     if not SANITIZED:
-        assert (images / f"{name}.tar").stat().st_size < 20 << 20
+        # with a containerd inside, the agent's is larger
+        assert (images / f"{name}.tar").stat().st_size < (40 if name == "fks-node" else 20) << 20
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -100,5 +101,5 @@ def test_it_runs_from_its_own_files_alone(images, tmp_path, name):
                          text=True, env={"PATH": os.environ["PATH"], "HOME": "/", "ASAN_OPTIONS": "detect_leaks=0"}, cwd="/")
     assert run.returncode == 0 and run.stdout.strip(), run.stderr
     leftovers = [path for path in Path(tmp_path).iterdir() if path.name not in
-                 {"dev", "etc", "lib", "lib64", "proc", "run", "sys", "tmp", "usr"}]
+                 {"dev", "etc", "lib", "lib64", "mnt", "proc", "run", "sys", "tmp", "usr"}]
     assert not leftovers

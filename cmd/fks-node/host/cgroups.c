@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -243,4 +244,105 @@ int cgroups_remove(const struct cgroups *cgroups, const char *uid, struct err *e
     }
     closedir(trees);
     return result;
+}
+
+/* --- all of a cgroup, in every tree: the whole mount on v2; each controller's, and systemd's own, on v1 */
+
+static int each_tree(const char *mount, int (*action)(const struct cgroups *cgroups, const char *tree, const char *path, struct err *err),
+                     const char *path, struct err *err)
+{
+    CLEANUP(xfree) char *v2_file = path_join(mount, "cgroup.controllers", NULL);
+    CLEANUP(xfree) char *copy = xstrdup(mount);
+    const struct cgroups cgroups = {.mount = copy, .v2 = file_exists(v2_file)};
+    const struct dirent *entry;
+    int result = 0;
+
+    if (strstr(path, "..") != NULL || path[strspn(path, "/")] == '\0')
+        return err_set(err, ERR_INVALID, "'%s' is no name for a cgroup", path);
+    if (cgroups.v2)
+        return action(&cgroups, "", path, err);
+    DIR *trees = opendir(mount);
+    if (trees == NULL)
+        return err_errno(err, errno, "opening '%s'", mount);
+    while (result == 0 && (entry = readdir(trees)) != NULL) {
+        CLEANUP(xfree) char *processes = path_join(mount, entry->d_name, "cgroup.procs", NULL);
+        /* "cpu" may be a link to "cpu,cpuacct" */
+        if (*entry->d_name != '.' && entry->d_type == DT_DIR && file_exists(processes))
+            result = action(&cgroups, entry->d_name, path, err);
+    }
+    closedir(trees);
+    return result;
+}
+
+static int enter_tree(const struct cgroups *cgroups, const char *tree, const char *path, struct err *err)
+{
+    CLEANUP(xfree) char *directory = path_join(cgroups->mount, *tree ? tree : ".", path, NULL);
+    int result = make_path(cgroups, tree, path, err);
+
+    return result < 0 ? result : write_value(directory, "cgroup.procs", "0", err);
+}
+
+int cgroups_enter(const char *mount, const char *path, struct err *err)
+{
+    return each_tree(mount, enter_tree, path, err);
+}
+
+static void kill_processes(const char *directory, int depth)
+{
+    CLEANUP(xfree) char *path = path_join(directory, "cgroup.procs", NULL);
+    CLEANUP(buf_done) struct buf text = {0};
+    CLEANUP(err_clear) struct err ignored = {0};
+    DIR *listing = opendir(directory);
+    const struct dirent *entry;
+
+    (void)!file_read(path, MIB(1), &text, &ignored); /* gone: nobody is in it */
+    for (const char *line = buf_text(&text); line != NULL && *line != '\0'; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        pid_t pid = (pid_t)strtoll(line, NULL, 10);
+        if (pid > 1)
+            (void)kill(pid, SIGKILL);
+    }
+    while (listing != NULL && depth < CGROUPS_DEPTH_MAX && (entry = readdir(listing)) != NULL) {
+        if (entry->d_type != DT_DIR || *entry->d_name == '.')
+            continue;
+        CLEANUP(xfree) char *child = path_join(directory, entry->d_name, NULL);
+        kill_processes(child, depth + 1);
+    }
+    if (listing != NULL)
+        closedir(listing);
+}
+
+static int end_tree(const struct cgroups *cgroups, const char *tree, const char *path, struct err *err)
+{
+    CLEANUP(xfree) char *directory = path_join(cgroups->mount, *tree ? tree : ".", path, NULL);
+
+    kill_processes(directory, 0);
+    return remove_tree(directory, 0, err);
+}
+
+int cgroups_end(const char *mount, const char *path, struct err *err)
+{
+    return each_tree(mount, end_tree, path, err);
+}
+
+static int look_for_pods(const struct cgroups *cgroups, const char *tree, const char *path, struct err *err)
+{
+    CLEANUP(xfree) char *directory = path_join(cgroups->mount, *tree ? tree : ".", path, NULL);
+    DIR *listing = opendir(directory);
+    const struct dirent *entry;
+    int result = 0;
+
+    while (listing != NULL && result == 0 && (entry = readdir(listing)) != NULL)
+        if (entry->d_type == DT_DIR && starts_with(entry->d_name, "pod"))
+            result = err_set(err, ERR_BUSY, "'%s' has pods", directory);
+    if (listing != NULL)
+        closedir(listing);
+    return result;
+}
+
+bool cgroups_has_pods(const char *mount, const char *root)
+{
+    CLEANUP(err_clear) struct err err = {0};
+
+    return each_tree(mount, look_for_pods, root, &err) == ERR_BUSY;
 }

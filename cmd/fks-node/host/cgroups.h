@@ -57,5 +57,13 @@ void cgroups_figures_done(struct cgroups_figures *figures);
 /* Removes the pod's cgroup and those below. Absent is success; ERR_BUSY while a process is left in one. */
 int cgroups_remove(const struct cgroups *cgroups, const char *uid, struct err *err) MUST_CHECK;
 
+/* Of the cgroup at path in every hierarchy, without a struct cgroups: */
+/* moves this process into it, made if absent; */
+int cgroups_enter(const char *mount, const char *path, struct err *err) MUST_CHECK;
+/* kills all processes in it and below, and removes it; ERR_BUSY while they are still ending: call it again; */
+int cgroups_end(const char *mount, const char *path, struct err *err) MUST_CHECK;
+/* whether pods have cgroups below root. */
+bool cgroups_has_pods(const char *mount, const char *root);
+
 DEFINE_CLEANUP_POINTER(struct cgroups *, cgroups_free)
 DEFINE_CLEANUP_IN_PLACE(struct cgroups_figures, cgroups_figures_done)

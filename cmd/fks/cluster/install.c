@@ -29,7 +29,8 @@ static char *image_of(const char *image, const struct install_settings *settings
 
 static void set_images(struct json *object, const struct install_settings *settings)
 {
-    if (!streq(json_str(object, "kind", NULL), "Deployment"))
+    const char *kind = json_str(object, "kind", NULL);
+    if (!streq(kind, "Deployment") && !streq(kind, "DaemonSet"))
         return;
     struct json *containers = json_edit_member(json_edit(object, "spec", "template", "spec", NULL), "containers");
     for (size_t i = 0; i < json_len(containers); i++) {
@@ -39,17 +40,47 @@ static void set_images(struct json *object, const struct install_settings *setti
     }
 }
 
-int install_objects(const struct install_settings *settings, struct json **ret, struct err *err)
+static int parse(enum manifest_set set, struct json **ret, struct err *err)
 {
-    const struct manifest *manifest = manifests_of(MANIFESTS_INSTALL);
+    const struct manifest *manifest = manifests_of(set);
     CLEANUP(json_free) struct json *parsed = NULL;
     int r = yaml_parse_all(manifest->text.p, manifest->text.len, &parsed, err);
     if (r < 0)
         return err_wrap(err, "reading the built-in manifest '%s'", manifest->name);
-    struct json *objects = json_clone(parsed);
+    *ret = json_clone(parsed);
+    return 0;
+}
+
+/* Behind the rest; the namespace, which both have, becomes the one that lets privileged pods in. */
+static int add_hosts(struct json *objects, struct err *err)
+{
+    CLEANUP(json_free) struct json *hosts = NULL;
+    const struct json *object;
+    int r = parse(MANIFESTS_INSTALL_HOSTS, &hosts, err);
+    if (r < 0)
+        return r;
+    json_each(object, hosts)
+    {
+        if (!streq(json_str(object, "kind", NULL), "Namespace")) {
+            json_push(objects, json_clone(object));
+            continue;
+        }
+        for (size_t i = 0; i < json_len(objects); i++)
+            if (streq(json_str(json_at(objects, i), "kind", NULL), "Namespace"))
+                json_set(json_edit_at(objects, i), "metadata", json_clone(json_get(object, "metadata", NULL)));
+    }
+    return 0;
+}
+
+int install_objects(const struct install_settings *settings, struct json **ret, struct err *err)
+{
+    CLEANUP(json_free) struct json *objects = NULL;
+    int r = parse(MANIFESTS_INSTALL, &objects, err);
+    if (r < 0 || (settings->hosts && (r = add_hosts(objects, err)) < 0))
+        return r;
     for (size_t i = 0; i < json_len(objects); i++)
         set_images(json_edit_at(objects, i), settings);
-    *ret = objects;
+    *ret = take(&objects);
     return 0;
 }
 
@@ -113,7 +144,39 @@ static int is_registered(void *data, struct err *err)
     return 1;
 }
 
-int install_wait(struct kube_client *client, int64_t timeout_ms, struct err *err)
+static int get_agents(struct kube_client *client, struct json **ret, struct err *err)
+{
+    CLEANUP(xfree) char *path = kube_path("apps", "v1", FKS_NAMESPACE, "daemonsets", INSTALL_AGENTS, NULL);
+    return get(client, path, ret, err);
+}
+
+/* On every host that there is: none may be chosen yet. */
+static int agents_ready(void *data, struct err *err)
+{
+    CLEANUP(json_free) struct json *object = NULL;
+    int r = get_agents(data, &object, err);
+    if (r < 0)
+        return r;
+    int64_t wanted = json_int_or(0, object, "status", "desiredNumberScheduled", NULL);
+    if (json_int_or(0, object, "status", "observedGeneration", NULL) >= json_int_or(0, object, "metadata", "generation", NULL) &&
+        json_int_or(0, object, "status", "updatedNumberScheduled", NULL) >= wanted &&
+        json_int_or(0, object, "status", "numberReady", NULL) >= wanted)
+        return 1;
+    return err_set(err, ERR_BUSY, "'fks describe pod -n " FKS_NAMESPACE " -l app.kubernetes.io/name=" INSTALL_AGENTS "' tells more");
+}
+
+int install_has_hosts(struct kube_client *client, bool *ret, struct err *err)
+{
+    CLEANUP(json_free) struct json *object = NULL;
+    int r = get_agents(client, &object, err);
+    *ret = r == 0;
+    if (r != ERR_NOT_FOUND && r != ERR_FORBIDDEN) /* the check of permissions says it better */
+        return r;
+    err_clear(err);
+    return 0;
+}
+
+int install_wait(struct kube_client *client, bool hosts, int64_t timeout_ms, struct err *err)
 {
     progress(PROGRESS_INFO, "waiting for the scheduler");
     int r = wait_until("the pods of fks-scheduler", timeout_ms, scheduler_available, client, err);
@@ -122,7 +185,9 @@ int install_wait(struct kube_client *client, int64_t timeout_ms, struct err *err
     progress(PROGRESS_INFO, "waiting for the webhook");
     if ((r = wait_until("the pods of fks-webhook", timeout_ms, webhook_available, client, err)) < 0)
         return r;
-    return wait_until("the registration of the webhook", timeout_ms, is_registered, client, err);
+    if ((r = wait_until("the registration of the webhook", timeout_ms, is_registered, client, err)) < 0 || !hosts)
+        return r;
+    return wait_until("the agents of the hosts", timeout_ms, agents_ready, client, err);
 }
 
 struct coverage {

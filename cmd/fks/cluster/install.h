@@ -9,12 +9,14 @@
 #include "kube/discovery.h"
 
 #define INSTALL_REGISTRATION "fks-webhook-registration" /* ConfigMap */
+#define INSTALL_AGENTS "fks-node" /* DaemonSet */
 #define INSTALL_WEBHOOKS "/apis/admissionregistration.k8s.io/v1/"
 #define INSTALL_MUTATING "0500-fks-fargate-mutation.fks.dev"
 #define INSTALL_VALIDATING "fks-fargate-validation.fks.dev"
 
 struct install_settings {
     const char *registry, *tag; /* of the images; NULL: as they are */
+    bool hosts;                 /* the agents, too */
 };
 
 /* The objects in the order of applying: a JSON array. */
@@ -22,8 +24,10 @@ int install_objects(const struct install_settings *settings, struct json **ret, 
 /* Applies them all; again and again gives the same. */
 int install_apply(struct kube_client *client, struct kube_discovery *discovery, const struct json *objects,
                   struct err *err) MUST_CHECK;
-/* Until both programs are available and the API server asks the webhook. */
-int install_wait(struct kube_client *client, int64_t timeout_ms, struct err *err) MUST_CHECK;
+/* Until both programs are available and the API server asks the webhook; with hosts, until each that is chosen has its agent. */
+int install_wait(struct kube_client *client, bool hosts, int64_t timeout_ms, struct err *err) MUST_CHECK;
+/* Whether the agents are installed. */
+int install_has_hosts(struct kube_client *client, bool *ret, struct err *err) MUST_CHECK;
 
 /*
  * Until the API server asks the webhook about the namespaces of a new profile, to which the acting scheduler narrows the
@@ -37,6 +41,8 @@ int install_wait_for_profile(struct kube_client *client, const struct json *prof
 int install_withdraw(struct kube_client *client, int64_t timeout_ms, struct err *err) MUST_CHECK;
 /* Deletes the profiles and waits until their pods are drained. No type, no profiles: nothing to do. */
 int install_drain(struct kube_client *client, int64_t timeout_ms, struct err *err) MUST_CHECK;
+/* Ends the agents, which clean their hosts as they go; then what they wrote about these goes. */
+int install_end_hosts(struct kube_client *client, int64_t timeout_ms, struct err *err) MUST_CHECK;
 /* Ends the scheduler, then takes its Lease away, which it would make again. */
 int install_end_scheduler(struct kube_client *client, int64_t timeout_ms, struct err *err) MUST_CHECK;
 /* The rest, last first; the types and what is of them only if asked. */

@@ -196,6 +196,39 @@ static int programs_gone(void *data, struct err *err)
     return pods_gone(data, "app.kubernetes.io/part-of=fks", err);
 }
 
+static int agents_gone(void *data, struct err *err)
+{
+    return pods_gone(data, "app.kubernetes.io/name=" INSTALL_AGENTS, err);
+}
+
+/* Each has cleaned its host by then. What it wrote about the host goes only now: it would write it again. */
+int install_end_hosts(struct kube_client *client, int64_t timeout_ms, struct err *err)
+{
+    CLEANUP(json_free) struct json *hosts = NULL;
+    CLEANUP(xfree) char *agents = kube_path("apps", "v1", FKS_NAMESPACE, "daemonsets", INSTALL_AGENTS, NULL);
+    const struct json *host;
+    int r;
+    if ((r = delete_path(client, agents, err)) < 0 ||
+        (r = wait_until("the agents to leave their hosts", timeout_ms, agents_gone, client, err)) < 0)
+        return r;
+    r = list(client, FKS_HOSTS_PATH, NULL, &hosts, err);
+    if (r == ERR_NOT_FOUND) {
+        err_clear(err);
+        return 0;
+    }
+    if (r < 0)
+        return r;
+    json_each(host, json_get(hosts, "items", NULL))
+    {
+        const char *name = json_str_or("", host, "metadata", "name", NULL);
+        CLEANUP(xfree) char *object = kube_path(FKS_GROUP, FKS_VERSION, NULL, "fargatehosts", name, NULL);
+        CLEANUP(xfree) char *lease = kube_path("coordination.k8s.io", "v1", FKS_NAMESPACE, "leases", name, NULL);
+        if ((r = delete_path(client, lease, err)) < 0 || (r = delete_path(client, object, err)) < 0)
+            return r;
+    }
+    return 0;
+}
+
 int install_end_scheduler(struct kube_client *client, int64_t timeout_ms, struct err *err)
 {
     CLEANUP(json_free) struct json *body = json_build("{s:{s:i}}", "spec", "replicas", 0);

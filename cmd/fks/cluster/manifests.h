@@ -15,6 +15,7 @@ enum manifest_set {
     MANIFESTS_WEBHOOK, /* registration; url and caBundle are filled in */
     MANIFESTS_COREDNS, /* the Service's clusterIP is filled in */
     MANIFESTS_INSTALL, /* everything for a cluster that is there already, as the chart renders it */
+    MANIFESTS_INSTALL_HOSTS, /* what is added to that for hosts that run pods */
 };
 
 /* Ends with a NULL name. */

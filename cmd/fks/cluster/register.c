@@ -81,32 +81,41 @@ static int remember(const struct register_options *options, const struct kube_co
     return registered_save(&registered, err);
 }
 
-static void tell_next(const char *name)
+static void tell_next(const char *name, bool hosts)
 {
     progress(PROGRESS_SUCCESS, "FKS is in cluster \"%s\": webhook and scheduler run, no pod is touched before there is a profile", name);
     progress(PROGRESS_INFO, "'fks create fargateprofile --cluster %s --name dev --namespace dev' makes one", name);
-    progress(PROGRESS_INFO, "its pods need hosts that run fks-node, or another back end (spec.nodeSelector and tolerations, "
-                            "runtimeClassName or schedulerName of the profile)");
+    if (hosts)
+        progress(PROGRESS_INFO, "its pods run on the nodes that you choose: 'fks label node NODE fks.dev/host=true'");
+    else
+        progress(PROGRESS_INFO, "its pods need hosts ('fks register cluster --hosts'), or another back end (spec.nodeSelector and "
+                                "tolerations, runtimeClassName or schedulerName of the profile)");
     progress(PROGRESS_INFO, "'fks deregister cluster --name %s' takes all of it out again", name);
 }
 
-static int install(const struct register_options *options, const struct json *objects, struct err *err)
+static int install(struct register_options *options, struct err *err)
 {
     CLEANUP(reach_done) struct reach reach = {0};
+    CLEANUP(json_free) struct json *objects = NULL;
     CLEANUP(xfree) char *version = NULL;
     int r;
     if ((r = kube_config_load(&options->overrides, &reach.config, err)) < 0 || (r = reach_connect(&reach, err)) < 0)
         return r;
     progress(PROGRESS_INFO, "registering cluster \"%s\" at %s", options->shared.name, reach.config.server);
-    if ((r = register_check_version(reach.client, &version, err)) < 0 ||
+    /* registered again without --hosts: those that are there are no reason to make the namespace refuse them */
+    if (!options->settings.hosts && (r = install_has_hosts(reach.client, &options->settings.hosts, err)) < 0)
+        return r;
+    if ((r = install_objects(&options->settings, &objects, err)) < 0 ||
+        (r = register_check_version(reach.client, options->settings.hosts, &version, err)) < 0 ||
         (r = register_check_permissions(reach.client, reach.discovery, objects, err)) < 0 ||
         (r = register_check_owner(reach.client, err)) < 0)
         return r;
     progress(PROGRESS_INFO, "Kubernetes %s, permissions suffice; applying %zu objects", version, json_len(objects));
     if ((r = install_apply(reach.client, reach.discovery, objects, err)) < 0 ||
-        (r = remember(options, &reach.config, err)) < 0 || (r = install_wait(reach.client, options->shared.timeout_ms, err)) < 0)
+        (r = remember(options, &reach.config, err)) < 0 || 
+        (r = install_wait(reach.client, options->settings.hosts, options->shared.timeout_ms, err)) < 0)
         return r;
-    tell_next(options->shared.name);
+    tell_next(options->shared.name, options->settings.hosts);
     return 0;
 }
 
@@ -133,6 +142,8 @@ int command_register_cluster(struct cli *cli, int argc, char **argv)
         {"image-registry", 0, OPT_STRING, &options.settings.registry, "HOST/PATH", "where the images are (default: fks.dev)", NULL,
          NULL},
         {"image-tag", 0, OPT_STRING, &options.settings.tag, "TAG", "their tag (default: " FKS_PROGRAM_VERSION ")", NULL, NULL},
+        {"hosts", 0, OPT_BOOL, &options.settings.hosts, NULL,
+         "install the agents, too: a privileged pod on every node with the label fks.dev/host=true", NULL, NULL},
         {"dry-run", 0, OPT_BOOL, &options.dry_run, NULL, "print every object, and write nothing", NULL, NULL},
         {0}};
     options.overrides = cli->overrides;
@@ -144,8 +155,10 @@ int command_register_cluster(struct cli *cli, int argc, char **argv)
         r = check_name(options.shared.name, &err);
     if (r < 0 && err.code == ERR_USAGE)
         return cli_usage(cli, "register cluster", &err);
-    if (r == 0 && (r = install_objects(&options.settings, &objects, &err)) == 0)
-        r = options.dry_run ? print_objects(objects, &err) : install(&options, objects, &err);
+    if (r == 0 && options.dry_run && (r = install_objects(&options.settings, &objects, &err)) == 0)
+        r = print_objects(objects, &err);
+    else if (r == 0)
+        r = install(&options, &err);
     return r < 0 ? cli_fail(cli, &err) : 0;
 }
 
@@ -159,6 +172,10 @@ static int prepare(const struct register_options *options, struct kube_client *c
     int r = install_withdraw(client, timeout_ms, err);
     if (r == 0 && !options->keep_profiles)
         r = install_drain(client, timeout_ms, err);
+    if (r == 0 && options->settings.hosts) {
+        progress(PROGRESS_INFO, "ending the agents");
+        r = install_end_hosts(client, timeout_ms, err);
+    }
     if (r == 0) {
         progress(PROGRESS_INFO, "ending the scheduler");
         r = install_end_scheduler(client, timeout_ms, err);
@@ -166,13 +183,14 @@ static int prepare(const struct register_options *options, struct kube_client *c
     return r;
 }
 
-static int remove_all(const struct register_options *options, struct reach *reach, const char *name, struct err *err)
+static int remove_all(struct register_options *options, struct reach *reach, const char *name, struct err *err)
 {
     CLEANUP(json_free) struct json *objects = NULL;
     CLEANUP(xfree) char *release = NULL;
     int r = register_helm_release(reach->client, &release, err);
     if (r == 0 && release != NULL)
         r = err_set(err, ERR_EXISTS, "Helm's release '%s' installed FKS there: use 'helm uninstall %s'", release, release);
+    options->settings.hosts = true; /* whether or not they were installed */
     if (r < 0 || (r = install_objects(&options->settings, &objects, err)) < 0)
         return r;
     progress(PROGRESS_INFO, "taking FKS out of cluster \"%s\" at %s", name, reach->config.server);
@@ -216,6 +234,7 @@ int command_deregister_cluster(struct cli *cli, int argc, char **argv)
          NULL},
         {"context", 0, OPT_STRING, &options.overrides.context, "NAME", "context in it", NULL, NULL},
         {"keep-profiles", 0, OPT_BOOL, &options.keep_profiles, NULL, "leave the FargateProfiles and their types", NULL, NULL},
+        {"hosts", 0, OPT_BOOL, &options.settings.hosts, NULL, "with --prepare-only: end the agents of the hosts, too", NULL, NULL},
         {"prepare-only", 0, OPT_BOOL, &options.prepare_only, NULL,
          "only what must happen before the programs go, in the cluster of the current context or of this pod: for whatever else "
          "deletes the rest, as Helm does", NULL, NULL},

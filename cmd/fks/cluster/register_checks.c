@@ -5,9 +5,10 @@
 #include "cluster/install.h"
 #include "fargate/names.h"
 
-#define OLDEST_MINOR 30 /* matchConditions of webhooks */
+#define OLDEST_MINOR 30       /* matchConditions of webhooks */
+#define OLDEST_HOSTS_MINOR 36 /* the agents' right to impersonate Nodes, and nothing else */
 
-int register_check_version(struct kube_client *client, char **ret_version, struct err *err)
+int register_check_version(struct kube_client *client, bool hosts, char **ret_version, struct err *err)
 {
     CLEANUP(json_free) struct json *version = NULL;
     const struct kube_request request = {.path = "/version"};
@@ -23,6 +24,10 @@ int register_check_version(struct kube_client *client, char **ret_version, struc
         return err_wrap(err, "the API server's version '%s'", text);
     if (!streq(json_str(version, "major", NULL), "1") || minor < OLDEST_MINOR)
         return err_set(err, ERR_UNSUPPORTED, "the cluster has Kubernetes %s; FKS needs v1.%d or newer", text, OLDEST_MINOR);
+    if (hosts && minor < OLDEST_HOSTS_MINOR)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "the cluster has Kubernetes %s; --hosts needs v1.%d or newer, before that the Helm chart with "
+                       "agent.impersonateNodes=false", text, OLDEST_HOSTS_MINOR);
     *ret_version = xstrdup(text);
     return 0;
 }

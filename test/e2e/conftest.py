@@ -16,7 +16,8 @@ sys.path.insert(0, os.path.dirname(__file__))
 
 import harness  # noqa: E402
 
-ORDER = ["test_walk", "test_agent", "test_csi", "test_cli_streams", "test_mixed", "test_kill", "test_bad_input", "test_delete", "test_foreign"]
+ORDER = ["test_walk", "test_agent", "test_csi", "test_cli_streams", "test_mixed", "test_kill", "test_bad_input", "test_delete", "test_foreign",
+         "test_hosts"]
 DEADLINE = 240  # seconds a test and its fixtures may take, each
 
 

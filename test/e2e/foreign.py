@@ -3,6 +3,7 @@ own (mounts, network, processes), whose end takes every process, mount and inter
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,8 @@ from cluster import Pki, die_with_parent  # noqa: E402
 from harness import BIN, Tool, eventually  # noqa: E402
 
 CGROUPS = Path("/sys/fs/cgroup")
-ADDRESS, API_PORT, PODS, SERVICES = "10.99.0.1", 6443, "10.98.0.0/24", "10.96.0.0/16"
+ADDRESS, API_PORT, PODS, SERVICES = "10.99.0.1", 6443, "10.98.0.0/16", "10.96.0.0/16"
+DNS = "10.96.0.10"
 # the first process of the namespaces: it takes in orphans, and everything ends with it
 INIT = """
 import os, signal, time
@@ -35,10 +37,13 @@ def cgroup_folders(name):
 
 
 class Machine:
-    def __init__(self, folder):
-        self.folder = folder
+    """The first one is the switch that the others are plugged into; each knows the way to the pods of all."""
+
+    def __init__(self, folder, number=1, switch=None):
+        self.folder, self.number = folder, number
+        self.address, self.pods = f"10.99.0.{number}", f"10.98.{number}.0/24"
         folder.mkdir(parents=True)
-        self.cgroup = f"fks-test-{os.getpid()}"
+        self.cgroup = f"fks-test-{os.getpid()}-{number}"
         self.children = []
         self.init = subprocess.Popen(
             ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private",
@@ -46,12 +51,25 @@ class Machine:
         assert self.init.stdout.readline() == b"up\n"
         self.pid = int(Path(f"/proc/{self.init.pid}/task/{self.init.pid}/children").read_text().split()[0])
         self.enter = ["nsenter", f"--target={self.pid}", "--mount", "--net", "--pid"]
-        for words in (["mount", "--make-rshared", "/"], ["ip", "link", "set", "lo", "up"], ["ip", "link", "add", "eth0", "type", "bridge"],
-                      ["ip", "addr", "add", f"{ADDRESS}/24", "dev", "eth0"], ["ip", "link", "set", "eth0", "up"],
-                      ["ip", "route", "add", "default", "dev", "eth0"], ["sysctl", "-qw", "net.ipv4.ip_forward=1"]):
-            subprocess.run([*self.enter, *words], check=True)
+        self.run("mount", "--make-rshared", "/")
+        if switch is None:
+            self.run("ip", "link", "add", "eth0", "type", "bridge")
+        else:  # the cable's other end is named by a process, of this process namespace
+            subprocess.run(["nsenter", f"--net=/proc/{switch.pid}/ns/net", "ip", "link", "add", f"port{number}", "type", "veth", "peer", "name",
+                            "eth0", "netns", str(self.pid)], check=True)
+            switch.run("ip", "link", "set", f"port{number}", "master", "eth0", "up")
+        for words in (["link", "set", "lo", "up"], ["addr", "add", f"{self.address}/24", "dev", "eth0"], ["link", "set", "eth0", "up"],
+                      ["route", "add", "default", "dev", "eth0"]):
+            self.run("ip", *words)
+        self.run("sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.default.rp_filter=0")
+        if switch is not None:
+            switch.run("ip", "route", "add", self.pods, "via", self.address)
+            self.run("ip", "route", "add", switch.pods, "via", switch.address)
         for path in cgroup_folders(self.cgroup):
             path.mkdir(exist_ok=True)
+
+    def run(self, *words):
+        subprocess.run([*self.enter, *words], check=True)
 
     def start(self, name, *words):
         log = open(self.folder / f"{name}.log", "ab")
@@ -89,18 +107,33 @@ class Inside(Tool):
         return super().run(*self.prefix, *words, **options)
 
 
+class Node:
+    """A machine's kubelet and its containerd."""
+
+    def __init__(self, machine, folder, env):
+        self.machine, self.folder = machine, folder
+        self.name, self.socket = f"node-{machine.number}", folder / "containerd.sock"
+        self.plugins, self.networks = folder / "cni-bin", folder / "cni"
+        self.ctr = machine.tool("ctr", env)
+        for path in (folder, self.plugins, self.networks):
+            path.mkdir()
+
+    def load(self, archive, socket=None):
+        self.ctr.ok("--address", socket or self.socket, "--namespace=k8s.io", "images", "import", archive)
+
+
 class Foreign:
-    """One machine that is control plane and node."""
+    """A machine that is control plane and node; more nodes when asked for."""
 
     def __init__(self, folder, assets):
         self.folder, self.assets = folder, assets
         self.machine = Machine(folder / "machine")
+        self.machines, self.nodes = [self.machine], []
         self.pki = Pki(folder / "pki")
         names = f"IP:{ADDRESS},IP:127.0.0.1,IP:10.96.0.1,DNS:localhost,DNS:kubernetes.default.svc"
         self.pki.issue("apiserver", "kube-apiserver", ["system:masters"], names)
         self.pki.issue("admin", "admin", ["system:masters"])
         self.pki.issue("jane", "jane", ["developers"])
-        self.pki.issue("node", "system:node:node-1", ["system:nodes"], f"IP:{ADDRESS},DNS:node-1")
         self.kubeconfig = self.write_kubeconfig("admin")
         (folder / "home").mkdir()
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("FKS_", "KUBE"))}
@@ -149,15 +182,20 @@ class Foreign:
                                     "rules": [{"level": "Metadata", "users": users}, {"level": "None"}]}))
         return path
 
-    def start_node(self):
-        run, start = self.folder / "node", self.machine.start
-        run.mkdir()
-        socket = run / "containerd.sock"
-        cni = run / "cni"
-        cni.mkdir()
-        plugins = next(path for path in (Path("/opt/cni/bin"), Path("/usr/lib/cni")) if (path / "ptp").exists())
-        (cni / "10-test.conflist").write_text(json.dumps({"cniVersion": "1.0.0", "name": "test", "plugins": [
-            {"type": "ptp", "ipMasq": False, "ipam": {"type": "host-local", "dataDir": str(run / "ipam"), "ranges": [[{"subnet": PODS}]],
+    def add_machine(self):
+        self.machines.append(Machine(self.folder / f"machine-{len(self.machines) + 1}", len(self.machines) + 1, self.machine))
+        return self.machines[-1]
+
+    def start_node(self, machine=None):
+        machine = machine or self.machine
+        node = Node(machine, self.folder / f"node-{machine.number}", self.env)
+        self.nodes.append(node)
+        run, start, socket = node.folder, machine.start, node.socket
+        found = next(path for path in (Path("/opt/cni/bin"), Path("/usr/lib/cni")) if (path / "ptp").exists())
+        for name in ("ptp", "host-local", "portmap", "loopback"):
+            shutil.copy(found / name, node.plugins)
+        (node.networks / "10-test.conflist").write_text(json.dumps({"cniVersion": "1.0.0", "name": "test", "plugins": [
+            {"type": "ptp", "ipMasq": False, "ipam": {"type": "host-local", "dataDir": str(run / "ipam"), "ranges": [[{"subnet": machine.pods}]],
                                                       "routes": [{"dst": "0.0.0.0/0"}]}},
             {"type": "portmap", "capabilities": {"portMappings": True}}]}))
         (run / "containerd.toml").write_text(f"""
@@ -173,42 +211,43 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.nri.v1.nri"]
   tolerate_missing_hugetlb_controller = true
   netns_mounts_under_state_dir = true
   [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "{plugins}"
-    conf_dir = "{cni}"
+    bin_dir = "{node.plugins}"
+    conf_dir = "{node.networks}"
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
       Root = "{run}/runc"
 """)
         start("containerd", "containerd", f"--config={run / 'containerd.toml'}")
-        self.ctr = self.machine.tool("ctr", self.env)
-        self.socket = socket
-        eventually(lambda: self.ctr.run("--address", socket, "version").code == 0, 90, "containerd answers")
+        eventually(lambda: node.ctr.run("--address", socket, "version").code == 0, 90, "containerd answers")
         for name in ("pause", "demo"):
-            self.load(self.assets / f"images/{name}.tar")
+            node.load(self.assets / f"images/{name}.tar")
         pki = self.pki.path
+        self.pki.issue(node.name, f"system:node:{node.name}", ["system:nodes"], f"IP:{machine.address},DNS:{node.name}")
         (run / "kubelet.yaml").write_text(json.dumps({
             "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
             "authentication": {"anonymous": {"enabled": False}, "webhook": {"enabled": True}, "x509": {"clientCAFile": str(pki("ca.crt"))}},
-            "authorization": {"mode": "Webhook"}, "tlsCertFile": str(pki("node.crt")), "tlsPrivateKeyFile": str(pki("node.key")),
-            "failCgroupV1": False, "cgroupDriver": "cgroupfs", "cgroupRoot": "/" + self.machine.cgroup, "enforceNodeAllocatable": [],
-            "failSwapOn": False, "oomScoreAdj": 0, "containerRuntimeEndpoint": f"unix://{socket}", "clusterDomain": "cluster.local",
+            "authorization": {"mode": "Webhook"}, "tlsCertFile": str(pki(f"{node.name}.crt")), "tlsPrivateKeyFile": str(pki(f"{node.name}.key")),
+            "failCgroupV1": False, "cgroupDriver": "cgroupfs", "cgroupRoot": "/" + machine.cgroup, "enforceNodeAllocatable": [],
+            "failSwapOn": False, "oomScoreAdj": 0, "containerRuntimeEndpoint": f"unix://{socket}", "clusterDomain": "cluster.local", "clusterDNS": [DNS],
             "resolvConf": "", "podLogsDir": str(run / "logs"), "syncFrequency": "5s", "configMapAndSecretChangeDetectionStrategy": "Watch",
             # a disk that others fill for a moment is none of these tests' business
             "evictionHard": {"memory.available": "1Mi"}, "imageGCHighThresholdPercent": 100}))
         start("kube-proxy", self.assets / "kube-proxy", f"--kubeconfig={self.kubeconfig}", "--proxy-mode=iptables", f"--cluster-cidr={PODS}",
-              "--hostname-override=node-1", "--conntrack-max-per-core=0", "--conntrack-tcp-timeout-established=0",
+              f"--hostname-override={node.name}", "--conntrack-max-per-core=0", "--conntrack-tcp-timeout-established=0",
               "--conntrack-tcp-timeout-close-wait=0")
-        start("kubelet", self.assets / "kubelet", f"--config={run / 'kubelet.yaml'}", f"--kubeconfig={self.write_kubeconfig('node')}",
-              f"--root-dir={run / 'kubelet'}", "--hostname-override=node-1", f"--node-ip={ADDRESS}")
-        eventually(lambda: self.kubectl.run("wait", "--for=condition=Ready", "node/node-1", "--timeout=1s").code == 0, 180,
-                   "the node is ready")
+        start("kubelet", self.assets / "kubelet", f"--config={run / 'kubelet.yaml'}", f"--kubeconfig={self.write_kubeconfig(node.name)}",
+              f"--root-dir={run / 'kubelet'}", f"--hostname-override={node.name}", f"--node-ip={machine.address}")
+        eventually(lambda: self.kubectl.run("wait", "--for=condition=Ready", f"node/{node.name}", "--timeout=1s").code == 0, 180,
+                   f"{node.name} is ready")
+        return node
 
     def load(self, archive):
-        self.ctr.ok("--address", self.socket, "--namespace=k8s.io", "images", "import", archive)
+        self.nodes[0].load(archive)
 
     def log(self, name):
         return (self.machine.folder / f"{name}.log").read_text(errors="replace")
 
     def end(self):
-        self.machine.end()
+        for machine in reversed(self.machines):
+            machine.end()

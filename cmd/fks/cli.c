@@ -147,13 +147,20 @@ static void rephrase(struct err *err, char *text)
     err->msg = text;
 }
 
+/* What failed, without the "METHOD URL: " that the HTTP client puts before it. */
+static const char *without_request(const struct cli *cli, const char *text)
+{
+    const char *url = strchr(text, ' '), *end = url != NULL ? strstr(url, ": ") : NULL;
+    return end != NULL && cli->config.server != NULL && starts_with(url + 1, cli->config.server) ? end + 2 : text;
+}
+
 static void name_transport_failure(const struct cli *cli, struct err *err)
 {
     if (err->code == ERR_REFUSED)
         rephrase(err, xasprintf(TRANSPORT_REFUSED "%s was refused - did you specify the right host or port?",
                                 server_host(cli)));
     else if (err->code == ERR_IO || err->code == ERR_TIMEOUT)
-        rephrase(err, xasprintf(TRANSPORT_FAILED "%s", err_text(err)));
+        rephrase(err, xasprintf(TRANSPORT_FAILED "%s", without_request(cli, err_text(err))));
 }
 
 int cli_do(struct cli *cli, const struct kube_request *request, struct json **ret, struct err *err)

@@ -1,7 +1,8 @@
 /*
  * kubeconfig.c: from kubeconfig files and command line overrides to one resolved struct kube_config. The order of checks
  * and the error texts are client-go's (tools/clientcmd), because scripts match them. Reading and merging files is in
- * kubeconfig_files.c, plugins in kubeconfig_exec.c, writing in kubeconfig_write.c.
+ * kubeconfig_files.c, plugins in kubeconfig_exec.c, a pod's service account in kubeconfig_pod.c, writing in
+ * kubeconfig_write.c.
  */
 #include "kube/kubeconfig.h"
 
@@ -15,7 +16,6 @@
 #include "kube/kubeconfig_internal.h"
 
 #define DEFAULT_SERVER "http://localhost:8080"
-#define SERVICE_ACCOUNT "/var/run/secrets/kubernetes.io/serviceaccount"
 #define CREDENTIAL_MAX MIB(1)
 
 static void wipe_free(char *secret)
@@ -85,6 +85,12 @@ static void override_file(struct json *object, const char *key, const char *data
     json_del(object, data_key);
 }
 
+static const char *default_server(void)
+{
+    const char *master = getenv("KUBERNETES_MASTER");
+    return given(master) ? master : DEFAULT_SERVER;
+}
+
 static void override_cluster(struct json *cluster, const struct kube_overrides *overrides)
 {
     override_member(cluster, "server", overrides->server);
@@ -98,10 +104,8 @@ static void override_cluster(struct json *cluster, const struct kube_overrides *
         json_del(cluster, "tls-server-name");
         override_member(cluster, "tls-server-name", overrides->tls_server_name);
     }
-    if (!given(json_str(cluster, "server", NULL))) {
-        const char *master = getenv("KUBERNETES_MASTER");
-        json_set_str(cluster, "server", given(master) ? master : DEFAULT_SERVER);
-    }
+    if (!given(json_str(cluster, "server", NULL)))
+        json_set_str(cluster, "server", default_server());
 }
 
 /* "key=value" items, equal keys collected, instead of the entry's. */
@@ -318,6 +322,8 @@ static int take_user(const struct chosen *chosen, const struct kube_overrides *o
                                                     : err_set(err, why.code, "%s", err_text(&why));
             while (text.len > 0 && strchr("\r\n \t", text.data[text.len - 1]) != NULL)
                 buf_truncate(&text, text.len - 1);
+            if (text.len == 0)
+                return err_set(err, ERR_INVALID, "read empty token from file \"%s\"", token_file);
             config->token = buf_take(&text);
         }
         config->token_file = xstrdup(token_file);
@@ -384,9 +390,11 @@ static int resolve(const struct chosen *chosen, const struct kube_overrides *ove
     config->cluster_name = xstrdup(chosen->cluster_name);
     config->user_name = xstrdup(chosen->user_name);
     const char *namespace = json_str(chosen->context, "namespace", NULL);
-    config->namespace = xstrdup(given(overrides->namespace) ? overrides->namespace
-                                : given(namespace)          ? namespace
-                                                            : "default");
+    if (given(overrides->namespace))
+        namespace = overrides->namespace;
+    config->namespace = given(namespace)           ? xstrdup(namespace)
+                        : kubeconfig_pod_possible() ? kubeconfig_pod_namespace()
+                                                    : xstrdup("default");
     config->as = has(chosen->user, "as") ? xstrdup(json_str(chosen->user, "as", NULL)) : NULL;
     config->as_uid = has(chosen->user, "as-uid") ? xstrdup(json_str(chosen->user, "as-uid", NULL)) : NULL;
     json_each(group, json_get(chosen->user, "as-groups", NULL))
@@ -402,67 +410,32 @@ static int resolve(const struct chosen *chosen, const struct kube_overrides *ove
 
 /* --- in a pod */
 
-static bool in_cluster_possible(void)
-{
-    return given(getenv("KUBERNETES_SERVICE_HOST")) && given(getenv("KUBERNETES_SERVICE_PORT")) &&
-           access(SERVICE_ACCOUNT "/token", F_OK) == 0;
-}
-
 int kube_config_in_cluster(struct kube_config *ret, struct err *err)
 {
-    const char *host = getenv("KUBERNETES_SERVICE_HOST"), *port = getenv("KUBERNETES_SERVICE_PORT");
+    static const struct kube_overrides none;
+    CLEANUP(chosen_done) struct chosen chosen = {.context_name = "", .cluster_name = "", .user_name = ""};
     CLEANUP(kube_config_done) struct kube_config config = {0};
-    CLEANUP(buf_done) struct buf token = {0};
-    CLEANUP(buf_done) struct buf ca = {0};
-    CLEANUP(buf_done) struct buf namespace = {0};
-    CLEANUP(err_clear) struct err ignored = {0};
-    if (!given(host) || !given(port))
+    if (!kubeconfig_pod_has_address())
         return err_set(err, ERR_NOT_FOUND, "unable to load in-cluster configuration, KUBERNETES_SERVICE_HOST and "
                        "KUBERNETES_SERVICE_PORT must be defined");
-    if (file_read(SERVICE_ACCOUNT "/token", CREDENTIAL_MAX, &token, err) < 0 ||
-        file_read(SERVICE_ACCOUNT "/ca.crt", CREDENTIAL_MAX, &ca, err) < 0)
+    chosen.cluster = json_new_object();
+    chosen.user = json_new_object();
+    kubeconfig_pod_fill(chosen.cluster, chosen.user);
+    if (resolve(&chosen, &none, &config, err) < 0)
         return err_wrap(err, "unable to load in-cluster configuration");
-    if (file_read(SERVICE_ACCOUNT "/namespace", KIB(1), &namespace, &ignored) == 0)
-        while (namespace.len > 0 && strchr(" \r\n\t", namespace.data[namespace.len - 1]) != NULL)
-            buf_truncate(&namespace, namespace.len - 1);
-    bool ipv6 = strchr(host, ':') != NULL;
-    config.server = xasprintf("https://%s%s%s:%s", ipv6 ? "[" : "", host, ipv6 ? "]" : "", port);
-    config.token = buf_take(&token);
-    config.token[strcspn(config.token, "\r\n")] = '\0';
-    config.token_file = xstrdup(SERVICE_ACCOUNT "/token");
-    config.ca_pem = buf_take(&ca);
-    config.namespace = namespace.len > 0 ? buf_take(&namespace) : xstrdup("default");
     *ret = config;
     config = (struct kube_config){0};
     return 0;
 }
 
-static bool overrides_connection(const struct kube_overrides *overrides)
+/*
+ * A pod's service account is taken where nothing names a server, or what names one says what would be taken without it.
+ * Options that say more (--token, --as ...) go on top.
+ */
+static bool leaves_server_open(const struct chosen *chosen, const struct kube_overrides *overrides)
 {
-    return given(overrides->server) || given(overrides->token) || given(overrides->certificate_authority) ||
-           given(overrides->client_certificate) || given(overrides->client_key) || overrides->insecure_skip_tls_verify;
-}
-
-static int load_in_cluster(const struct kube_overrides *overrides, struct kube_config *ret, struct err *err)
-{
-    CLEANUP(kube_config_done) struct kube_config config = {0};
-    if (kube_config_in_cluster(&config, err) < 0)
-        return (int)err->code;
-    if (given(overrides->namespace)) {
-        free(config.namespace);
-        config.namespace = xstrdup(overrides->namespace);
-    }
-    config.as = given(overrides->as) ? xstrdup(overrides->as) : NULL;
-    config.as_uid = given(overrides->as_uid) ? xstrdup(overrides->as_uid) : NULL;
-    for (size_t i = 0; i < overrides->as_groups.n; i++)
-        strv_add(&config.as_groups, overrides->as_groups.items[i]);
-    CLEANUP(json_free) struct json *user = json_new_object();
-    override_extra(user, &overrides->as_user_extra);
-    take_extra(json_get(user, "as-user-extra", NULL), &config);
-    config.request_timeout_ms = overrides->request_timeout_ms;
-    *ret = config;
-    config = (struct kube_config){0};
-    return 0;
+    return !given(overrides->server) && !has(chosen->cluster, "proxy-url") &&
+           streq(json_str(chosen->cluster, "server", NULL), default_server());
 }
 
 int kube_config_load(const struct kube_overrides *overrides, struct kube_config *ret, struct err *err)
@@ -477,8 +450,8 @@ int kube_config_load(const struct kube_overrides *overrides, struct kube_config 
     if (kubeconfig_merged(overrides->kubeconfig, true, &merged, &found, err) < 0 ||
         choose(merged, overrides, &chosen, err) < 0 || check(&chosen, err) < 0)
         return (int)err->code;
-    if (!found && !overrides_connection(overrides) && in_cluster_possible())
-        return load_in_cluster(overrides, ret, err);
+    if (leaves_server_open(&chosen, overrides) && kubeconfig_pod_possible())
+        kubeconfig_pod_fill(chosen.cluster, chosen.user);
     if (resolve(&chosen, overrides, &config, err) < 0)
         return (int)err->code;
     *ret = config;

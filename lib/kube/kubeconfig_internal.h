@@ -18,3 +18,14 @@ const struct json *kubeconfig_entry(const struct json *config, const char *list,
 /* Runs the plugin of users[].user.exec and puts token or certificate into config. */
 int kubeconfig_exec(const struct json *exec, const struct json *cluster, const struct kube_overrides *overrides,
                     struct kube_config *config, struct err *err) MUST_CHECK;
+
+/* --- kubeconfig_pod.c */
+
+/* The API server's address is in the environment. */
+bool kubeconfig_pod_has_address(void);
+/* And there is a token. */
+bool kubeconfig_pod_possible(void);
+/* Makes the way to the API server out of it; what the entries have (token, authority) stays. */
+void kubeconfig_pod_fill(struct json *cluster, struct json *user);
+/* The namespace of the pod, "default" where nothing tells. Heap string. */
+char *kubeconfig_pod_namespace(void) MUST_CHECK;

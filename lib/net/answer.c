@@ -41,24 +41,30 @@ static void add_number(struct buf *out, uint64_t number)
     (void)buf_add(out, digits + at, sizeof(digits) - at);
 }
 
-/* content_length: -1: not known. */
-static void add_head(struct connection *c, int status, const char *content_type, int64_t content_length, bool chunked)
+static void begin_head(struct connection *c, int status, size_t room)
 {
     struct buf *out = &c->out;
 
     /* put together by hand: printf costs as much as the rest of a small request */
-    (void)buf_reserve(out, HEAD_ROOM + strlen(content_type));
+    (void)buf_reserve(out, HEAD_ROOM + room);
     (void)buf_add_str(out, "HTTP/1.1 ");
     add_number(out, (uint64_t)status);
     (void)buf_add_char(out, ' ');
     (void)buf_add_str(out, http1_reason(status));
-    (void)buf_add_str(out, "\r\nDate: ");
-    (void)buf_add_str(out, date_text(c->server));
-    if (status != 204 && status != 304) {
-        (void)buf_add_str(out, "\r\nContent-Type: ");
-        (void)buf_add_str(out, content_type);
-    }
-    if (content_length >= 0 && status != 204 && status != 304) {
+}
+
+static void add_date(struct connection *c)
+{
+    (void)buf_add_str(&c->out, "\r\nDate: ");
+    (void)buf_add_str(&c->out, date_text(c->server));
+}
+
+/* What tells where the answer ends, and the end of the head. content_length: -1: not known. */
+static void end_head(struct connection *c, int64_t content_length, bool chunked)
+{
+    struct buf *out = &c->out;
+
+    if (content_length >= 0) {
         (void)buf_add_str(out, "\r\nContent-Length: ");
         add_number(out, (uint64_t)content_length);
     }
@@ -69,6 +75,20 @@ static void add_head(struct connection *c, int status, const char *content_type,
     else if (c->request.head.minor_version == 0)
         (void)buf_add_str(out, "\r\nConnection: keep-alive");
     (void)buf_add_str(out, "\r\n\r\n");
+}
+
+/* content_length: -1: not known. */
+static void add_head(struct connection *c, int status, const char *content_type, int64_t content_length, bool chunked)
+{
+    bool has_body = status != 204 && status != 304;
+
+    begin_head(c, status, strlen(content_type));
+    add_date(c);
+    if (has_body) {
+        (void)buf_add_str(&c->out, "\r\nContent-Type: ");
+        (void)buf_add_str(&c->out, content_type);
+    }
+    end_head(c, has_body ? content_length : -1, chunked);
 }
 
 static const char *type_or_text(const char *content_type)
@@ -131,15 +151,52 @@ void answer_refuse(struct connection *c, int status, const char *text)
 
 /* --- streams */
 
-void server_stream_begin(struct server_request *request, int status, const char *content_type)
+/* content_length: -1: not known. Whether the answer goes in chunks, and ends with its connection. */
+static void begin_stream(struct server_request *request, int status, int64_t content_length)
 {
     struct connection *c = request->connection;
 
     begin_answer(request, status);
     request->streaming = true;
-    request->chunked = request->head.minor_version == 1 && !request->no_body;
-    c->close_after = c->close_after || request->head.minor_version == 0;
-    add_head(c, status, type_or_text(content_type), -1, request->chunked);
+    request->left = request->no_body ? -1 : content_length;
+    request->chunked = content_length < 0 && request->head.minor_version == 1 && !request->no_body;
+    c->close_after = c->close_after || (content_length < 0 && request->head.minor_version == 0);
+}
+
+void server_stream_begin(struct server_request *request, int status, const char *content_type)
+{
+    begin_stream(request, status, -1);
+    add_head(request->connection, status, type_or_text(content_type), -1, request->chunked);
+    (void)server_stream_write(request, "", 0);
+}
+
+static bool is_framing(struct str name)
+{
+    return str_is_nocase(name, "Content-Length") || str_is_nocase(name, "Transfer-Encoding") ||
+           str_is_nocase(name, "Connection");
+}
+
+void server_stream_begin_as(struct server_request *request, int status, const struct http1_header *headers,
+                            size_t n_headers, int64_t content_length)
+{
+    struct connection *c = request->connection;
+    bool has_date = false;
+
+    begin_stream(request, status, content_length);
+    begin_head(c, status, 0);
+    for (size_t i = 0; i < n_headers; i++) {
+        const struct http1_header *header = &headers[i];
+        if (is_framing(header->name))
+            continue;
+        has_date = has_date || str_is_nocase(header->name, "Date");
+        (void)buf_add_str(&c->out, "\r\n");
+        (void)buf_add(&c->out, header->name.p, header->name.len);
+        (void)buf_add_str(&c->out, ": ");
+        (void)buf_add(&c->out, header->value.p, header->value.len);
+    }
+    if (!has_date)
+        add_date(c);
+    end_head(c, content_length, request->chunked);
     (void)server_stream_write(request, "", 0);
 }
 
@@ -163,6 +220,14 @@ static void drop_sent(struct connection *c)
     }
 }
 
+/* The peer sees the connection end where the answer should go on. */
+static int break_off(struct connection *c)
+{
+    c->broken = true;
+    server_resume_later(c);
+    return ERR_IO;
+}
+
 int64_t server_stream_write(struct server_request *request, const void *data, size_t len)
 {
     struct connection *c = request->connection;
@@ -170,16 +235,16 @@ int64_t server_stream_write(struct server_request *request, const void *data, si
     assert(request->streaming && !request->answered);
     if (c->broken)
         return ERR_IO;
+    if (request->left >= 0 && (uint64_t)request->left < len)
+        return break_off(c); /* more than was announced */
+    request->left -= request->left >= 0 ? (int64_t)len : 0;
     if (len > 0 && !request->no_body) /* a chunk of length 0 would be the end */
         add_chunk(request, data, len);
     enum flushed flushed = connection_flush(c);
     drop_sent(c);
     size_t pending = c->out.len - c->out_sent;
-    if (flushed == FLUSH_DEAD || c->out.too_big || pending > c->server->options.max_pending_output) {
-        c->broken = true;
-        server_resume_later(c);
-        return ERR_IO;
-    }
+    if (flushed == FLUSH_DEAD || c->out.too_big || pending > c->server->options.max_pending_output)
+        return break_off(c);
     return (int64_t)pending;
 }
 
@@ -196,6 +261,16 @@ void server_stream_end(struct server_request *request)
     assert(request->streaming && !request->answered);
     if (request->chunked)
         (void)buf_add_str(&c->out, "0\r\n\r\n");
+    if (request->left > 0)
+        (void)break_off(c);
     request->answered = true;
     connection_answered(c);
+}
+
+void server_stream_abort(struct server_request *request)
+{
+    assert(request->streaming && !request->answered);
+    request->on_gone = request->on_drained = NULL;
+    (void)connection_flush(request->connection);
+    (void)break_off(request->connection);
 }

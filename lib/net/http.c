@@ -8,6 +8,7 @@
  */
 #include "net/http.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <strings.h>
 
@@ -66,6 +67,7 @@ void http_response_done(struct http_response *response)
 void http_call_status(struct http_call *call, int status)
 {
     call->response.status = status;
+    call->head_told = false;
     headers_clear(&call->response);
 }
 
@@ -92,6 +94,14 @@ void http_call_header(struct http_call *call, const char *line, size_t len)
     const char *before = map_get(&call->response.headers, key);
     char *text = before != NULL ? xasprintf("%s\n%.*s", before, (int)value.len, value.p) : xstrndup(value.p, value.len);
     free(map_set(&call->response.headers, key, text));
+}
+
+bool http_call_head_end(struct http_call *call)
+{
+    if (!call->head_first || call->head_told || call->chunk == NULL || call->response.status < 200)
+        return true;
+    call->head_told = true;
+    return http_call_body(call, "", 0);
 }
 
 bool http_call_body(struct http_call *call, const char *bytes, size_t len)
@@ -243,9 +253,17 @@ static void settle(struct http_client *client)
                 http_call_drop(call);
             } else if (!call->begun) {
                 call_begin(call);
+            } else if (call->held && !call->paused) {
+                client->depth++; /* it calls back */
+                http_curl_resume(call);
+                client->depth--;
             }
         }
         http_curl_sweep(client);
+        if (client->freed) {
+            client_destroy(client);
+            return;
+        }
     }
 }
 
@@ -358,6 +376,7 @@ struct http_call *http_start(struct http_client *client, const struct http_reque
     call->data = data;
     call->dedicated = request->dedicated;
     call->together = request->together && !request->dedicated && streq(request->method, "GET");
+    call->head_first = request->head_first;
     call->timeout_ms = request->timeout_ms;
     if (request->body != NULL || streq(request->method, "POST")) {
         call->body_len = request->body != NULL ? request->body_len : 0;
@@ -391,6 +410,22 @@ void http_cancel(struct http_call *call)
     call_end(call);
     http_call_drop(call);
     settle(client);
+}
+
+void http_pause(struct http_call *call)
+{
+    assert(!call->light);
+    call->paused = true;
+}
+
+void http_resume(struct http_call *call)
+{
+    call->paused = false;
+    if (!call->held)
+        return;
+    call->client->unsettled = true;
+    if (!call->client->busy)
+        settle(call->client);
 }
 
 struct blocking {

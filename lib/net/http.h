@@ -54,6 +54,7 @@ struct http_request {
     bool dedicated;          /* a connection of its own (long streams beside latency-critical calls) */
     bool together; /* light, GET: may be sent right behind another such request, before that one's answer is there: for
                       small answers that are wanted at once. Where calls have connections of their own, without effect. */
+    bool head_first;         /* streaming: chunk is called with no bytes as soon as the head of the answer is there */
 };
 
 struct http_response {
@@ -86,6 +87,12 @@ struct http_call *http_start(struct http_client *client, const struct http_reque
                              http_done *done, void *data);
 /* Ends the call; done is not called. */
 void http_cancel(struct http_call *call);
+/*
+ * Holds a streaming call's bytes back, for a reader that is slower than the server, which then has to wait, too. chunk may
+ * be called once more. Not for calls of a light client, nor together with idle_timeout_ms.
+ */
+void http_pause(struct http_call *call);
+void http_resume(struct http_call *call);
 /* Blocking. 0 when an answer came (any status); *ret must be empty and is the caller's to http_response_done. */
 int http_perform(struct http_client *client, const struct http_request *request, http_chunk *chunk, void *data,
                  struct http_response *ret, struct err *err) MUST_CHECK;

@@ -39,7 +39,7 @@
 
 #define CURL_FUNCTIONS(F)                                                                                              \
     F(global_init) F(global_cleanup) F(easy_init) F(easy_cleanup) F(easy_setopt) F(easy_getinfo) F(easy_strerror)      \
-    F(slist_append) F(slist_free_all) F(multi_init) F(multi_cleanup) F(multi_setopt) F(multi_add_handle)               \
+    F(easy_pause) F(slist_append) F(slist_free_all) F(multi_init) F(multi_cleanup) F(multi_setopt) F(multi_add_handle)               \
     F(multi_remove_handle) F(multi_socket_action) F(multi_info_read) F(multi_assign) F(url) F(url_cleanup) F(url_get)  \
     F(url_set) F(free)
 
@@ -103,12 +103,26 @@ static size_t on_header(char *line, size_t size, size_t n, void *data)
     while (text_len > 0 && (line[text_len - 1] == '\n' || line[text_len - 1] == '\r'))
         text_len--;
     http_call_header(call, line, text_len);
-    return len;
+    return text_len > 0 || http_call_head_end(call) ? len : 0;
 }
 
 static size_t on_body(char *bytes, size_t size, size_t n, void *data)
 {
-    return http_call_body(data, bytes, size * n) ? size * n : 0;
+    struct http_call *call = data;
+    if (call->paused && !call->cancelled) { /* the same bytes come again later */
+        call->held = true;
+        return CURL_WRITEFUNC_PAUSE;
+    }
+    return http_call_body(call, bytes, size * n) ? size * n : 0;
+}
+
+void http_curl_resume(struct http_call *call)
+{
+    struct http_client *client = call->client;
+    call->held = false;
+    client->busy = true;
+    (void)client->curl->easy_pause(call->transfer->easy, CURLPAUSE_CONT); /* a failure is told as the end of the transfer */
+    client->busy = false;
 }
 
 /* curl's own socket() call leaves the descriptor open across exec. */
@@ -427,7 +441,7 @@ static void set_headers(struct http_call *call)
 {
     const struct curl_api *curl = call->client->curl;
     struct curl_transfer *transfer = call->transfer;
-    bool has_type = false;
+    bool has_type = false, has_accept = false;
     for (const char *line = call->head; *line != '\0';) {
         size_t len = strcspn(line, "\r");
         CLEANUP(xfree) char *text = xstrndup(line, len);
@@ -436,9 +450,12 @@ static void set_headers(struct http_call *call)
             text[len - 1] = '\0';
         }
         has_type = has_type || strncasecmp(text, "content-type:", 13) == 0;
+        has_accept = has_accept || strncasecmp(text, "accept:", 7) == 0;
         transfer->headers = curl->slist_append(transfer->headers, text);
         line += len + 2;
     }
+    if (!has_accept)
+        transfer->headers = curl->slist_append(transfer->headers, "Accept:"); /* curl would take anything, in so many words */
     if (call->body != NULL) {
         transfer->headers = curl->slist_append(transfer->headers, "Expect:"); /* would cost a round trip, or a second */
         if (!has_type)

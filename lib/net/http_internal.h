@@ -51,6 +51,8 @@ struct http_call {
     http_done *done;
     void *data;
     bool dedicated, together, cancelled, finished;
+    bool head_first, head_told;
+    bool paused, held; /* held: bytes were refused and are kept by the way */
 };
 
 /* --- http.c, for the two ways */
@@ -61,6 +63,8 @@ void http_call_status(struct http_call *call, int status);
 bool http_call_head_bytes(struct http_call *call, size_t len);
 /* One "Name: value" without line end; anything else is ignored. */
 void http_call_header(struct http_call *call, const char *line, size_t len);
+/* The head is complete: false to stop, as below. */
+bool http_call_head_end(struct http_call *call);
 /* Bytes of body: false to stop (call->err is set unless the call is cancelled). */
 bool http_call_body(struct http_call *call, const char *bytes, size_t len);
 /* Tells the owner and frees the call, which no way holds any more. It failed when call->err is set. */
@@ -80,6 +84,8 @@ void http_client_leave(struct http_client *client);
 int http_curl_load(struct http_client *client, struct err *err) MUST_CHECK;
 void http_curl_begin(struct http_call *call);
 void http_curl_end(struct http_call *call);
+/* Hands out what was held while the call was paused. */
+void http_curl_resume(struct http_call *call);
 /* Connections that nobody needs any more. */
 void http_curl_sweep(struct http_client *client);
 void http_curl_done(struct http_client *client);

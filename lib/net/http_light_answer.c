@@ -82,6 +82,10 @@ bool light_take_input(struct light_connection *connection)
 {
     CLEANUP(err_clear) struct err err = {0};
     int result = connection->state == HEAD ? take_head(connection, &err) : 1;
+    if (result == 1 && !http_call_head_end(connection->call)) {
+        stopped(connection);
+        return false;
+    }
     if (result == 1)
         return take_body(connection);
     if (result == 0)

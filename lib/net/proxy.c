@@ -1,28 +1,28 @@
 /*
- * proxy.c: exec, attach and port-forward: hands an upgraded connection over to the CRI server. Bytes are copied both
- * ways as they are; SPDY or WebSocket inside is between the two ends. The head of the answer alone is looked at, because a
- * refusal ends with its body while an upgrade ends when a side hangs up.
+ * proxy.c: upgraded connections handed over to another server: exec, attach and port-forward from a Node to the CRI server,
+ * anything from `fks proxy` to the API server. Bytes are copied both ways as they are; SPDY or WebSocket inside is
+ * between the two ends. The head of the answer alone is looked at, because a refusal ends with its body while an upgrade
+ * ends when both sides have ended.
  *
  * Each direction has one buffer; reading stops while it is full, so the slower side sets the pace. When a side ends,
- * what was read from it still goes to the other, which is then told the end and given a moment to finish.
+ * what was read from it still goes to the other, which is then told the end; the other direction flows on to its own end,
+ * or until nothing moves any more.
  *
  * kTLS and splice would save the copy; exec streams are far too thin for that to matter.
  */
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/tcp.h>
 #include <strings.h>
-#include <unistd.h>
+#include <sys/socket.h>
 
-#include "base/file.h"
 #include "base/mem.h"
+#include "net/http1_response.h"
 #include "net/server_internal.h"
+#include "net/wire.h"
 
 #define PROXY_BUFFER KIB(32)
 #define ROUNDS_PER_EVENT 16
 #define CONNECT_TIMEOUT_MS 10000
 #define REFUSAL_TIMEOUT_MS 10000 /* as the kubelet */
-#define HALF_CLOSED_MS 2000      /* for the other side's last words */
+#define REFUSAL_MAX MIB(256)
 
 struct lane {
     struct buf buf;
@@ -38,15 +38,16 @@ enum proxy_phase {
 
 struct proxy {
     struct connection *peer;
-    int fd; /* of the backend */
-    struct loop_fd *source;
+    struct wire backend;
+    struct loop_fd *source; /* of the backend */
     uint32_t events;
     enum proxy_phase phase;
     struct lane to_backend, to_peer;
-    int64_t refusal_left; /* bytes of the refusal still to come; -1: up to the end of the connection */
+    struct http1_body refusal;      /* tells where the refusal ends */
+    bool refusal_to_end;            /* it does not: it runs to the end of the connection */
     bool peer_ended, backend_ended; /* nothing more to read */
     bool peer_dead, backend_dead;   /* nothing can be written either */
-    bool backend_told;              /* SHUT_WR is done */
+    bool peer_told, backend_told;   /* that the other side has ended */
 };
 
 struct proxy *proxy_free(struct proxy *proxy)
@@ -54,7 +55,7 @@ struct proxy *proxy_free(struct proxy *proxy)
     if (proxy == NULL)
         return NULL;
     loop_fd_free(proxy->source);
-    (void)fd_close(proxy->fd);
+    wire_done(&proxy->backend);
     buf_done(&proxy->to_backend.buf);
     buf_done(&proxy->to_peer.buf);
     free(proxy);
@@ -91,7 +92,7 @@ static void lane_drop(struct lane *lane)
 /* --- ends */
 
 /* The backend is of no use: answers the peer in the ordinary way. Nothing was sent to it yet. */
-static void fail(struct proxy *proxy, int status, const char *text)
+static void fail(struct proxy *proxy, const char *text)
 {
     struct connection *peer = proxy->peer;
 
@@ -99,7 +100,7 @@ static void fail(struct proxy *proxy, int status, const char *text)
     peer->state = connection_waiting;
     peer->close_after = true;
     peer->linger = true;
-    server_respond_text(&peer->request, status, "%s\n", text);
+    server_respond_text(&peer->request, 500, "%s\n", text);
 }
 
 /* Both ends are done with each other. */
@@ -119,72 +120,62 @@ static void finish(struct proxy *proxy)
 
 void proxy_on_deadline(struct proxy *proxy)
 {
-    proxy->peer->server->stats.timeouts += !proxy->backend_told;
-    if (proxy->phase == PROXY_CONNECTING)
-        fail(proxy, 502, "connecting to the stream server took too long");
-    else if (proxy->phase == PROXY_HEAD)
-        fail(proxy, 502, "the stream server does not answer");
-    else
+    if (proxy->phase == PROXY_CONNECTING) {
+        CLEANUP(xfree) char *doing = wire_doing(&proxy->backend);
+        CLEANUP(xfree) char *text = xasprintf("error dialing backend: %s: timed out", doing);
+        proxy->peer->server->stats.timeouts++;
+        fail(proxy, text);
+    } else if (proxy->phase == PROXY_HEAD) {
+        proxy->peer->server->stats.timeouts++;
+        fail(proxy, "the backend does not answer");
+    } else {
+        proxy->peer->server->stats.timeouts += !proxy->peer_ended && !proxy->backend_ended;
         finish(proxy);
+    }
 }
 
 /* --- the backend's answer */
 
-/* Value of a Content-Length line in the head, -1 without one. */
-static int64_t answer_length(struct str head)
+/* Looks for the end of the refusal in bytes of it that are at the end of the lane. */
+static void find_end(struct proxy *proxy, size_t n_new)
 {
-    struct str line, name, value;
+    struct buf *buf = &proxy->to_peer.buf;
+    CLEANUP(buf_done) struct buf ignored = {0};
+    CLEANUP(err_clear) struct err err = {0};
+    size_t used = 0;
 
-    while (str_cut(head, '\n', &line, &head)) {
-        CLEANUP(err_clear) struct err err = {0};
-        int64_t length;
-        if (line.len > 0 && line.p[line.len - 1] == '\r')
-            line.len--;
-        if (!str_cut(line, ':', &name, &value) || !str_is_nocase(name, "Content-Length"))
-            continue;
-        value = str_trim(value);
-        CLEANUP(xfree) char *text = xstrndup(value.p, value.len);
-        if (parse_int(text, 0, INT64_MAX, &length, &err) == 0)
-            return length;
-    }
-    return -1;
+    if (proxy->refusal_to_end)
+        return;
+    if (http1_body_read(&proxy->refusal, buf->data + buf->len - n_new, n_new, &used, &ignored, &err) == 0)
+        return;
+    buf_truncate(buf, buf->len - n_new + used);
+    proxy->backend_ended = true;
 }
 
 /* False: the proxy is gone. */
-static bool on_answer_head(struct proxy *proxy, struct str head)
+static bool on_answer(struct proxy *proxy, const struct http1_response *head)
 {
-    struct lane *lane = &proxy->to_peer;
-    CLEANUP(err_clear) struct err err = {0};
-    int64_t status = 0;
+    struct buf *buf = &proxy->to_peer.buf;
 
-    if (head.len >= 12 && memcmp(head.p, "HTTP/1.", 7) == 0 && head.p[8] == ' ') {
-        char digits[4] = {head.p[9], head.p[10], head.p[11], '\0'};
-        if (parse_int(digits, 100, 599, &status, &err) < 0)
-            status = 0;
-    }
-    if (status == 101) {
+    if (head->status == 101) {
         proxy->phase = PROXY_STREAM;
         connection_set_deadline(proxy->peer, 0);
         return true;
     }
-    if (status >= 100 && status < 200) { /* 100 Continue: not for the peer, whose request was read already */
-        buf_consume(&lane->buf, head.len);
+    if (head->status < 200) { /* 100 Continue: not for the peer, whose request was read already */
+        buf_consume(buf, head->head_len);
         return true;
     }
-    if (status < 400) {
-        fail(proxy, 500, "the stream server did not upgrade the connection");
+    if (head->status < 400) {
+        CLEANUP(xfree) char *text = xasprintf("invalid upgrade response: status code %d", head->status);
+        fail(proxy, text);
         return false;
     }
     proxy->phase = PROXY_REFUSAL;
     connection_set_deadline(proxy->peer, REFUSAL_TIMEOUT_MS);
-    int64_t length = answer_length(head);
-    size_t body_here = lane->buf.len - head.len;
-    proxy->refusal_left = length < 0 ? -1 : length - (int64_t)body_here;
-    if (length >= 0 && proxy->refusal_left <= 0) {
-        buf_truncate(&lane->buf, head.len + (size_t)length);
-        proxy->refusal_left = 0;
-        proxy->backend_ended = true;
-    }
+    proxy->refusal_to_end = !head->chunked && head->content_length < 0;
+    http1_response_body_begin(&proxy->refusal, head, REFUSAL_MAX);
+    find_end(proxy, buf->len - head->head_len);
     return true;
 }
 
@@ -193,14 +184,21 @@ static bool look_for_head(struct proxy *proxy)
     const struct buf *buf = &proxy->to_peer.buf;
 
     while (proxy->phase == PROXY_HEAD && buf->len > 0) {
-        const char *end = memmem(buf->data, buf->len, "\r\n\r\n", 4);
-        if (end == NULL)
+        CLEANUP(err_clear) struct err err = {0};
+        struct http1_response head;
+        bool has_body = !str_is(proxy->peer->request.head.method, "HEAD");
+        int result = http1_parse_response(buf->data, buf->len, has_body, &head, &err);
+        if (result < 0) {
+            fail(proxy, err_text(&err));
+            return false;
+        }
+        if (result == 0)
             break;
-        if (!on_answer_head(proxy, (struct str){buf->data, (size_t)(end - buf->data) + 4}))
+        if (!on_answer(proxy, &head))
             return false;
     }
     if (proxy->phase == PROXY_HEAD && (buf->len >= PROXY_BUFFER || proxy->backend_ended)) {
-        fail(proxy, 502, "the stream server gave no valid answer");
+        fail(proxy, proxy->backend_ended ? "the backend ended without an answer" : "the backend's answer has too large a head");
         return false;
     }
     return true;
@@ -231,29 +229,27 @@ static void read_peer(struct proxy *proxy, bool *moved)
 
 static void read_backend(struct proxy *proxy, bool *moved)
 {
+    CLEANUP(err_clear) struct err err = {0};
     char *to;
+    size_t n = 0;
 
     if (proxy->backend_ended)
         return;
     size_t room = lane_room(&proxy->to_peer, &to);
-    if (proxy->refusal_left > 0 && (uint64_t)proxy->refusal_left < room)
-        room = (size_t)proxy->refusal_left;
     if (room == 0)
         return;
-    ssize_t n = recv(proxy->fd, to, room, 0);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    int r = wire_read(&proxy->backend, to, room, &n, &err);
+    if (r == TLS_WANT_READ || r == TLS_WANT_WRITE)
         return;
     *moved = true;
-    if (n <= 0) {
+    if (r != TLS_DONE) {
         proxy->backend_ended = true;
-        proxy->backend_dead = n < 0;
+        proxy->backend_dead = r < 0;
         return;
     }
-    buf_advance(&proxy->to_peer.buf, (size_t)n);
-    if (proxy->refusal_left > 0) {
-        proxy->refusal_left -= n;
-        proxy->backend_ended = proxy->refusal_left == 0;
-    }
+    buf_advance(&proxy->to_peer.buf, n);
+    if (proxy->phase == PROXY_REFUSAL)
+        find_end(proxy, n);
 }
 
 static void write_peer(struct proxy *proxy, bool *moved)
@@ -280,22 +276,24 @@ static void write_peer(struct proxy *proxy, bool *moved)
 
 static void write_backend(struct proxy *proxy, bool *moved)
 {
+    CLEANUP(err_clear) struct err err = {0};
     struct lane *lane = &proxy->to_backend;
+    size_t n = 0;
 
     if (lane_pending(lane) == 0)
         return;
-    ssize_t n = proxy->backend_dead
-                    ? -1
-                    : send(proxy->fd, lane->buf.data + lane->sent, lane_pending(lane), MSG_NOSIGNAL);
-    if (n < 0 && !proxy->backend_dead && (errno == EAGAIN || errno == EINTR))
+    int r = proxy->backend_dead
+                ? ERR_IO
+                : wire_write(&proxy->backend, lane->buf.data + lane->sent, lane_pending(lane), &n, &err);
+    if (r == TLS_WANT_WRITE || r == TLS_WANT_READ)
         return;
     *moved = true;
-    if (n < 0) {
+    if (r != TLS_DONE) {
         proxy->backend_dead = true; /* it may have said why before: reading goes on */
         lane_drop(lane);
         return;
     }
-    lane->sent += (size_t)n;
+    lane->sent += n;
 }
 
 /* --- waiting */
@@ -329,29 +327,47 @@ static void arm(struct proxy *proxy)
     set_backend_events(proxy, events);
 }
 
-/* True: both sides are through, and the proxy is gone. */
+/* Tells a side whose counterpart has ended. */
+static void tell_ends(struct proxy *proxy)
+{
+    struct connection *peer = proxy->peer;
+
+    if (proxy->peer_ended && !proxy->backend_told && !proxy->backend_dead && lane_pending(&proxy->to_backend) == 0) {
+        proxy->backend_told = true;
+        wire_shut(&proxy->backend);
+    }
+    if (proxy->backend_ended && !proxy->peer_told && lane_pending(&proxy->to_peer) == 0) {
+        proxy->peer_told = true;
+        if (peer->tls != NULL)
+            tls_shutdown(peer->tls);
+        (void)shutdown(peer->fd, SHUT_WR);
+    }
+}
+
+/* True: both directions are through, and the proxy is gone. */
 static bool end_if_through(struct proxy *proxy)
 {
-    bool backend_through = proxy->backend_ended && lane_pending(&proxy->to_peer) == 0;
-    bool peer_through = proxy->peer_ended && lane_pending(&proxy->to_backend) == 0;
+    bool down = proxy->backend_ended && lane_pending(&proxy->to_peer) == 0;
+    bool up = (proxy->peer_ended && lane_pending(&proxy->to_backend) == 0) || proxy->backend_dead;
 
-    if (backend_through || (peer_through && proxy->peer_dead)) {
+    if ((down && (up || proxy->phase == PROXY_REFUSAL)) || (up && proxy->peer_dead)) {
         finish(proxy);
         return true;
     }
-    if (peer_through && !proxy->backend_told) {
-        proxy->backend_told = true;
-        (void)shutdown(proxy->fd, SHUT_WR);
-        connection_set_deadline(proxy->peer, HALF_CLOSED_MS);
-    } else if ((proxy->backend_ended || proxy->peer_ended) && proxy->peer->deadline_ms == 0) {
-        connection_set_deadline(proxy->peer, proxy->peer->server->options.idle_timeout_ms);
-    }
+    tell_ends(proxy);
     return false;
+}
+
+/* Where one side has ended, the other may be silent for as long as a connection may. */
+static void limit_silence(struct proxy *proxy)
+{
+    if (proxy->phase == PROXY_STREAM && (proxy->backend_ended || proxy->peer_ended))
+        connection_set_deadline(proxy->peer, proxy->peer->server->options.idle_timeout_ms);
 }
 
 static void pump(struct proxy *proxy)
 {
-    bool moved = true;
+    bool moved = true, moved_any = false;
 
     for (int i = 0; i < ROUNDS_PER_EVENT && moved; i++) {
         moved = false;
@@ -363,9 +379,12 @@ static void pump(struct proxy *proxy)
         write_peer(proxy, &moved);
         if (end_if_through(proxy))
             return;
+        moved_any = moved_any || moved;
     }
     if (moved)
         server_resume_later(proxy->peer);
+    if (moved_any)
+        limit_silence(proxy);
     arm(proxy);
 }
 
@@ -407,18 +426,36 @@ static void take_early_bytes(struct proxy *proxy)
     buf_truncate(&peer->in, end);
 }
 
-static void on_connected(struct proxy *proxy)
-{
-    int errnum = 0;
-    socklen_t len = sizeof(errnum);
+static void on_backend(struct loop_fd *source, uint32_t events, void *data);
 
-    if (getsockopt(proxy->fd, SOL_SOCKET, SO_ERROR, &errnum, &len) < 0)
-        errnum = errno;
-    if (errnum != 0) {
-        CLEANUP(xfree) char *text = xasprintf("connecting to the stream server: %s", strerror(errnum));
-        fail(proxy, 502, text);
+/* Waits for the backend's descriptor, which may be a new one. */
+static int watch(struct proxy *proxy, uint32_t events, struct err *err)
+{
+    struct loop *loop = proxy->peer->server->loop;
+
+    proxy->events = events;
+    return loop_fd_new(loop, proxy->backend.fd, events, on_backend, proxy, &proxy->source, err);
+}
+
+static void dial_failed(struct proxy *proxy, const struct err *err)
+{
+    CLEANUP(xfree) char *text = xasprintf("error dialing backend: %s", err_text(err));
+
+    fail(proxy, text);
+}
+
+static void connect_on(struct proxy *proxy)
+{
+    CLEANUP(err_clear) struct err err = {0};
+
+    proxy->source = loop_fd_free(proxy->source);
+    int r = wire_step(&proxy->backend, &err);
+    if (r < 0 || watch(proxy, r == TLS_WANT_READ ? EPOLLIN : EPOLLOUT, &err) < 0) {
+        dial_failed(proxy, &err);
         return;
     }
+    if (r != TLS_DONE)
+        return;
     proxy->phase = PROXY_HEAD;
     take_early_bytes(proxy);
     connection_set_deadline(proxy->peer, proxy->peer->server->options.idle_timeout_ms);
@@ -431,7 +468,7 @@ static void on_backend(struct loop_fd *source, uint32_t events, void *data)
 
     (void)source;
     if (proxy->phase == PROXY_CONNECTING) {
-        on_connected(proxy);
+        connect_on(proxy);
         return;
     }
     if (is_hung_up(events, proxy->events))
@@ -441,76 +478,21 @@ static void on_backend(struct loop_fd *source, uint32_t events, void *data)
 
 /* --- beginning */
 
-static bool is_for_us_alone(struct str name)
+static void begin(struct server_request *request, const struct wire_options *where, struct buf *head)
 {
-    return str_is_nocase(name, "Authorization") ||
-           (name.len >= 12 && strncasecmp(name.p, "Impersonate-", 12) == 0);
-}
+    struct connection *peer = request->connection;
+    CLEANUP(err_clear) struct err err = {0};
+    struct proxy *proxy = NEW(struct proxy);
 
-/* Headers go on as they came, repeated lines included. A chunked body was decoded, so its framing is replaced. */
-static void write_head(struct buf *out, const struct server_request *request, const char *target)
-{
-    const struct http1_request *head = &request->head;
-
-    (void)buf_add(out, head->method.p, head->method.len);
-    (void)buf_printf(out, " %s HTTP/1.1\r\n", target);
-    for (size_t i = 0; i < head->n_headers; i++) {
-        const struct http1_header *header = &head->headers[i];
-        if (is_for_us_alone(header->name) || str_is_nocase(header->name, "Transfer-Encoding") ||
-            str_is_nocase(header->name, "Expect"))
-            continue;
-        (void)buf_add(out, header->name.p, header->name.len);
-        (void)buf_add(out, ": ", 2);
-        (void)buf_add(out, header->value.p, header->value.len);
-        (void)buf_add(out, "\r\n", 2);
-    }
-    if (head->chunked)
-        (void)buf_printf(out, "Content-Length: %zu\r\n", request->body.len);
-    (void)buf_add(out, "\r\n", 2);
-    (void)buf_add(out, request->body.p, request->body.len);
-}
-
-static int make_address(const char *host, int port, struct sockaddr_storage *ret, socklen_t *ret_len, struct err *err)
-{
-    struct sockaddr_in *in4 = (struct sockaddr_in *)ret;
-    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ret;
-
-    *ret = (struct sockaddr_storage){0};
-    if (streq(host, "localhost"))
-        host = "127.0.0.1";
-    if (inet_pton(AF_INET, host, &in4->sin_addr) == 1) {
-        in4->sin_family = AF_INET;
-        in4->sin_port = htons((uint16_t)port);
-        *ret_len = sizeof(*in4);
-    } else if (inet_pton(AF_INET6, host, &in6->sin6_addr) == 1) {
-        in6->sin6_family = AF_INET6;
-        in6->sin6_port = htons((uint16_t)port);
-        *ret_len = sizeof(*in6);
-    } else {
-        return err_set(err, ERR_INVALID, "'%s' is not an IP address", host);
-    }
-    return 0;
-}
-
-/* A socket on its way to host:port. */
-static int dial(const char *host, int port, struct err *err)
-{
-    struct sockaddr_storage address;
-    socklen_t address_len = 0;
-    int on = 1;
-
-    int r = make_address(host, port, &address, &address_len, err);
-    if (r < 0)
-        return r;
-    CLEANUP(fd_close) int fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return err_errno(err, errno, "making a socket");
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    if (connect(fd, (struct sockaddr *)&address, address_len) < 0 && errno != EINPROGRESS)
-        return err_errno(err, errno, "connecting to '%s' port %d", host, port);
-    int dialing = fd;
-    fd = -1;
-    return dialing;
+    *proxy = (struct proxy){.peer = peer, .backend = {.fd = -1}, .phase = PROXY_CONNECTING};
+    (void)buf_add(&proxy->to_backend.buf, head->data, head->len);
+    explicit_bzero(head->data, head->len); /* tokens */
+    peer->proxy = proxy;
+    peer->state = proxy_on_peer;
+    connection_set_events(peer, 0);
+    connection_set_deadline(peer, CONNECT_TIMEOUT_MS);
+    if (wire_begin(&proxy->backend, where, &err) < 0 || watch(proxy, EPOLLOUT, &err) < 0)
+        dial_failed(proxy, &err);
 }
 
 static bool is_clean_target(const char *target)
@@ -523,38 +505,78 @@ static bool is_clean_target(const char *target)
     return true;
 }
 
-void server_proxy(struct server_request *request, const char *host, int port, const char *target)
+/* What follows is nobody's request any more, whether the upgrade succeeds or not. False: it is answered already. */
+static bool take_over(struct server_request *request, const char *target)
 {
-    struct connection *peer = request->connection;
-    CLEANUP(err_clear) struct err err = {0};
-
     request->on_gone = request->on_drained = NULL;
-    /* what follows is nobody's request any more, whether the upgrade succeeds or not */
-    peer->close_after = true;
-    peer->linger = true;
+    request->connection->close_after = true;
+    request->connection->linger = true;
     if (!request->head.upgrade) {
         server_respond_text(request, 500, "Upgrade request required\n");
-        return;
+        return false;
     }
     if (!is_clean_target(target)) {
-        server_respond_text(request, 502, "'%s' is no request target\n", target);
-        return;
+        server_respond_text(request, 500, "'%s' is no request target\n", target);
+        return false;
     }
-    int fd = dial(host, port, &err);
-    if (fd < 0) {
-        server_respond_text(request, 502, "%s\n", err_text(&err));
+    return true;
+}
+
+static void add_line(struct buf *out, struct str name, struct str value)
+{
+    (void)buf_add(out, name.p, name.len);
+    (void)buf_add(out, ": ", 2);
+    (void)buf_add(out, value.p, value.len);
+    (void)buf_add(out, "\r\n", 2);
+}
+
+/* A chunked body was decoded, so its framing is replaced. */
+static void add_body(struct buf *out, const struct server_request *request)
+{
+    if (request->head.chunked || http1_header(&request->head, "Content-Length").p != NULL)
+        (void)buf_printf(out, "Content-Length: %zu\r\n", request->body.len);
+    (void)buf_add(out, "\r\n", 2);
+    (void)buf_add(out, request->body.p, request->body.len);
+}
+
+static bool is_framing(struct str name)
+{
+    return str_is_nocase(name, "Transfer-Encoding") || str_is_nocase(name, "Content-Length") ||
+           str_is_nocase(name, "Expect");
+}
+
+static bool is_for_us_alone(struct str name)
+{
+    return str_is_nocase(name, "Authorization") ||
+           (name.len >= 12 && strncasecmp(name.p, "Impersonate-", 12) == 0);
+}
+
+void server_proxy_as(struct server_request *request, const struct wire_options *where, const char *target,
+                     const struct http1_header *headers, size_t n_headers)
+{
+    CLEANUP(buf_done) struct buf out = {0};
+
+    if (!take_over(request, target))
         return;
-    }
-    struct proxy *proxy = NEW(struct proxy);
-    *proxy = (struct proxy){.peer = peer, .fd = fd, .events = EPOLLOUT, .refusal_left = -1};
-    if (loop_fd_new(peer->server->loop, fd, EPOLLOUT, on_backend, proxy, &proxy->source, &err) < 0) {
-        proxy_free(proxy);
-        server_respond_text(request, 502, "%s\n", err_text(&err));
-        return;
-    }
-    write_head(&proxy->to_backend.buf, request, target);
-    peer->proxy = proxy;
-    peer->state = proxy_on_peer;
-    connection_set_events(peer, 0);
-    connection_set_deadline(peer, CONNECT_TIMEOUT_MS);
+    (void)buf_add(&out, request->head.method.p, request->head.method.len);
+    (void)buf_printf(&out, " %s HTTP/1.1\r\n", target);
+    for (size_t i = 0; i < n_headers; i++)
+        if (!is_framing(headers[i].name))
+            add_line(&out, headers[i].name, headers[i].value);
+    add_body(&out, request);
+    begin(request, where, &out);
+}
+
+void server_proxy(struct server_request *request, const char *host, int port, const char *target)
+{
+    bool ipv6 = strchr(host, ':') != NULL;
+    CLEANUP(xfree) char *url = xasprintf("http://%s%s%s:%d", ipv6 ? "[" : "", host, ipv6 ? "]" : "", port);
+    const struct wire_options where = {.url = url, .proxy = ""};
+    struct http1_header headers[LIMIT_HTTP_HEADERS];
+    size_t n = 0;
+
+    for (size_t i = 0; i < request->head.n_headers; i++)
+        if (!is_for_us_alone(request->head.headers[i].name))
+            headers[n++] = request->head.headers[i];
+    server_proxy_as(request, &where, target, headers, n);
 }

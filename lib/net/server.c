@@ -537,11 +537,13 @@ const char *server_request_address(const struct server_request *request)
             (void)inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
             (void)snprintf(connection->address_text, sizeof(connection->address_text), "[%s]:%d", host,
                            ntohs(in6->sin6_port));
-        } else {
+        } else if (connection->address.ss_family == AF_INET) {
             const struct sockaddr_in *in4 = (const struct sockaddr_in *)&connection->address;
             (void)inet_ntop(AF_INET, &in4->sin_addr, host, sizeof(host));
             (void)snprintf(connection->address_text, sizeof(connection->address_text), "%s:%d", host,
                            ntohs(in4->sin_port));
+        } else {
+            connection->address_text[0] = '@'; /* a socket in the file system: its peers have no name */
         }
     }
     return connection->address_text;

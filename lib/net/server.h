@@ -19,6 +19,7 @@
 struct server;
 struct server_listener;
 struct server_request;
+struct wire_options;
 
 typedef void server_handler(struct server_request *request, void *data);
 
@@ -92,7 +93,7 @@ const struct http1_request *server_request_head(const struct server_request *req
 struct str server_request_body(const struct server_request *request);
 void *server_request_tag(const struct server_request *request);
 const struct tls_peer *server_request_peer(struct server_request *request); /* never NULL; common_name may be */
-const char *server_request_address(const struct server_request *request);   /* "10.0.0.1:4711" */
+const char *server_request_address(const struct server_request *request);   /* "10.0.0.1:4711"; "@" behind server_listen_unix */
 /* Path equals text / starts with prefix (percent-decoding not applied). */
 bool server_request_is(const struct server_request *request, const char *method, const char *path);
 
@@ -108,6 +109,15 @@ void server_stream_begin(struct server_request *request, int status, const char 
 int64_t server_stream_write(struct server_request *request, const void *data, size_t len);
 void server_stream_on_drained(struct server_request *request, loop_callback *callback, void *data);
 void server_stream_end(struct server_request *request);
+/*
+ * Begins an answer with a head of the caller's: any status of 200 and above, these lines (a Date if there is none among
+ * them; those that tell where the answer ends are left out), content_length or -1 when it is not known. An answer that
+ * does not come to so many bytes ends its connection.
+ */
+void server_stream_begin_as(struct server_request *request, int status, const struct http1_header *headers,
+                            size_t n_headers, int64_t content_length);
+/* Gives up in the middle, so that the peer does not take what it has for the whole. on_gone does not run. */
+void server_stream_abort(struct server_request *request);
 
 /*
  * Runs once if the peer goes away before the answer is complete; the request is gone when it returns, and must not be
@@ -117,11 +127,18 @@ void server_on_gone(struct server_request *request, loop_callback *callback, voi
 
 /*
  * Hands the connection over to another server: dials host:port (plain TCP), sends this request's head with target
- * replaced (and Authorization and Impersonate-* left out), then copies bytes both ways until either side ends. What the
- * other server answers, 101 or an error, goes back to the peer as it is. For exec, attach, port-forward. The request is
- * over for the caller; on_gone does not run. host: an IP address or "localhost". Failures to connect are answered with
- * 502; a request that asks for no upgrade, and an answer below 400 that is not 101, with 500, as the kubelet does.
+ * replaced (and Authorization and Impersonate-* left out), then copies bytes both ways until both sides have ended. What
+ * the other server answers, 101 or an error, goes back to the peer as it is. For exec, attach, port-forward. The request
+ * is over for the caller; on_gone does not run. host: an IP address or "localhost". Failures to connect, a request that
+ * asks for no upgrade, and an answer below 400 that is not 101 are answered with 500, as the kubelet does.
  */
 void server_proxy(struct server_request *request, const char *host, int port, const char *target);
+/*
+ * The same by any way that wire.h knows, with these headers instead of the request's, but for those that tell where the
+ * body ends. where is borrowed until the connection is made, so its texts must live as long as the server. Blocks while a
+ * name is looked up.
+ */
+void server_proxy_as(struct server_request *request, const struct wire_options *where, const char *target,
+                     const struct http1_header *headers, size_t n_headers);
 
 DEFINE_CLEANUP_POINTER(struct server *, server_free)

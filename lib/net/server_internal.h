@@ -35,6 +35,7 @@ struct server_request {
     bool streaming; /* between server_stream_begin and _end */
     bool chunked;   /* the streamed answer is sent in chunks, else up to the end of the connection */
     bool no_body;   /* HEAD, 204, 304 */
+    int64_t left;   /* of a streamed answer whose length was announced; -1: it was not */
 };
 
 struct server_passage {

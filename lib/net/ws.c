@@ -1,22 +1,24 @@
 /*
  * ws.c: WebSocket client: bytes over the connection that ws_connect.c made, framing by wslay, whole messages for the caller.
+ * What a peer can make us keep is bounded: messages that nobody took yet, and answers that it does not take.
  * The socket is non-blocking inside; calls that may wait do so with poll. What the messages mean (channels of exec and
  * port-forward) is the caller's business.
  */
 #include <errno.h>
 #include <poll.h>
-#include <sys/socket.h>
 
 #include "base/clock.h"
 #include "base/codec.h"
-#include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "net/ws_internal.h"
 
-#define CLOSE_MS 1000     /* to get the close frame out */
-#define QUEUE_MAX MIB(64) /* received while a send waits */
+#define CLOSE_MS 1000       /* to get the close frame out */
+#define QUEUE_ENOUGH MIB(1) /* received in one go: a peer may send more quickly than we read, for ever */
+#define QUEUE_MAX MIB(64)   /* received while a send waits */
+#define MESSAGE_COST 64     /* memory of a message beside its bytes, of which it may have none */
+#define ANSWERS_MAX 1000    /* pongs that the peer does not take */
 
 struct ws *ws_free(struct ws *ws)
 {
@@ -24,12 +26,8 @@ struct ws *ws_free(struct ws *ws)
         return NULL;
     if (ws->frames != NULL)
         wslay_event_context_free(ws->frames);
-    tls_free(ws->tls);
-    tls_free(ws->outer);
-    tls_context_free(ws->context);
-    if (ws->fd >= 0)
-        fd_close(ws->fd);
-    for (size_t i = 0; i < ws->queue_n; i++)
+    wire_done(&ws->wire);
+    for (size_t i = ws->queue_at; i < ws->queue_n; i++)
         buf_done(&ws->queue[i]);
     free(ws->queue);
     buf_done(&ws->input);
@@ -46,63 +44,14 @@ const char *ws_protocol(const struct ws *ws)
 
 int ws_fd(const struct ws *ws)
 {
-    return ws->fd;
-}
-
-/* --- bytes. 1: moved *ret_n > 0 bytes; 0: would block, ws->wait_for tells for what; 2: orderly end. */
-
-static int from_tls(struct ws *ws, int result, size_t n, size_t *ret_n)
-{
-    if (result == TLS_DONE) {
-        *ret_n = n;
-        return 1;
-    }
-    if (result == TLS_CLOSED)
-        return 2;
-    ws->wait_for = result == TLS_WANT_WRITE ? POLLOUT : POLLIN;
-    return result < 0 ? result : 0;
-}
-
-int ws_read_bytes(struct ws *ws, void *data, size_t len, size_t *ret_n, struct err *err)
-{
-    size_t n = 0;
-    if (ws->tls != NULL) {
-        int got_tls = tls_read(ws->tls, data, len, &n, err); /* before n is passed on */
-        return from_tls(ws, got_tls, n, ret_n);
-    }
-    ssize_t got = recv(ws->fd, data, len, 0);
-    if (got > 0) {
-        *ret_n = (size_t)got;
-        return 1;
-    }
-    ws->wait_for = POLLIN;
-    if (got == 0)
-        return 2;
-    return errno == EAGAIN || errno == EINTR ? 0 : err_errno(err, errno, "reading from the WebSocket");
-}
-
-int ws_write_bytes(struct ws *ws, const void *data, size_t len, size_t *ret_n, struct err *err)
-{
-    size_t n = 0;
-    if (ws->tls != NULL) {
-        int written = tls_write(ws->tls, data, len, &n, err); /* before n is passed on */
-        int result = from_tls(ws, written, n, ret_n);
-        return result == 2 ? err_set(err, ERR_IO, "writing to the WebSocket: the connection was closed") : result;
-    }
-    ssize_t sent = send(ws->fd, data, len, MSG_NOSIGNAL);
-    if (sent >= 0) {
-        *ret_n = (size_t)sent;
-        return 1;
-    }
-    ws->wait_for = POLLOUT;
-    return errno == EAGAIN || errno == EINTR ? 0 : err_errno(err, errno, "writing to the WebSocket");
+    return ws->wire.fd;
 }
 
 int ws_wait(const struct ws *ws, short events, int64_t deadline, const char *what, struct err *err)
 {
     for (;;) {
         int64_t left = deadline < 0 ? -1 : deadline - clock_monotonic_ms();
-        struct pollfd poll_fd = {.fd = ws->fd, .events = events};
+        struct pollfd poll_fd = {.fd = ws->wire.fd, .events = events};
         if (deadline >= 0 && left <= 0)
             return err_set(err, ERR_TIMEOUT, "%s: timed out", what);
         int ready = poll(&poll_fd, 1, (int)left);
@@ -126,13 +75,20 @@ static ssize_t on_recv(wslay_event_context_ptr frames, uint8_t *data, size_t len
         buf_consume(&ws->input, n);
         return (ssize_t)n;
     }
-    int result = ws->failed.code != 0 ? -1 : ws_read_bytes(ws, data, len, &n, &ws->failed);
-    if (result == 1)
+    if (ws->queue_bytes >= ws->queue_enough) {
+        ws->drained = true;
+        wslay_event_set_error(frames, WSLAY_ERR_WOULDBLOCK);
+        return -1;
+    }
+    if (ws->failed.code == 0 && wslay_event_get_queued_msg_count(frames) > ANSWERS_MAX)
+        (void)err_set(&ws->failed, ERR_TOO_BIG, "the peer sends pings without reading the answers");
+    int result = ws->failed.code != 0 ? -1 : wire_read(&ws->wire, data, len, &n, &ws->failed);
+    if (result == TLS_DONE)
         return (ssize_t)n;
     ws->drained = true;
-    if (result == 2)
+    if (result == TLS_CLOSED)
         (void)err_set(&ws->failed, ERR_IO, "the WebSocket was closed without a close frame");
-    wslay_event_set_error(frames, result == 0 ? WSLAY_ERR_WOULDBLOCK : WSLAY_ERR_CALLBACK_FAILURE);
+    wslay_event_set_error(frames, ws->failed.code == 0 ? WSLAY_ERR_WOULDBLOCK : WSLAY_ERR_CALLBACK_FAILURE);
     return -1;
 }
 
@@ -141,10 +97,12 @@ static ssize_t on_send(wslay_event_context_ptr frames, const uint8_t *data, size
     struct ws *ws = user;
     size_t n = 0;
     (void)flags;
-    int result = ws->failed.code != 0 ? -1 : ws_write_bytes(ws, data, len, &n, &ws->failed);
-    if (result == 1)
+    int result = ws->failed.code != 0 ? -1 : wire_write(&ws->wire, data, len, &n, &ws->failed);
+    if (result == TLS_DONE)
         return (ssize_t)n;
-    wslay_event_set_error(frames, result == 0 ? WSLAY_ERR_WOULDBLOCK : WSLAY_ERR_CALLBACK_FAILURE);
+    if (result == TLS_CLOSED)
+        (void)err_set(&ws->failed, ERR_IO, "writing to the WebSocket: the connection was closed");
+    wslay_event_set_error(frames, ws->failed.code == 0 ? WSLAY_ERR_WOULDBLOCK : WSLAY_ERR_CALLBACK_FAILURE);
     return -1;
 }
 
@@ -168,7 +126,7 @@ static void on_message(wslay_event_context_ptr frames, const struct wslay_event_
     buf_add(&bytes, message->msg, message->msg_length);
     GROW(ws->queue, ws->queue_n, ws->queue_cap);
     ws->queue[ws->queue_n++] = bytes;
-    ws->queue_bytes += bytes.len;
+    ws->queue_bytes += bytes.len + MESSAGE_COST;
 }
 
 int ws_begin_frames(struct ws *ws, struct err *err)
@@ -182,6 +140,7 @@ int ws_begin_frames(struct ws *ws, struct err *err)
     if (wslay_event_context_client_init(&ws->frames, &callbacks, ws) != 0)
         return err_set(err, ERR_INTERNAL, "wslay cannot be initialised");
     wslay_event_config_set_max_recv_msg_length(ws->frames, LIMIT_WS_MESSAGE);
+    ws->queue_enough = QUEUE_ENOUGH;
     return 0;
 }
 
@@ -213,7 +172,7 @@ static int pump_in(struct ws *ws, struct err *err)
 /*
  * Sends all that is queued. Reads meanwhile: a peer that waits for us to take its output would otherwise never take ours.
  */
-static int flush(struct ws *ws, int64_t deadline, struct err *err)
+static int flush_while_reading(struct ws *ws, int64_t deadline, struct err *err)
 {
     while (wslay_event_want_write(ws->frames)) {
         int result = wslay_event_send(ws->frames);
@@ -221,7 +180,7 @@ static int flush(struct ws *ws, int64_t deadline, struct err *err)
             return frame_failure(ws, result, "sending", err);
         if (!wslay_event_want_write(ws->frames))
             break;
-        if (ws->queue_bytes > QUEUE_MAX)
+        if (ws->queue_bytes >= QUEUE_MAX)
             return err_set(err, ERR_TOO_BIG, "sending: the peer sends %zu bytes without reading", ws->queue_bytes);
         if (ws_wait(ws, POLLIN | POLLOUT, deadline, "sending", err) < 0 || pump_in(ws, err) < 0)
             return (int)err->code;
@@ -229,6 +188,14 @@ static int flush(struct ws *ws, int64_t deadline, struct err *err)
             return err_set(err, ERR_IO, "sending: the peer closed the WebSocket");
     }
     return 0;
+}
+
+static int flush(struct ws *ws, int64_t deadline, struct err *err)
+{
+    ws->queue_enough = QUEUE_MAX;
+    int code = flush_while_reading(ws, deadline, err);
+    ws->queue_enough = QUEUE_ENOUGH;
+    return code;
 }
 
 int ws_send(struct ws *ws, const void *data, size_t len, struct err *err)
@@ -243,18 +210,19 @@ int ws_send(struct ws *ws, const void *data, size_t len, struct err *err)
 int ws_receive(struct ws *ws, struct buf *ret, struct err *err)
 {
     buf_clear(ret);
-    if (ws->queue_n == 0 && !ws->closed && pump_in(ws, err) < 0 && ws->queue_n == 0)
-        return (int)err->code;
+    if (ws->queue_at == ws->queue_n) {
+        ws->queue_at = ws->queue_n = 0;
+        if (!ws->closed && pump_in(ws, err) < 0 && ws->queue_n == 0)
+            return (int)err->code;
+    }
     if (ws->queue_n == 0)
         return ws->closed ? 2 : 0;
     err_clear(err); /* messages before a failure come first; it is met again */
     size_t max = ret->max;
     buf_done(ret);
-    *ret = ws->queue[0];
+    *ret = ws->queue[ws->queue_at++];
     ret->max = max;
-    ws->queue_bytes -= ret->len;
-    ws->queue_n--;
-    memmove(ws->queue, ws->queue + 1, ws->queue_n * sizeof(ws->queue[0]));
+    ws->queue_bytes -= ret->len + MESSAGE_COST;
     return 1;
 }
 

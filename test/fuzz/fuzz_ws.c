@@ -36,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int ends[2];
     if (size > 32768 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) < 0)
         return 0;
-    ws->fd = ends[0];
+    ws->wire.fd = ends[0];
     size_t before = size / 2; /* half of it came with the upgrade's answer */
     buf_add(&ws->input, data, before);
     if (write(ends[1], data + before, size - before) != (ssize_t)(size - before) || shutdown(ends[1], SHUT_WR) < 0)

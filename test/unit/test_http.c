@@ -20,17 +20,34 @@ struct fixture {
     int port;
     struct http_client *client;
     int done;       /* callbacks of done */
-    size_t chunks;
+    size_t chunks, bytes;
+    size_t flown; /* bytes of /flow that the server has written */
+    struct server_request *flow;
     struct http_call *call; /* for callbacks that cancel */
     enum err_code code;
     int status;
     bool light;
 };
 
+#define FLOW MIB(32) /* more than sockets and clients keep */
+
+static void flow_on(void *data)
+{
+    static char block[100000];
+    struct fixture *f = data;
+    int64_t pending = 0;
+    while (pending == 0 && f->flown < FLOW) {
+        pending = server_stream_write(f->flow, block, sizeof(block));
+        f->flown += sizeof(block);
+    }
+    if (pending == 0)
+        server_stream_end(f->flow);
+}
+
 static void on_request(struct server_request *request, void *data)
 {
     static char big[100000];
-    (void)data;
+    struct fixture *f = data;
     struct str body = server_request_body(request);
     if (server_request_is(request, "POST", "/echo"))
         server_respond(request, 200, "text/plain", body.p, body.len);
@@ -43,6 +60,13 @@ static void on_request(struct server_request *request, void *data)
         for (int i = 0; i < 3; i++)
             server_stream_write(request, big, sizeof(big));
         server_stream_end(request);
+    } else if (server_request_is(request, "GET", "/flow")) {
+        f->flow = request;
+        server_stream_begin(request, 200, "text/plain");
+        server_stream_on_drained(request, flow_on, f);
+        flow_on(f);
+    } else if (server_request_is(request, "GET", "/head-only")) {
+        server_stream_begin(request, 200, "text/plain");
     } else if (server_request_is(request, "GET", "/missing"))
         server_respond_text(request, 404, "not here");
     else if (server_request_is(request, "GET", "/agent"))
@@ -303,6 +327,67 @@ static void test_start__reader_stops(void **state)
     assert_int_equal(f->code, ERR_CANCELLED);
 }
 
+static bool on_chunk_count(const struct http_response *response, const char *bytes, size_t len, void *data)
+{
+    struct fixture *f = data;
+    assert_int_equal(response->status, 200);
+    assert_non_null(bytes);
+    f->chunks++;
+    f->bytes += len;
+    return true;
+}
+
+static void test_start__head_first(void **state)
+{
+    struct fixture *f = *state;
+    CLEANUP(xfree) char *url = xasprintf("http://127.0.0.1:%d/head-only", f->port);
+    struct http_request request = {.method = "GET", .url = url, .head_first = true};
+    struct http_call *call = http_start(f->client, &request, on_chunk_count, on_done, f);
+    for (int i = 0; i < 200 && f->chunks == 0; i++)
+        turn(f, 1);
+    assert_int_equal(f->chunks, 1);
+    assert_int_equal(f->bytes, 0);
+    assert_int_equal(f->done, 0);
+    http_cancel(call);
+}
+
+static bool on_chunk_pause(const struct http_response *response, const char *bytes, size_t len, void *data)
+{
+    struct fixture *f = data;
+    if (f->chunks == 0)
+        http_pause(f->call);
+    return on_chunk_count(response, bytes, len, data);
+}
+
+/* A reader that holds back holds back the server. */
+static void test_pause__and_resume(void **state)
+{
+    struct fixture *f = *state;
+    f->call = start(f, "/flow", on_chunk_pause, on_done);
+    turn(f, 100);
+    assert_int_equal(f->chunks, 1);
+    assert_true(f->flown < FLOW);
+    size_t before = f->flown;
+    turn(f, 5);
+    assert_int_equal(f->flown, before);
+    http_resume(f->call);
+    for (int i = 0; i < 20000 && f->done == 0; i++)
+        turn(f, 1);
+    assert_int_equal(f->done, 1);
+    assert_int_equal(f->code, 0);
+    assert_int_equal(f->bytes, f->flown);
+}
+
+static void test_pause__cancelled(void **state)
+{
+    struct fixture *f = *state;
+    f->call = start(f, "/flow", on_chunk_pause, on_done);
+    turn(f, 20);
+    http_cancel(f->call);
+    turn(f, 5);
+    assert_int_equal(f->done, 0);
+}
+
 static bool on_chunk_cancel(const struct http_response *response, const char *bytes, size_t len, void *data)
 {
     struct fixture *f = data;
@@ -412,6 +497,9 @@ int main(void)
         CASE(test_perform__idle_timeout),
         CASE(test_perform__bad_url),
         CASE(test_start__reader_stops),
+        CASE(test_start__head_first),
+        cmocka_unit_test_setup_teardown(test_pause__and_resume, setup_curl, teardown),
+        cmocka_unit_test_setup_teardown(test_pause__cancelled, setup_curl, teardown),
         CASE(test_cancel__inside_chunk),
         CASE(test_cancel__before_answer),
         CASE(test_client_free__inside_done),

@@ -93,6 +93,65 @@ static void test_server__stream(void **state)
     client_close(&client);
 }
 
+/* A head of the handler's own, as a proxy has it; what frames the answer stays the server's. */
+static void test_server__stream_with_a_head(void **state)
+{
+    static const struct http1_header headers[] = {{{"Content-Type", 12}, {"a/b", 3}},
+                                                  {{"Date", 4}, {"then", 4}},
+                                                  {{"transfer-encoding", 17}, {"gzip", 4}},
+                                                  {{"Content-Length", 14}, {"77", 2}},
+                                                  {{"Warning", 7}, {"one", 3}},
+                                                  {{"Warning", 7}, {"two", 3}}};
+    (void)state;
+    start((struct server_options){0});
+    struct client client = client_connect(&h);
+    client_send(&client, "GET /later HTTP/1.1\r\nHost: a\r\n\r\nHEAD /later HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_for(&h, seen.n_held == 1);
+    server_stream_begin_as(seen.held[0], 418, headers, countof(headers), 5);
+    client_wait_text(&client, "HTTP/1.1 418 Unknown\r\nContent-Type: a/b\r\nDate: then\r\nWarning: one\r\nWarning: two\r\n"
+                              "Content-Length: 5\r\n\r\n");
+    assert_int_equal(server_stream_write(seen.held[0], "hello", 5), 0);
+    server_stream_end(seen.held[0]);
+    wait_for(&h, seen.n_held == 2);
+    server_stream_begin_as(seen.held[1], 200, NULL, 0, 1000); /* what a GET would have given */
+    server_stream_end(seen.held[1]);
+    client_wait_text(&client, "Content-Length: 1000\r\n\r\n");
+    assert_null(strstr(client.in.data, "gzip"));
+    assert_null(strstr(client.in.data, "77"));
+    assert_int_equal(count_of(&client, "Date: "), 2);
+    client_close(&client);
+}
+
+/* An answer that cannot be completed must not look complete. */
+static void check_broken_off(int64_t length, bool abort)
+{
+    start((struct server_options){0});
+    struct client client = client_connect(&h);
+    client_send(&client, "GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
+    wait_for(&h, seen.n_held == 1);
+    server_stream_begin_as(seen.held[0], 200, NULL, 0, length);
+    assert_int_equal(server_stream_write(seen.held[0], "begun", 5), 0);
+    if (abort)
+        server_stream_abort(seen.held[0]);
+    else
+        server_stream_end(seen.held[0]);
+    client_wait_end(&client);
+    assert_contains(client.in.data, "begun");
+    assert_null(strstr(client.in.data, "\r\n0\r\n"));
+    client_close(&client);
+    wait_for(&h, server_stats(h.server)->open == 0);
+    assert_int_equal(seen.n_gone, 0);
+    stop(NULL);
+}
+
+static void test_server__stream_broken_off(void **state)
+{
+    (void)state;
+    check_broken_off(-1, true);
+    check_broken_off(10, true);
+    check_broken_off(10, false);
+}
+
 static void test_server__stream_back_pressure(void **state)
 {
     CLEANUP(xfree) char *block = xcalloc(1, 100000);
@@ -373,6 +432,8 @@ int main(void)
         TEST(peer_gone_tls),
         TEST(free_tells_owners),
         TEST(stream),
+        TEST(stream_with_a_head),
+        cmocka_unit_test(test_server__stream_broken_off),
         TEST(stream_back_pressure),
         TEST(stream_peer_gone),
         TEST(timeouts),

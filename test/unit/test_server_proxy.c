@@ -4,6 +4,8 @@
  */
 #include "server_client.h"
 
+#include "net/wire.h"
+
 static struct harness h; /* of the running test */
 
 /* --- the backend: one connection at a time */
@@ -14,6 +16,8 @@ static struct {
     struct buf head; /* the request head and what came behind it before the answer */
     struct buf pending;
     bool upgraded, ended, mute;
+    bool stays;  /* does not hang up when the client has ended */
+    bool silent; /* does not echo */
     size_t n_received; /* after the upgrade */
     const char *target;
 } backend;
@@ -57,6 +61,9 @@ static void backend_answer(void)
     } else if (target_is("/refuse")) {
         backend_text("HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\n");
         backend_text("not found"); /* and it keeps the connection open */
+    } else if (target_is("/refuse-chunked")) {
+        backend_text("HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nfor");
+        backend_text("\r\n6\r\nbidden\r\n0\r\n\r\n"); /* and it keeps the connection open */
     } else if (target_is("/refuse-close")) {
         backend_text("HTTP/1.1 403 Forbidden\r\n\r\nforbidden");
         backend_hang_up();
@@ -81,13 +88,18 @@ static void on_backend_event(struct loop_fd *source, uint32_t events, void *data
         return;
     ssize_t n = recv(backend.fd, bytes, sizeof(bytes), 0);
     if (n <= 0) {
+        struct err err = {0};
         backend.ended = true;
-        backend_hang_up();
+        if (backend.stays)
+            check_ok(loop_fd_modify(backend.source, 0, &err), &err);
+        else
+            backend_hang_up();
         return;
     }
     if (backend.upgraded) {
         backend.n_received += (size_t)n;
-        backend_send(bytes, (size_t)n);
+        if (!backend.silent)
+            backend_send(bytes, (size_t)n);
         return;
     }
     buf_add(&backend.head, bytes, (size_t)n);
@@ -320,6 +332,124 @@ static void test_server_proxy__client_half_closes(void **state)
     client_close(&client);
 }
 
+/* The client has ended and the backend takes its time: nothing of what it says is lost. */
+static void test_server_proxy__half_closed_client_hears_the_rest(void **state)
+{
+    (void)state;
+    start("/echo?x=1", false);
+    struct client client = upgraded(UPGRADE);
+    backend.stays = true;
+    (void)shutdown(client.fd, SHUT_WR);
+    wait_for(&h, backend.ended);
+    for (int i = 0; i < 9; i++) { /* longer than a moment's patience in the middle would last */
+        int64_t next = clock_monotonic_ms() + 300;
+        backend_text("piece ");
+        while (clock_monotonic_ms() < next)
+            turn(&h);
+    }
+    backend_hang_up();
+    client_wait_end(&client);
+    assert_false(client.reset);
+    assert_int_equal(count_of(&client, "piece "), 9);
+    client_close(&client);
+    wait_for(&h, server_stats(h.server)->open == 0);
+}
+
+/* The backend has said all it has to say and goes on reading. */
+static void check_half_closed_backend(bool with_tls)
+{
+    CLEANUP(xfree) char *bytes = xcalloc(1, 1000000);
+    start("/echo?x=1", with_tls);
+    struct client client = upgraded(UPGRADE);
+    backend.silent = true;
+    (void)shutdown(backend.fd, SHUT_WR);
+    client_wait_end(&client);
+    assert_false(client.reset);
+    client_send_bytes(&client, bytes, 1000000);
+    wait_for(&h, backend.n_received == 1000000);
+    client_close(&client);
+    wait_for(&h, backend.ended && server_stats(h.server)->open == 0);
+}
+
+static void test_server_proxy__half_closed_backend_hears_the_rest(void **state)
+{
+    (void)state;
+    check_half_closed_backend(false);
+}
+
+static void test_server_proxy__half_closed_backend_hears_the_rest_tls(void **state)
+{
+    (void)state;
+    check_half_closed_backend(true);
+}
+
+/* --- server_proxy_as: through a second server to the first one, which has TLS */
+
+static void on_request_to_tls(struct server_request *request, void *data)
+{
+    static const struct http1_header headers[] = {{{"Host", 4}, {"front", 5}},
+                                                  {{"Connection", 10}, {"upgrade", 7}},
+                                                  {{"Upgrade", 7}, {"x", 1}},
+                                                  {{"Content-Length", 14}, {"99", 2}},
+                                                  {{"X-Mine", 6}, {"yes", 3}}};
+    const struct wire_options *where = data;
+    server_proxy_as(request, where, "/mine", headers, countof(headers));
+}
+
+static void check_way(const struct wire_options *where, const char *status)
+{
+    struct err err = {0};
+    struct server *front = NULL;
+    struct server_listener *listener = NULL;
+    const struct server_options options = {.handler = on_request_to_tls, .data = (void *)(uintptr_t)where};
+    check_ok(server_new(h.loop, &options, &front, &err), &err);
+    check_ok(server_listen(front, "127.0.0.1", 0, NULL, &listener, &err), &err);
+    struct harness plain = {.loop = h.loop, .port = server_listener_port(listener)};
+    struct client client = client_connect(&plain);
+    client_send(&client, UPGRADE "early");
+    client_wait_text(&client, status);
+    if (backend.upgraded) {
+        client_wait_text(&client, "first words ");
+        assert_contains(backend.head.data, "X-Mine: yes\r\n");
+        assert_null(strstr(backend.head.data, "secret"));
+        assert_null(strstr(backend.head.data, "99"));
+        client_send(&client, ", later");
+        client_wait_text(&client, ", later");
+    } else {
+        client_wait_end(&client);
+    }
+    client_close(&client);
+    wait_for(&h, server_stats(h.server)->open == 0 && server_stats(front)->open == 0);
+    server_free(front);
+}
+
+static void test_server_proxy__to_tls(void **state)
+{
+    (void)state;
+    start("/echo?x=1", true);
+    CLEANUP(xfree) char *url = xasprintf("https://127.0.0.1:%d/not/looked/at", h.port);
+    const struct wire_options where = {
+        .url = url,
+        .proxy = "",
+        .tls = {.ca_pem = h.ca.cert_pem, .cert_pem = h.client_pair.cert_pem, .key_pem = h.client_pair.key_pem}};
+    check_way(&where, "HTTP/1.1 101 ");
+}
+
+static void test_server_proxy__to_a_stranger(void **state)
+{
+    (void)state;
+    start("/echo?x=1", true);
+    CLEANUP(xfree) char *url = xasprintf("https://127.0.0.1:%d", h.port);
+    const struct wire_options where = {.url = url, .proxy = "", .tls = {.ca_pem = h.client_pair.cert_pem}};
+    check_way(&where, "error dialing backend: TLS handshake: ");
+    const struct wire_options no_url = {.url = "ftp://x", .proxy = ""};
+    check_way(&no_url, "is no http or https URL");
+    const struct wire_options no_host = {.url = "http://127.0.0.1:1", .proxy = ""};
+    check_way(&no_host, "error dialing backend: dial tcp 127.0.0.1:1: connection refused");
+    const struct wire_options no_proxy = {.url = "http://127.0.0.1:1", .proxy = "http://127.0.0.1:1"};
+    check_way(&no_proxy, "error dialing backend: proxyconnect tcp: dial tcp 127.0.0.1:1: connection refused");
+}
+
 static void check_answer(const char *target, const char *request, const char *status, const char *body)
 {
     start(target, false);
@@ -337,10 +467,12 @@ static void test_server_proxy__refusals(void **state)
     check_answer("/refuse", UPGRADE, "404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\n",
                  "\r\n\r\nnot found");
     check_answer("/refuse-close", UPGRADE, "403 Forbidden\r\n", "\r\n\r\nforbidden");
-    check_answer("/ok", UPGRADE, "500", "did not upgrade");
-    check_answer("/junk", UPGRADE, "500", "did not upgrade");
-    check_answer("/hang-up", UPGRADE, "502", "no valid answer");
-    check_answer("no path", UPGRADE, "502", "no request target");
+    check_answer("/refuse-chunked", UPGRADE, "403 Forbidden\r\n", "6\r\nbidden\r\n0\r\n\r\n");
+    check_answer("/ok", UPGRADE, "500", "invalid upgrade response: status code 200");
+    check_answer("/junk", UPGRADE, "500", "the answer is no HTTP/1.1");
+    check_answer("/hang-up", UPGRADE, "500", "the backend ended without an answer");
+    check_answer("no path", UPGRADE, "500", "no request target");
+    check_answer("", UPGRADE, "500", "no request target");
     check_answer("/echo?x=1", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "500", "Upgrade request required");
 }
 
@@ -351,8 +483,9 @@ static void test_server_proxy__nobody_listens(void **state)
     backend.listen_source = loop_fd_free(backend.listen_source);
     backend.listen_fd = fd_close(backend.listen_fd);
     CLEANUP(xfree) char *answer = exchange(&h, UPGRADE);
-    assert_true(starts_with(answer, "HTTP/1.1 502 Bad Gateway"));
-    assert_contains(answer, "Connection refused");
+    assert_true(starts_with(answer, "HTTP/1.1 500 Internal Server Error"));
+    assert_contains(answer, "error dialing backend: dial tcp 127.0.0.1:");
+    assert_contains(answer, "connection refused");
 }
 
 /* Freed in every phase; the sanitizers look on. */
@@ -382,6 +515,11 @@ int main(void)
         TEST(backend_ends),
         TEST(backend_ends_tls),
         TEST(client_half_closes),
+        TEST(half_closed_client_hears_the_rest),
+        TEST(half_closed_backend_hears_the_rest),
+        TEST(half_closed_backend_hears_the_rest_tls),
+        TEST(to_tls),
+        TEST(to_a_stranger),
         cmocka_unit_test(test_server_proxy__refusals),
         TEST(nobody_listens),
         TEST(freed_under_way),

@@ -16,10 +16,25 @@
 
 #include "base/codec.h"
 #include "base/file.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "net/ws_internal.h"
 
-enum play { PLAY_ECHO, PLAY_REFUSE, PLAY_WRONG_KEY, PLAY_CLOSE, PLAY_CUT, PLAY_BAD_FRAME, PLAY_SPLIT };
+enum play {
+    PLAY_ECHO,
+    PLAY_REFUSE,
+    PLAY_WRONG_KEY,
+    PLAY_OTHER_PROTOCOL,
+    PLAY_INTERIM,
+    PLAY_CLOSE,
+    PLAY_CUT,
+    PLAY_BAD_FRAME,
+    PLAY_SPLIT,
+    PLAY_PINGS, /* for ever, and it never reads */
+    PLAY_SMALL, /* SMALL_MESSAGES of them, then a close */
+};
+#define SMALL_MESSAGES 200000
 
 static void say(int fd, const void *bytes, size_t len)
 {
@@ -61,6 +76,22 @@ static void echo_one(int fd)
     say(fd, payload, len);
 }
 
+static void send_pings(int fd)
+{
+    char ping[127] = "\x89\x7d";
+    while (send(fd, ping, sizeof(ping), MSG_NOSIGNAL) == (ssize_t)sizeof(ping))
+        ;
+}
+
+static void send_small(int fd)
+{
+    CLEANUP(buf_done) struct buf frames = {0};
+    for (int i = 0; i < SMALL_MESSAGES; i++)
+        buf_add(&frames, i % 2 == 0 ? "\x82\x00" : "\x82\x01x", i % 2 == 0 ? 2 : 3);
+    buf_add(&frames, "\x88\x02\x03\xe8", 4);
+    say(fd, frames.data, frames.len);
+}
+
 static void play_server(int fd, enum play play)
 {
     char request[4096];
@@ -79,12 +110,18 @@ static void play_server(int fd, enum play play)
         _exit(0);
     }
     CLEANUP(xfree) char *key = accept_of(request);
-    CLEANUP(xfree) char *head = xasprintf("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                                          "Sec-WebSocket-Accept: %s\r\nSec-WebSocket-Protocol: v5.channel.k8s.io\r\n\r\n",
-                                          play == PLAY_WRONG_KEY ? "wrong" : key);
+    CLEANUP(xfree) char *head = xasprintf("%sHTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                                          "Sec-WebSocket-Accept: %s\r\nSec-WebSocket-Protocol: %s\r\n\r\n",
+                                          play == PLAY_INTERIM ? "HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n" : "",
+                                          play == PLAY_WRONG_KEY ? "wrong" : key,
+                                          play == PLAY_OTHER_PROTOCOL ? "v4.base64.channel.k8s.io" : "v5.channel.k8s.io");
     say_text(fd, head);
-    if (play == PLAY_ECHO)
+    if (play == PLAY_ECHO || play == PLAY_INTERIM)
         echo_one(fd);
+    if (play == PLAY_PINGS)
+        send_pings(fd);
+    if (play == PLAY_SMALL)
+        send_small(fd);
     if (play == PLAY_CLOSE)
         say(fd, "\x82\x02hi\x88\x02\x03\xe8", 8); /* a message, then close 1000 */
     if (play == PLAY_BAD_FRAME)
@@ -134,20 +171,31 @@ static void reap(pid_t pid)
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
-static void test_ws__echo(void **state)
+static void check_echo(enum play play)
 {
     struct err err = {0};
     CLEANUP(ws_free) struct ws *ws = NULL;
     CLEANUP(buf_done) struct buf message = {0};
     pid_t pid;
-    (void)state;
-    assert_int_equal(connect_to(PLAY_ECHO, &pid, &ws, &message, &err), 0);
+    assert_int_equal(connect_to(play, &pid, &ws, &message, &err), 0);
     assert_string_equal(ws_protocol(ws), "v5.channel.k8s.io");
     assert_int_equal(ws_send(ws, "\0hello", 6, &err), 0);
     assert_int_equal(receive(ws, &message, &err), 1);
     assert_int_equal(message.len, 6);
     assert_memory_equal(message.data, "\0hello", 6);
     reap(pid);
+}
+
+static void test_ws__echo(void **state)
+{
+    (void)state;
+    check_echo(PLAY_ECHO);
+}
+
+static void test_ws__interim_answer(void **state)
+{
+    (void)state;
+    check_echo(PLAY_INTERIM);
 }
 
 static void test_ws__refusal(void **state)
@@ -171,6 +219,51 @@ static void test_ws__wrong_key(void **state)
     pid_t pid;
     (void)state;
     assert_int_equal(connect_to(PLAY_WRONG_KEY, &pid, &ws, &refusal, &err), ERR_PARSE);
+    reap(pid);
+}
+
+static void test_ws__protocol_that_was_not_offered(void **state)
+{
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(buf_done) struct buf refusal = {0};
+    struct ws *ws = NULL;
+    pid_t pid;
+    (void)state;
+    assert_int_equal(connect_to(PLAY_OTHER_PROTOCOL, &pid, &ws, &refusal, &err), ERR_PARSE);
+    assert_non_null(strstr(err_text(&err), "'v4.base64.channel.k8s.io', which was not offered"));
+    reap(pid);
+}
+
+/* What a peer makes us keep has an end, however it does it. */
+static void test_ws__pings_for_ever(void **state)
+{
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(buf_done) struct buf message = {0};
+    struct ws *ws = NULL;
+    pid_t pid;
+    (void)state;
+    assert_int_equal(connect_to(PLAY_PINGS, &pid, &ws, &message, &err), 0);
+    assert_int_equal(receive(ws, &message, &err), ERR_TOO_BIG);
+    ws_free(ws);
+    reap(pid);
+}
+
+static void test_ws__many_small_messages(void **state)
+{
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(ws_free) struct ws *ws = NULL;
+    CLEANUP(buf_done) struct buf message = {0};
+    size_t n = 0;
+    int result;
+    pid_t pid;
+    (void)state;
+    assert_int_equal(connect_to(PLAY_SMALL, &pid, &ws, &message, &err), 0);
+    while ((result = receive(ws, &message, &err)) == 1) {
+        assert_int_equal(message.len, n++ % 2);
+        assert_true(ws->queue_bytes < MIB(2));
+    }
+    assert_int_equal(result, 2);
+    assert_int_equal(n, SMALL_MESSAGES);
     reap(pid);
 }
 
@@ -241,7 +334,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ws__echo),
+        cmocka_unit_test(test_ws__interim_answer),
         cmocka_unit_test(test_ws__refusal),
+        cmocka_unit_test(test_ws__protocol_that_was_not_offered),
+        cmocka_unit_test(test_ws__pings_for_ever),
+        cmocka_unit_test(test_ws__many_small_messages),
         cmocka_unit_test(test_ws__wrong_key),
         cmocka_unit_test(test_ws__message_then_close),
         cmocka_unit_test(test_ws__fragments),

@@ -23,16 +23,26 @@ static void add_header(struct identity *identity, const char *name, char *value)
         identity->list[identity->n++] = (struct http_header){name, value};
 }
 
+/* What is in the file now: tokens of pods are replaced every hour. NULL when there is nothing in it that can be read. */
+static char *read_token(const char *path, struct err *err)
+{
+    CLEANUP(buf_done) struct buf text = {0};
+    if (file_read(path, KIB(64), &text, err) < 0)
+        return NULL;
+    struct str token = str_trim((struct str){buf_text(&text), strcspn(buf_text(&text), "\r\n")});
+    return token.len > 0 ? xstrndup(token.p, token.len) : NULL;
+}
+
 static int add_authorization(const struct kube_config *config, struct identity *ret, struct err *err)
 {
-    if (config->token != NULL) {
-        add_header(ret, "Authorization", xasprintf("Bearer %s", config->token));
-    } else if (config->token_file != NULL) {
-        CLEANUP(buf_done) struct buf token = {0};
-        if (file_read(config->token_file, KIB(64), &token, err) < 0)
-            return err->code;
-        int len = (int)strcspn(buf_text(&token), "\r\n");
-        add_header(ret, "Authorization", xasprintf("Bearer %.*s", len, buf_text(&token)));
+    CLEANUP(err_clear) struct err why = {0};
+    CLEANUP(xfree) char *token = config->token_file != NULL ? read_token(config->token_file, &why) : NULL;
+    if (token == NULL && config->token == NULL && why.code != 0) {
+        err_move(err, &why);
+        return err->code;
+    }
+    if (token != NULL || config->token != NULL) { /* a file that is just being replaced leaves the one before in use */
+        add_header(ret, "Authorization", xasprintf("Bearer %s", token != NULL ? token : config->token));
     } else if (config->username != NULL) {
         CLEANUP(buf_done) struct buf encoded = {0};
         CLEANUP(xfree) char *pair = xasprintf("%s:%s", config->username, strempty(config->password));

@@ -1,7 +1,6 @@
 /*
  * proxy.c: `proxy`: an HTTP server on this machine that hands requests to the API server with our credentials. Only what
- * the filters allow gets through; without TLS towards the browser, so it listens on loopback unless told otherwise. What
- * asks for an upgrade (exec, port-forward) is refused: fks speaks those itself.
+ * the filters allow gets through; without TLS towards the browser, so it listens on loopback unless told otherwise.
  */
 #include "streams/proxy.h"
 
@@ -30,14 +29,7 @@ struct proxy {
     char *prefix, *static_prefix; /* with a slash at both ends */
     struct patterns hosts, paths, bad_methods, bad_paths;
     struct loop *loop;
-    struct http_client *client;
-};
-
-/* One request on its way. */
-struct passing {
-    struct server_request *request; /* NULL once the peer has gone */
-    struct http_call *call;
-    bool begun;
+    struct proxy_way way;
 };
 
 /* --- filters */
@@ -96,59 +88,7 @@ static bool is_allowed(const struct proxy *proxy, const struct http1_request *he
            matches(&proxy->hosts, host);
 }
 
-/* --- passing on */
-
-static const char *content_type(const struct http_response *response)
-{
-    const char *type = http_response_header(response, "Content-Type");
-    return type != NULL ? type : "text/plain; charset=utf-8";
-}
-
-static bool on_bytes(const struct http_response *response, const char *bytes, size_t len, void *data)
-{
-    struct passing *passing = data;
-    if (passing->request == NULL)
-        return false;
-    if (!passing->begun)
-        server_stream_begin(passing->request, response->status, content_type(response));
-    passing->begun = true;
-    return server_stream_write(passing->request, bytes, len) >= 0;
-}
-
-static void on_answer(struct http_response *response, struct err *err, void *data)
-{
-    struct passing *passing = data;
-    if (passing->request != NULL && passing->begun)
-        server_stream_end(passing->request);
-    else if (passing->request != NULL && err->code != 0)
-        server_respond_text(passing->request, 502, "%s\n", err_text(err));
-    else if (passing->request != NULL)
-        server_respond(passing->request, response->status, content_type(response), "", 0);
-    free(passing);
-}
-
-static void on_gone(void *data)
-{
-    struct passing *passing = data;
-    passing->request = NULL;
-    if (passing->call != NULL)
-        http_cancel(passing->call);
-    free(passing);
-}
-
-/* Headers of the request that mean something to the API server; ours for who we are. */
-static void copy_headers(const struct http1_request *head, struct identity *identity)
-{
-    static const char *const names[] = {"Accept", "Content-Type", "If-None-Match", "If-Match", "User-Agent", "Range"};
-    for (size_t i = 0; i < countof(names); i++) {
-        struct str value = http1_header(head, names[i]);
-        if (value.p == NULL || identity->n == countof(identity->list))
-            continue;
-        strv_take(&identity->texts, xstrndup(value.p, value.len));
-        identity->list[identity->n++] =
-            (struct http_header){names[i], identity->texts.items[identity->texts.n - 1]};
-    }
-}
+/* --- requests */
 
 /* How much of a URL is scheme and host. */
 static size_t origin_len(const char *url)
@@ -156,33 +96,6 @@ static size_t origin_len(const char *url)
     const char *host = strstr(url, "://");
     host = host != NULL ? host + 3 : url;
     return (size_t)(host - url) + strcspn(host, "/");
-}
-
-static void pass_on(struct proxy *proxy, struct server_request *request, const char *target)
-{
-    const struct http1_request *head = server_request_head(request);
-    CLEANUP(identity_done) struct identity identity = {0};
-    CLEANUP(err_clear) struct err err = {0};
-    if (identity_of(&proxy->cli->config, &identity, &err) < 0) {
-        server_respond_text(request, 500, "%s\n", err_text(&err));
-        return;
-    }
-    copy_headers(head, &identity);
-    const char *server = proxy->cli->config.server;
-    int server_len = (int)(proxy->append_server_path ? strlen(server) : origin_len(server));
-    CLEANUP(xfree) char *url = xasprintf("%.*s%s", server_len, server, target);
-    CLEANUP(xfree) char *method = xstrndup(head->method.p, head->method.len);
-    struct str body = server_request_body(request);
-    const struct http_request out = {.method = method,
-                                     .url = url,
-                                     .headers = identity.list,
-                                     .n_headers = identity.n,
-                                     .body = body.len > 0 ? body.p : NULL,
-                                     .body_len = body.len};
-    struct passing *passing = NEW(struct passing);
-    passing->request = request;
-    server_on_gone(request, on_gone, passing);
-    passing->call = http_start(proxy->client, &out, on_bytes, on_answer, passing);
 }
 
 /* The part of the target below a prefix, with its slash; NULL if it is not below. */
@@ -214,11 +127,8 @@ static void on_request(struct server_request *request, void *data)
     CLEANUP(xfree) char *path = xstrndup(inner, strcspn(inner, "?"));
     if (!is_allowed(proxy, head, path))
         server_respond_text(request, 403, "Forbidden\n");
-    else if (head->upgrade)
-        server_respond_text(request, 501, "the proxy of fks passes on no upgraded connections: use exec, attach or "
-                                          "port-forward\n");
     else
-        pass_on(proxy, request, inner);
+        proxy_pass(&proxy->way, request, inner);
 }
 
 /* --- the command */
@@ -246,11 +156,11 @@ static int serve(struct proxy *proxy, struct err *err)
                                                        .insecure = config->insecure},
                                                .proxy = config->proxy_url,
                                                .keepalive_ms = proxy->keepalive_ms,
-                                               .user_agent = "fks/v" FKS_PROGRAM_VERSION};
+                                               .user_agent = PROXY_USER_AGENT};
     const struct server_options options = {.handler = on_request, .data = proxy};
     struct server *server = NULL;
     struct server_listener *listener = NULL;
-    if (loop_new(&proxy->loop, err) < 0 || http_client_new(proxy->loop, &client, &proxy->client, err) < 0 ||
+    if (loop_new(&proxy->loop, err) < 0 || http_client_new(proxy->loop, &client, &proxy->way.client, err) < 0 ||
         server_new(proxy->loop, &options, &server, err) < 0)
         return err->code;
     int code = proxy->unix_socket != NULL
@@ -312,8 +222,11 @@ static int run_proxy(struct proxy *proxy)
     warn(proxy);
     proxy->prefix = slashed(proxy->api_prefix);
     proxy->static_prefix = slashed(proxy->www_prefix);
+    const char *server = proxy->cli->config.server;
+    proxy->way.config = &proxy->cli->config;
+    proxy->way.base = proxy->append_server_path ? xstrdup(server) : xstrndup(server, origin_len(server));
     int code = serve(proxy, &err);
-    http_client_free(proxy->client);
+    http_client_free(proxy->way.client);
     loop_free(proxy->loop);
     return code < 0 ? cli_fail(proxy->cli, &err) : code;
 }
@@ -360,6 +273,7 @@ int command_proxy(struct cli *cli, int argc, char **argv)
         code = run_proxy(&proxy);
     free(proxy.prefix);
     free(proxy.static_prefix);
+    free(proxy.way.base);
     patterns_done(&proxy.hosts);
     patterns_done(&proxy.paths);
     patterns_done(&proxy.bad_methods);

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from harness import deployment, eventually, namespace, pod, service
+from harness import IMAGE, deployment, eventually, namespace, pod, service
 
 WEBHOOKS = ["mutatingwebhookconfiguration/0500-fks-fargate-mutation.fks.dev", "validatingwebhookconfiguration/fks-fargate-validation.fks.dev"]
 
@@ -84,7 +84,29 @@ def test_labels_must_match_too(cluster):
     cluster.fks.ok("delete", "fargateprofile", "--cluster", cluster.name, "--name", "half")
 
 
-@pytest.mark.deadline(400)
+def debug_with_terminal(tool, name, where, container):
+    """A container put into a running pod, with a terminal: it sees the other one's processes, and ends as it says."""
+    words = ["debug", "-it", name, "-n", where, "--image", IMAGE, "--target=main", f"--container={container}", "--", "sh"]
+    with tool.spawn(*words, terminal=True) as session:
+        def answers():
+            session.type("echo he''re $((6 * 7))\n")
+            return session.expect("here 42", 2)
+
+        eventually(answers, 90, "the shell in the new container answers")
+        session.type("test -t 0 && ps | grep -q '[s]leep 3600' && echo se''en\n")
+        session.expect("seen")
+        session.type("exit 3\n")
+        code = session.wait(60)
+
+    def ended():
+        status = tool.json("get", "pod", name, "-n", where)["status"]
+        return {entry["name"]: entry["state"].get("terminated", {}).get("exitCode") for entry in status["ephemeralContainerStatuses"]}[container] == 3
+
+    eventually(ended, 60)
+    return code
+
+
+@pytest.mark.deadline(500)
 def test_ordinary_node(cluster, plain):
     """A node group is a real kubelet: what no profile matches runs there, and both sides reach each other's Services."""
     created = cluster.fks.run("create", "nodegroup", "--cluster", cluster.name, "--name", "ng", "--nodes", "1", "--timeout", "2m", seconds=180)
@@ -103,6 +125,9 @@ def test_ordinary_node(cluster, plain):
             page = eventually(lambda: cluster.fks.ok("exec", client, "-n", where, "--", "timeout", "3", "wget", "-q", "-O", "-", f"http://{server}/"), 30)
             assert "This page comes from" in page
         assert cluster.fks.ok("logs", "ordinary-client", "-n", plain) == ""
+        for name, where in (("ordinary-client", plain), ("serverless-client", "default")):
+            codes = [debug_with_terminal(tool, name, where, container) for tool, container in ((cluster.fks, "ours"), (cluster.kubectl, "theirs"))]
+            assert codes[0] == codes[1]
         # a Fargate pod never lands on the ordinary node, nor the other way round
         nodes = cluster.fks.json("get", "nodes")["items"]
         assert sum(item["metadata"]["name"].startswith("ng-") for item in nodes) == 1

@@ -75,6 +75,19 @@ def test_claim_and_volume_of_the_pod(cluster, driver):
     assert f"{driver}/csi" not in mounts and not [line for line in mounts.splitlines() if str(driver) in line and "/volumes/v" in line], mounts
 
 
+def test_pod_that_ends(cluster, driver):
+    """A pod that is through gives its volume back, though its object stays."""
+    cluster.fks.apply(pod("once", restartPolicy="Never", volumes=[{"name": "v", "persistentVolumeClaim": {"claimName": "folder"}}],
+                          containers=[container("echo through > /v/once", volumeMounts=MOUNT)]))
+    try:
+        item = cluster.phase("default", "once", "Succeeded")
+        target = f"{driver}/pods/{item['metadata']['uid']}/volumes/v "
+        eventually(lambda: target not in Path("/proc/mounts").read_text() and not list((driver / "csi").iterdir()), 60, "it is given back")
+        assert cluster.fks.json("get", "pod", "once")["status"]["phase"] == "Succeeded"
+    finally:
+        cluster.fks.ok("delete", "pod", "once", "--ignore-not-found", "--grace-period=1")
+
+
 def test_no_driver(cluster):
     """Without the driver no host takes the pod, and it says why, with what to do."""
     cluster.fks.apply(pod("driverless", volumes=[{"name": "v", "csi": {"driver": "nobody.test"}}],

@@ -60,6 +60,7 @@ class Driver:
         self.capabilities = [STAGE] * stages + [MOUNT_GROUP] * mount_group
         self.lock, self.released = threading.Lock(), threading.Event()
         self.calls, self.failures, self.hanging = [], {}, set()
+        self.accept = lambda request: True  # of NodeStageVolume
         self.registered = None  # what the agent said of the registration
         self.servers = []
 
@@ -125,6 +126,8 @@ class Driver:
             if hangs:
                 self.released.wait()
                 context.abort(grpc.StatusCode.ABORTED, "it was given up")
+            if name == "NodeStageVolume" and not self.accept(message):
+                context.abort(grpc.StatusCode.UNAUTHENTICATED, "the secret is another")
             if failure[0] >= 0:
                 context.abort(failure[1], f"{name}: the test wants a failure")
             with self.lock:

@@ -206,6 +206,28 @@ def test_secrets_of_a_volume_and_group(api, runtime, agent, make_driver, make_cl
             api.delete(f"{SECRETS}/{name}")
 
 
+def test_secret_that_is_mended(api, runtime, agent, make_driver, make_claim):
+    """The next try after a failure is made with what objects say by then."""
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "password", "namespace": "agent"}, "stringData": {"key": "wrong"}}
+    api.post(SECRETS, secret)
+    driver = make_driver(agent)
+    make_claim("locked", source={"nodeStageSecretRef": {"name": "password", "namespace": "agent"}})
+    driver.fail("NodeStageVolume", 1000000)
+    try:
+        use(api, "locked", claimed("locked"))
+        until(lambda: says(api, "locked", "NodeStageVolume: NodeStageVolume: the test wants a failure"), 60, "the pod says why")
+        api.patch(f"{SECRETS}/password", {"stringData": {"key": "right"}})
+        driver.accept = lambda request: csi_driver.pairs(request.secrets) == {"key": "right"}
+        driver.fail("NodeStageVolume", 0)
+        ready(api, "locked")
+        (stage,) = driver.requests("NodeStageVolume")
+        assert csi_driver.pairs(stage.secrets) == {"key": "right"}
+        remove(api, "locked")
+        nothing_left(agent, driver)
+    finally:
+        api.delete(f"{SECRETS}/password")
+
+
 @pytest.mark.parametrize("method", ["NodeStageVolume", "NodePublishVolume", "NodeUnpublishVolume", "NodeUnstageVolume"])
 def test_agent_killed_while_a_driver_works(api, runtime, agent, make_driver, make_claim, method):
     """The next agent finishes what the killed one began, whichever call it was waiting for."""

@@ -35,11 +35,11 @@ void csi_held_wake(struct csi_held *held)
 
 /* --- telling */
 
-static void tell(const struct csi_held *held, const struct csi_use *use, const char *error)
+static void tell(const struct csi_held *held, const struct csi_use *use, enum csi_news news, const char *error)
 {
     const struct csi_volumes_options *options = &held->owner->options;
 
-    options->on_step(use->uid, use->volume, use->ending, error, options->data);
+    options->on_news(use->uid, use->volume, news, error, options->data);
 }
 
 /* What the calls' errors leave out: who it was, and what to look at. */
@@ -55,6 +55,16 @@ static char *explain(const struct csi_held *held, const struct err *err)
     return xasprintf("driver %s: %s", held->driver, err_text(err));
 }
 
+/* What it was asked for may be why: a secret, say. So the next try is with a fresh plan. */
+static void fail_use(struct csi_held *held, struct csi_use *use, const char *text)
+{
+    if (!use->ending) {
+        csi_plan_done(&use->plan);
+        use->failed = !use->published;
+    }
+    tell(held, use, use->ending ? CSI_NEWS_NOT_DOWN : CSI_NEWS_NOT_UP, text);
+}
+
 static void fail(struct csi_held *held, struct csi_use *use, const struct err *err)
 {
     CLEANUP(xfree) char *text = explain(held, err);
@@ -63,10 +73,10 @@ static void fail(struct csi_held *held, struct csi_use *use, const struct err *e
              strempty(held->call), "error", err_text(err));
     backoff_fail(use != NULL ? &use->backoff : &held->backoff, now_of(held), RETRY_FIRST_MS, RETRY_MAX_MS);
     if (use != NULL)
-        tell(held, use, text);
+        fail_use(held, use, text);
     for (size_t i = 0; use == NULL && i < held->n; i++) /* staging is for all that wait for it */
         if (held->uses[i]->plan.driver != NULL && !held->uses[i]->ending)
-            tell(held, held->uses[i], text);
+            fail_use(held, held->uses[i], text);
 }
 
 /* --- calls */
@@ -195,7 +205,7 @@ static void set_published(struct csi_held *held, struct csi_use *use)
     if (csi_use_save(held, use, &err) < 0)
         log_warn("the record of a CSI volume cannot be written", "volume", held->handle, "error", err_text(&err));
     log_info("CSI volume published", "driver", held->driver, "volume", held->handle, "pod", use->name);
-    tell(held, use, NULL);
+    tell(held, use, CSI_NEWS_DONE, NULL);
 }
 
 static void on_given(int pid UNUSED, int status, void *data)
@@ -247,13 +257,10 @@ static void on_published(struct err *err, void *data)
         give_files(held);
         return;
     }
-    if (err->code == 0) {
+    if (err->code == 0)
         set_published(held, use);
-    } else {
+    else
         fail(held, use, err);
-        if (use->published)
-            csi_plan_done(&use->plan); /* a fresh one is due by then */
-    }
     end_step(held);
 }
 
@@ -313,7 +320,7 @@ static bool end_use(struct csi_held *held, struct csi_use *use)
     CLEANUP(xfree) char *volume = xstrdup(use->volume);
     const struct csi_volumes_options *options = &held->owner->options;
     csi_use_forget(held, use);
-    options->on_step(uid, volume, true, NULL, options->data);
+    options->on_news(uid, volume, CSI_NEWS_DONE, NULL, options->data);
     return true;
 }
 
@@ -367,6 +374,10 @@ static void sync_use(struct csi_held *held, struct csi_use *use, int64_t *next_m
             stage(held, &use->plan);
     } else if (wanted && is_due(held, &use->backoff, next_ms)) {
         publish(held, use);
+    } else if (use->failed && !use->ending && is_due(held, &held->backoff, next_ms) &&
+               is_due(held, &use->backoff, next_ms)) {
+        use->failed = false;
+        tell(held, use, CSI_NEWS_PLAN_IS_DUE, NULL);
     }
 }
 

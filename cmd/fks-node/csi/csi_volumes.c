@@ -208,7 +208,7 @@ enum csi_state csi_volumes_state(const struct csi_volumes *volumes, const char *
         int64_t age_ms = loop_now_ms(volumes->options.loop) - use->published_ms;
         return use->republish && age_ms >= REPUBLISH_MS && use->plan.driver == NULL ? CSI_STALE : CSI_UP;
     }
-    return use->plan.driver != NULL || use->ending ? CSI_GOING : CSI_ABSENT;
+    return use->plan.driver != NULL || use->failed || use->ending ? CSI_GOING : CSI_ABSENT;
 }
 
 static int check_exclusive(const struct csi_held *held, const char *uid, const struct csi_plan *plan, struct err *err)
@@ -248,6 +248,7 @@ int csi_volumes_up(struct csi_volumes *volumes, const struct csi_user *user, str
     if (held->active != use) { /* else the one under way comes to its end first */
         csi_plan_done(&use->plan);
         use->plan = own;
+        use->failed = false;
         own = (struct csi_plan){0};
     }
     return 0;

@@ -12,14 +12,21 @@
 
 struct csi_volumes;
 
+enum csi_news {
+    CSI_NEWS_DONE,        /* it is up, or down */
+    CSI_NEWS_NOT_UP,      /* a step on the way up failed; it is tried again */
+    CSI_NEWS_NOT_DOWN,    /* and on the way down */
+    CSI_NEWS_PLAN_IS_DUE, /* time to try again, with a plan of what objects and secrets say by now */
+};
+
 struct csi_volumes_options { /* strings stay the caller's */
     struct loop *loop;
     const struct csi_drivers *drivers;
     const char *state_dir;
     const char *boot_id;  /* mounts of an earlier boot are gone */
     int64_t timeout_ms;   /* of a call */
-    /* A step of a pod's volume ended. error NULL: well; else the text for its event. going_down: it was on the way out. */
-    void (*on_step)(const char *uid, const char *volume, bool going_down, const char *error, void *data);
+    /* What became of a pod's volume. error: the text for the pod's event, of failures only. */
+    void (*on_news)(const char *uid, const char *volume, enum csi_news news, const char *error, void *data);
     void *data;
 };
 
@@ -44,7 +51,7 @@ enum csi_state csi_volumes_state(const struct csi_volumes *volumes, const char *
  */
 int csi_volumes_up(struct csi_volumes *volumes, const struct csi_user *user, struct csi_plan *plan,
                    struct err *err) MUST_CHECK;
-/* Takes all volumes of a pod down. True when none is left; else on_step tells when to ask again. */
+/* Takes all volumes of a pod down. True when none is left; else on_news tells when to ask again. */
 bool csi_volumes_down(struct csi_volumes *volumes, const char *uid);
 /* for (size_t i = 0; csi_volumes_next(volumes, &i, &user);): every use; borrowed until the next turn. */
 bool csi_volumes_next(const struct csi_volumes *volumes, size_t *position, struct csi_user *ret);

@@ -14,6 +14,7 @@ struct csi_use { /* a volume of a pod */
     bool published;
     bool republish, exclusive; /* as the latest plan said */
     bool ending;
+    bool failed; /* on the way up: a fresh plan is due after the delay */
     int64_t published_ms;
     struct backoff backoff;
 };

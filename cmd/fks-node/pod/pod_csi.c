@@ -117,18 +117,27 @@ bool pod_csi_down(struct pod *pod)
 
 /* --- what comes back */
 
-static void on_step(const char *uid, const char *volume, bool going_down, const char *error, void *data)
+static void on_news(const char *uid, const char *volume, enum csi_news news, const char *error, void *data)
 {
     struct agent *agent = data;
     struct pod *pod = pods_get(agent->pods, uid);
 
     if (pod == NULL)
         return;
-    if (error != NULL)
-        pod_event(pod, "Warning", going_down ? "FailedUnmount" : "FailedMount", "%s failed for volume \"%s\" : %s",
-                  going_down ? "UnmountVolume.TearDown" : "MountVolume.SetUp", volume, error);
-    else
+    switch (news) {
+    case CSI_NEWS_DONE:
         backoff_reset(&pod->mount_backoff);
+        break;
+    case CSI_NEWS_NOT_UP:
+        pod_event(pod, "Warning", "FailedMount", "MountVolume.SetUp failed for volume \"%s\" : %s", volume, error);
+        break;
+    case CSI_NEWS_NOT_DOWN:
+        pod_event(pod, "Warning", "FailedUnmount", "UnmountVolume.TearDown failed for volume \"%s\" : %s", volume, error);
+        break;
+    case CSI_NEWS_PLAN_IS_DUE:
+        pod->fetched = false;
+        break;
+    }
     pod_wake(pod);
 }
 
@@ -177,7 +186,7 @@ void pod_csi_start(struct agent *agent)
         .state_dir = agent->options.state_dir,
         .boot_id = agent->system.boot_id,
         .timeout_ms = agent->options.csi_timeout_s * 1000,
-        .on_step = on_step,
+        .on_news = on_news,
         .data = agent,
     };
     agent->csi_volumes = csi_volumes_new(&volumes);

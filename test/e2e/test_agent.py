@@ -1,6 +1,7 @@
 """What a pod and its owner expect of a node beyond running: use, access, disk limits, log rotation, resize, probes."""
 
 import json
+import os
 import re
 import ssl
 import time
@@ -294,6 +295,8 @@ def test_image_pull_failure(cluster, run_pod):
 # --- user namespaces, strict groups, recursive read-only mounts: where the runtime can (containerd 2, runc 1.2)
 
 def test_user_namespace(cluster, run_pod):
+    # root of a pod's user namespace is nobody here: it must get as far as its root file system
+    assert os.stat(f"/run/fks/{cluster.number}").st_mode & 0o777 == 0o711
     script = "cat /proc/self/uid_map; echo data > /v/file; stat -c %u /v/file /etc/hosts; sleep 3600"
     item = run_pod(pod("own-users", containers=[container(script, volumeMounts=[{"name": "v", "mountPath": "/v"}])], hostUsers=False,
                        volumes=[{"name": "v", "emptyDir": {}}]), "Pending", "Running")

@@ -291,7 +291,7 @@ static int claim(struct cluster *cluster, const struct create_options *options, 
     if ((r = dir_make(cluster->home, 0700, err)) < 0)
         return r;
     add_hosts(cluster, options);
-    if ((r = cluster_save(cluster, err)) < 0 || (r = dir_make(claimed, 0700, err)) < 0) {
+    if ((r = cluster_save(cluster, err)) < 0 || (r = dir_make(claimed, CLUSTER_RUN_MODE, err)) < 0) {
         struct err ignored = {0};
         if (dir_remove(cluster->home, &ignored) < 0)
             err_clear(&ignored);

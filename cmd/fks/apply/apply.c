@@ -257,6 +257,7 @@ static int run_apply(struct apply *apply, const struct strv *args)
 int command_apply(struct cli *cli, int argc, char **argv)
 {
     struct apply apply = {.cli = cli,
+                          .write = {.validate = "strict"},
                           .overwrite = true,
                           .openapi_patch = true,
                           .grace_period = -1,

@@ -229,7 +229,6 @@ static int check_options(struct diff_command *diff, const struct strv *args, str
     if (write_options_check(&diff->write, err) < 0)
         return err->code;
     diff->write.dry_run = "server";
-    diff->write.validate = "Ignore"; /* what the apply will say about the file is for the apply */
     if (diff->write.field_manager == NULL)
         diff->write.field_manager = diff->server_side ? "kubectl" : "kubectl-client-side-apply";
     diff->pruning.label_selector = diff->selection.label_selector;

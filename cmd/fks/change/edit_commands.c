@@ -9,7 +9,7 @@ static int edit_command(struct edit *edit, const char *words, const char *about,
 {
     struct selection selection = {.everything_if_unnamed = true};
     struct output_options output_options = {.hide_missing = true};
-    struct write_options write = {.field_manager = "kubectl-edit"};
+    struct write_options write = {.field_manager = "kubectl-edit", .validate = "strict"};
     edit->selection = &selection;
     edit->output_options = &output_options;
     edit->write = &write;

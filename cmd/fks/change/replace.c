@@ -173,7 +173,7 @@ int command_replace(struct cli *cli, int argc, char **argv)
     struct replace replace = {.cli = cli,
                               .grace_period = -1,
                               .cascade = "background",
-                              .write = {.field_manager = "kubectl-replace"},
+                              .write = {.field_manager = "kubectl-replace", .validate = "strict"},
                               .output_options = {.hide_missing = true}};
     const struct opt options[] = {
         SELECTION_FILE_OPTIONS(&replace.selection),

@@ -147,7 +147,7 @@ int command_scale(struct cli *cli, int argc, char **argv)
 {
     struct scale scale = {.cli = cli,
                           .current_replicas = -1,
-                          .write = {.field_manager = "kubectl-scale", .validate = "ignore"},
+                          .write = {.field_manager = "kubectl"},
                           .output_options = {.hide_missing = true}};
     const struct opt options[] = {
         SELECTION_FILE_OPTIONS(&scale.selection),

@@ -188,7 +188,7 @@ int command_autoscale(struct cli *cli, int argc, char **argv)
 {
     struct autoscale autoscale = {.generate = GENERATE_INIT(cli), .min = -1, .max = -1, .cpu_percent = -1};
     autoscale.generate.write.field_manager = "kubectl-autoscale";
-    autoscale.generate.write.validate = "ignore";
+    autoscale.generate.write.validate = NULL;
     const struct opt options[] = {
         SELECTION_FILE_OPTIONS(&autoscale.selection),
         OUTPUT_OPTIONS(&autoscale.generate.output_options),

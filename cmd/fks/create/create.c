@@ -84,7 +84,7 @@ static int run_create(struct create *create, const struct strv *args)
 int command_create(struct cli *cli, int argc, char **argv)
 {
     struct create create = {
-        .cli = cli, .write = {.field_manager = "kubectl-create"}, .output_options = {.hide_missing = true}};
+        .cli = cli, .write = {.field_manager = "kubectl-create", .validate = "strict"}, .output_options = {.hide_missing = true}};
     const struct opt options[] = {
         SELECTION_FILE_OPTIONS(&create.selection),
         SELECTION_LABEL_OPTION(&create.selection),

@@ -230,7 +230,7 @@ static int run_run(struct run_options *run, const struct strv *args, int dash)
 int command_run_pod(struct cli *cli, int argc, char **argv)
 {
     struct run_options run = {
-        .generate = {.cli = cli, .write = {.field_manager = "kubectl-run"}, .output_options = {.hide_missing = true}},
+        .generate = {.cli = cli, .write = {.field_manager = "kubectl-run", .validate = "ignore"}, .output_options = {.hide_missing = true}},
         .restart = "Always",
         .image = "",
         .override = {.type = "merge"},

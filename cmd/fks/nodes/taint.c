@@ -270,7 +270,7 @@ static int run_taint(struct taint *taint, const struct strv *args)
 int command_taint(struct cli *cli, int argc, char **argv)
 {
     struct taint taint = {.cli = cli,
-                          .write = {.field_manager = "kubectl-taint"},
+                          .write = {.field_manager = "kubectl-taint", .validate = "strict"},
                           .output_options = {.hide_missing = true},
                           .added = json_new_array(),
                           .removed = json_new_array()};

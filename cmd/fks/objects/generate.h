@@ -31,7 +31,8 @@ DEFINE_CLEANUP_IN_PLACE(struct generate, generate_done)
         GENERATE_SAVE_CONFIG_OPTION(generate)
 #define GENERATE_INIT(cli_pointer)                                                                                    \
     {                                                                                                                 \
-        .cli = (cli_pointer), .write = {.field_manager = "kubectl-create"}, .output_options = {.hide_missing = true } \
+        .cli = (cli_pointer), .write = {.field_manager = "kubectl-create", .validate = "strict"}, \
+        .output_options = {.hide_missing = true } \
     }
 
 /*

@@ -39,7 +39,9 @@ int write_options_check(struct write_options *options, struct err *err)
     options->record_seen = false; /* said once, also when the options are looked at twice */
     if (check_dry_run(options, err) < 0)
         return err->code;
-    const char *text = options->validate != NULL ? options->validate : "strict";
+    const char *text = options->validate;
+    if (text == NULL)
+        return 0;
     for (size_t i = 0; i < countof(directives); i++) {
         if (str_is_nocase(str_of(text), directives[i].given)) {
             options->validate = directives[i].directive;
@@ -68,7 +70,8 @@ static void add_query(const struct write_options *options, const char *extra_que
         kube_path_query(path, "dryRun", "All");
     if (options->field_manager != NULL)
         kube_path_query(path, "fieldManager", options->field_manager);
-    kube_path_query(path, "fieldValidation", options->validate != NULL ? options->validate : "Strict");
+    if (options->validate != NULL)
+        kube_path_query(path, "fieldValidation", options->validate);
 }
 
 int write_create(struct cli *cli, const struct write_options *options, const struct item *item, struct json **ret,

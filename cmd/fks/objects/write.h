@@ -10,7 +10,8 @@
 
 struct write_options {
     const char *dry_run;       /* as given; write_options_check makes it "none", "client" or "server" */
-    const char *validate;      /* as given; becomes "Strict", "Warn" or "Ignore" */
+    const char *validate;      /* "strict" or as given; becomes "Strict", "Warn" or "Ignore"; NULL, as for verbs without
+                                  --validate: the server says what it thinks of unknown fields, and takes the rest */
     const char *field_manager; /* "kubectl-create" ...: the name under which the server records the fields */
     bool record, record_seen;  /* --record: the command line goes into the object's change-cause annotation */
 };

@@ -298,6 +298,10 @@ static int get_raw(struct get *get, const struct strv *args)
     CLEANUP(err_clear) struct err err = {0};
     if (args->n > 0)
         return cli_error("arguments may not be passed when --raw is specified");
+    if (get->watch || get->watch_only || get->selection.label_selector != NULL)
+        return cli_error("--raw may not be specified with other flags that filter the server request or alter the output");
+    if (strempty(get->output_options.format)[0] != '\0')
+        return cli_error("--raw and --output are mutually exclusive");
     if (cli_connect(get->cli, &err) < 0)
         return cli_fail(get->cli, &err);
     const struct kube_request request = {.path = get->raw};
@@ -324,6 +328,9 @@ static int run_get(struct get *get, const struct strv *args)
             "resource (e.g. %s explain pods).\nSee '%s get -h' for help and examples",
             get->cli->program, get->cli->program, get->cli->program);
     }
+    const char *format = strempty(get->output_options.format);
+    if (get->show_labels && format[0] != '\0' && !streq(format, "wide"))
+        return cli_error("--show-labels option cannot be used with %s printer", format);
     if (output_parse(&get->output_options, &get->output, &err) < 0)
         return cli_fail(get->cli, &err);
     get->output.no_headers = get->no_headers;

@@ -21,7 +21,7 @@
 struct kube_discovery {
     struct kube_client *client;
     char *cache_path; /* a folder */
-    struct json *unsaved; /* documents that are not on disk yet, or NULL */
+    struct discovery_answer unsaved; /* what is not on disk yet */
     struct strv stale;    /* group/version that the server could not tell about */
     struct discovery_list built_in, server;
     bool has_server;  /* server is filled */
@@ -67,9 +67,9 @@ struct kube_discovery *kube_discovery_new(struct kube_client *client, const char
 
 void kube_discovery_save(struct kube_discovery *discovery)
 {
-    if (discovery->unsaved != NULL)
-        discovery_cache_save(discovery->cache_path, discovery->unsaved);
-    discovery->unsaved = json_free(discovery->unsaved);
+    if (discovery->unsaved.core != NULL)
+        discovery_cache_save(discovery->cache_path, &discovery->unsaved);
+    discovery_answer_done(&discovery->unsaved);
 }
 
 struct kube_discovery *kube_discovery_free(struct kube_discovery *discovery)
@@ -91,31 +91,26 @@ struct kube_discovery *kube_discovery_free(struct kube_discovery *discovery)
 
 static int ask_server(struct kube_discovery *discovery, struct err *err)
 {
-    struct json *documents = NULL;
-    const struct json *stale;
-    if (discovery_fetch(discovery->client, &documents, err) < 0)
+    struct discovery_answer answer = {0};
+    if (discovery_fetch(discovery->client, &answer, err) < 0)
         return (int)err->code;
     GROW(discovery->outdated, discovery->n_outdated, discovery->outdated_cap);
     discovery->outdated[discovery->n_outdated++] = discovery->server;
     discovery->server = (struct discovery_list){0};
-    discovery_list_fill(&discovery->server, documents);
-    discovery->has_server = discovery->asked = true;
     strv_done(&discovery->stale);
-    json_each(stale, json_get(documents, "stale", NULL))
-        strv_add(&discovery->stale, json_string_value(stale));
-    json_free(discovery->unsaved);
-    discovery->unsaved = documents; /* the answer comes first, the disk when there is time */
+    discovery_answer_fill(&answer, &discovery->server, &discovery->stale);
+    discovery->has_server = discovery->asked = true;
+    discovery_answer_done(&discovery->unsaved);
+    discovery->unsaved = answer; /* the user's answer comes first, the disk when there is time */
     return 0;
 }
 
 static int need_server(struct kube_discovery *discovery, struct err *err)
 {
-    CLEANUP(json_free) struct json *documents = NULL;
     if (discovery->has_server)
         return 0;
-    if (!discovery_cache_load(discovery->cache_path, &documents))
+    if (!discovery_cache_load(discovery->cache_path, &discovery->server))
         return ask_server(discovery, err);
-    discovery_list_fill(&discovery->server, documents);
     discovery->has_server = true;
     return 0;
 }

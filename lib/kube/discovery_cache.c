@@ -54,37 +54,38 @@ static bool load_document(const char *path, struct json **ret)
     struct stat status;
     return stat(path, &status) == 0 && clock_wall_ns() / 1000000000 - status.st_mtime < FRESH_S &&
            file_read(path, CACHE_MAX, &text, &ignored) == 0 &&
-           json_parse(buf_text(&text), text.len, ret, &ignored) == 0;
+           json_parse_to_read(buf_text(&text), text.len, NULL, ret, &ignored) == 0;
 }
 
-bool discovery_cache_load(const char *folder, struct json **ret)
+static bool load_resources(const char *folder, const char *group_version, struct discovery_list *list)
+{
+    CLEANUP(xfree) char *path = path_join(folder, group_version, RESOURCES_FILE, NULL);
+    CLEANUP(json_free) struct json *document = NULL;
+    if (!is_safe(group_version) || !load_document(path, &document))
+        return false;
+    discovery_list_add(list, document);
+    return true;
+}
+
+bool discovery_cache_load(const char *folder, struct discovery_list *list)
 {
     CLEANUP(xfree) char *groups_path = path_join(folder, GROUPS_FILE, NULL);
-    CLEANUP(json_free) struct json *groups = NULL, *lists = json_new_array();
+    CLEANUP(json_free) struct json *groups = NULL;
     const struct json *group, *version;
     if (!load_document(groups_path, &groups) || json_len(json_get(groups, "groups", NULL)) == 0)
         return false;
     json_each(group, json_get(groups, "groups", NULL)) {
         json_each(version, json_get(group, "versions", NULL)) {
-            const char *name = json_str_or("", version, "groupVersion", NULL);
-            CLEANUP(xfree) char *path = path_join(folder, name, RESOURCES_FILE, NULL);
-            struct json *list = NULL;
-            if (!is_safe(name) || !load_document(path, &list))
+            if (!load_resources(folder, json_str_or("", version, "groupVersion", NULL), list)) {
+                discovery_list_done(list);
                 return false;
-            json_push(lists, list);
+            }
         }
     }
-    *ret = json_build("{s:o, s:o}", "groups", take(&groups), "lists", take(&lists));
     return true;
 }
 
 /* --- saving */
-
-static void print_document(const struct json *document, struct buf *ret)
-{
-    json_print(document, ret);
-    buf_add_char(ret, '\n');
-}
 
 /* What is there already only becomes young again. */
 static bool is_same(const char *path, const struct buf *text)
@@ -97,27 +98,16 @@ static bool is_same(const char *path, const struct buf *text)
            memcmp(buf_text(&old), buf_text(text), text->len) == 0 && utimensat(AT_FDCWD, path, NULL, 0) == 0;
 }
 
-static void renew_document(const char *folder, const char *name, const struct json *document)
+/* The groups come last: they make the others count. */
+static bool renew(const char *group_version, const struct buf *text, void *data)
 {
     CLEANUP(err_clear) struct err ignored = {0};
-    CLEANUP(buf_done) struct buf text = {0};
-    CLEANUP(xfree) char *path = path_join(folder, name, NULL);
-    print_document(document, &text);
-    if (!is_same(path, &text) && dir_make(folder, FOLDER_MODE, &ignored) == 0)
-        (void)!file_write_cache(path, buf_text(&text), text.len, FILE_MODE, &ignored);
-}
-
-static void renew(const char *folder, const struct json *documents)
-{
-    const struct json *list;
-    json_each(list, json_get(documents, "lists", NULL)) {
-        const char *group_version = json_str_or("", list, "groupVersion", NULL);
-        CLEANUP(xfree) char *inside = path_join(folder, group_version, NULL);
-        if (is_safe(group_version))
-            renew_document(inside, RESOURCES_FILE, list);
-    }
-    /* last: it makes the others count */
-    renew_document(folder, GROUPS_FILE, json_get(documents, "groups", NULL));
+    CLEANUP(xfree) char *folder = path_join(data, strempty(group_version), NULL);
+    CLEANUP(xfree) char *path = path_join(folder, group_version != NULL ? RESOURCES_FILE : GROUPS_FILE, NULL);
+    if ((group_version == NULL || is_safe(group_version)) && !is_same(path, text) &&
+        dir_make(folder, FOLDER_MODE, &ignored) == 0)
+        (void)!file_write_cache(path, buf_text(text), text->len, FILE_MODE, &ignored);
+    return true;
 }
 
 /* --- the first time: everything under a name that nobody knows, which then becomes the folder's */
@@ -133,34 +123,23 @@ static bool make_folders(int folder_fd, const char *name)
     return true;
 }
 
-static bool new_document(int folder_fd, const char *name, const struct json *document)
+static bool make(const char *group_version, const struct buf *text, void *data)
 {
     CLEANUP(err_clear) struct err ignored = {0};
-    CLEANUP(buf_done) struct buf text = {0};
     CLEANUP(fd_close) int fd = -1;
-    print_document(document, &text);
-    if (!make_folders(folder_fd, name))
+    const int *folder_fd = data;
+    if (group_version != NULL && !is_safe(group_version))
+        return true;
+    CLEANUP(xfree)
+    char *name = group_version != NULL ? path_join(group_version, RESOURCES_FILE, NULL) : xstrdup(GROUPS_FILE);
+    if (!make_folders(*folder_fd, name))
         return false;
-    fd = openat(folder_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
-    return fd >= 0 && fchmod(fd, FILE_MODE) == 0 && fd_write_all(fd, buf_text(&text), text.len, &ignored) == 0;
-}
-
-static bool fill(int folder_fd, const struct json *documents)
-{
-    const struct json *list;
-    if (folder_fd < 0 || fchmod(folder_fd, FOLDER_MODE) < 0)
-        return false;
-    json_each(list, json_get(documents, "lists", NULL)) {
-        const char *group_version = json_str_or("", list, "groupVersion", NULL);
-        CLEANUP(xfree) char *name = path_join(group_version, RESOURCES_FILE, NULL);
-        if (is_safe(group_version) && !new_document(folder_fd, name, list))
-            return false;
-    }
-    return new_document(folder_fd, GROUPS_FILE, json_get(documents, "groups", NULL));
+    fd = openat(*folder_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
+    return fd >= 0 && fchmod(fd, FILE_MODE) == 0 && fd_write_all(fd, buf_text(text), text->len, &ignored) == 0;
 }
 
 /* False when the folder is there by now, or it does not work. */
-static bool create(const char *folder, const struct json *documents)
+static bool create(const char *folder, const struct discovery_answer *answer)
 {
     CLEANUP(err_clear) struct err ignored = {0};
     CLEANUP(xfree) char *parent = xstrndup(folder, (size_t)(strrchr(folder, '/') - folder));
@@ -169,14 +148,16 @@ static bool create(const char *folder, const struct json *documents)
     if (dir_make(parent, FOLDER_MODE, &ignored) < 0 || mkdtemp(temporary) == NULL)
         return false;
     fd = open(temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fill(fd, documents) && rename(temporary, folder) == 0)
+    if (fd >= 0 && fchmod(fd, FOLDER_MODE) == 0 && discovery_answer_print(answer, make, &fd) &&
+        rename(temporary, folder) == 0)
         return true;
     (void)!dir_remove(temporary, &ignored);
     return false;
 }
 
-void discovery_cache_save(const char *folder, const struct json *documents)
+void discovery_cache_save(const char *folder, const struct discovery_answer *answer)
 {
-    if (file_exists(folder) || !create(folder, documents))
-        renew(folder, documents);
+    CLEANUP(xfree) char *copy = xstrdup(folder);
+    if (file_exists(folder) || !create(folder, answer))
+        (void)discovery_answer_print(answer, renew, copy);
 }

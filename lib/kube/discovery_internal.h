@@ -22,19 +22,30 @@ DEFINE_CLEANUP_IN_PLACE(struct discovery_list, discovery_list_done)
 
 /* --- discovery_documents.c */
 
+/* What the server offers, in its own words: an APIGroupDiscoveryList each. Empty: it was not asked. */
+struct discovery_answer {
+    struct json *core, *others; /* of /api and of /apis */
+};
+void discovery_answer_done(struct discovery_answer *answer);
+DEFINE_CLEANUP_IN_PLACE(struct discovery_answer, discovery_answer_done)
+int discovery_fetch(struct kube_client *client, struct discovery_answer *ret, struct err *err) MUST_CHECK;
 /*
- * What the server offers, in the documents that kubectl caches: {"groups": an APIGroupList, "lists": [an APIResourceList for
- * each version of each group], "stale": [group/version that an unreachable aggregated server did not tell about]}.
+ * Appends the resources, all versions, in the server's order, without subresources. stale: group/version that an unreachable
+ * aggregated server did not tell about.
  */
-int discovery_fetch(struct kube_client *client, struct json **ret, struct err *err) MUST_CHECK;
-/* The resources of such documents, all versions, in the server's order, without subresources. */
-void discovery_list_fill(struct discovery_list *list, const struct json *documents);
+void discovery_answer_fill(const struct discovery_answer *answer, struct discovery_list *list, struct strv *stale);
+/* The same from a document of the cache, an APIResourceList. */
+void discovery_list_add(struct discovery_list *list, const struct json *document);
+/* A document that kubectl caches: the resources of a group version, or the list of groups (group_version NULL). False: stop. */
+typedef bool discovery_take(const char *group_version, const struct buf *text, void *data);
+/* Hands out all documents, the groups last; false when it was stopped. */
+bool discovery_answer_print(const struct discovery_answer *answer, discovery_take *take_one, void *data);
 
 /* --- discovery_cache.c */
 
 /* The folder for this server; heap string. */
 char *discovery_cache_path(const char *cache_dir, const char *server) MUST_CHECK;
-/* False when a document is absent, too old or not understood. */
-bool discovery_cache_load(const char *folder, struct json **ret);
+/* Fills an empty list; false when a document is absent, too old or not understood. */
+bool discovery_cache_load(const char *folder, struct discovery_list *list);
 /* Best effort: without a cache the next process asks again. */
-void discovery_cache_save(const char *folder, const struct json *documents);
+void discovery_cache_save(const char *folder, const struct discovery_answer *answer);

@@ -175,10 +175,10 @@ static int load(const struct kustomize_reader *reader, const char *folder, struc
         *ret = take(&file);
         return 0;
     }
+    CLEANUP(xfree) char *full = reader->full_name != NULL ? reader->full_name(reader->data, folder) : xstrdup(folder);
     return err_set(err, ERR_NOT_FOUND,
-                   "unable to find one of 'kustomization.yaml', 'kustomization.yml' or 'Kustomization' in directory "
-                   "'%s'",
-                   folder);
+                   "unable to find one of 'kustomization.yaml', 'kustomization.yml' or 'Kustomization' in directory '%s'",
+                   full);
 }
 
 /* --- what it names */

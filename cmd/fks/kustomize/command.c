@@ -15,7 +15,7 @@ static int run_kustomize(struct cli *cli, const char *folder, const char *output
     CLEANUP(json_free) struct json *objects = NULL;
     CLEANUP(buf_done) struct buf text = {0}, warnings = {0};
     const struct json *object;
-    int code = kustomize_build(&kustomize_files, folder, &objects, &warnings, &err);
+    int code = kustomize_build_files(folder, &objects, &warnings, &err);
     fputs(buf_text(&warnings), stderr);
     if (code < 0)
         return cli_fail(cli, &err);

@@ -3,10 +3,13 @@
  */
 #include "kustomize/internal.h"
 
+#include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/limits.h"
+#include "base/mem.h"
 
 static int read_file(void *data, const char *path, struct buf *ret, struct err *err)
 {
@@ -21,4 +24,23 @@ static bool is_folder(void *data, const char *path)
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-const struct kustomize_reader kustomize_files = {.read = read_file, .is_folder = is_folder};
+static char *full_name(void *data, const char *path)
+{
+    (void)data;
+    CLEANUP(xfree) char *full = realpath(path, NULL);
+    return xstrdup(full != NULL ? full : path);
+}
+
+int kustomize_build_files(const char *folder, struct json **ret, struct buf *ret_warnings, struct err *err)
+{
+    static const struct kustomize_reader reader = {.read = read_file, .is_folder = is_folder, .full_name = full_name};
+    if (!file_exists(folder)) {
+        CLEANUP(xfree) char *here = getcwd(NULL, 0);
+        CLEANUP(xfree) char *full = folder[0] == '/' || here == NULL ? xstrdup(folder) : path_join(here, folder, NULL);
+        return err_set(err, ERR_NOT_FOUND, "must build at directory: not a valid directory: evalsymlink failure on '%s' : "
+                                           "lstat %s: no such file or directory", folder, full);
+    }
+    if (!is_folder(NULL, folder))
+        return err_set(err, ERR_INVALID, "must build at directory: '%s': file is not directory", folder);
+    return kustomize_build(&reader, folder, ret, ret_warnings, err);
+}

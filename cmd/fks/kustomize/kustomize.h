@@ -13,6 +13,7 @@ struct kustomize_reader {
     int (*read)(void *data, const char *path, struct buf *ret, struct err *err);
     bool (*is_folder)(void *data, const char *path);
     void *data;
+    char *(*full_name)(void *data, const char *path); /* for messages, heap; NULL: names are full as they are */
 };
 
 /*
@@ -21,5 +22,5 @@ struct kustomize_reader {
  */
 int kustomize_build(const struct kustomize_reader *reader, const char *folder, struct json **ret,
                     struct buf *ret_warnings, struct err *err) MUST_CHECK;
-/* The reader for real files. Files outside the folder that names them are refused. */
-extern const struct kustomize_reader kustomize_files;
+/* The same for a folder of the file system, which is looked for first. Files outside the folder that names them are refused. */
+int kustomize_build_files(const char *folder, struct json **ret, struct buf *ret_warnings, struct err *err) MUST_CHECK;

@@ -240,6 +240,15 @@ int items_list(struct cli *cli, const struct item *collection, const struct sele
     return item_list(cli, collection, &listing, add_members, &members, err);
 }
 
+int items_fail(const struct cli *cli, const struct selection *selection, const struct err *err)
+{
+    if (selection->kustomize == NULL || err->http_status != 0)
+        return cli_fail(cli, err);
+    (void)fflush(stdout);
+    fprintf(stderr, "%s\n", err_text(err));
+    return 1;
+}
+
 int items_resolve(struct cli *cli, const struct selection *selection, const struct strv *args, bool fetch,
                   struct items *ret, struct failures *failures, struct err *err)
 {

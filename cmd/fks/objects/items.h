@@ -21,11 +21,19 @@ struct items {
     struct item *list;
     size_t n, cap;
     bool single; /* exactly one object was named: printed as itself, not as a List */
+    bool one_file; /* one file named all of them: programs get all or nothing */
 };
 /* A new zeroed item at the end; borrowed until the next one is added. */
 struct item *items_add(struct items *items);
 void items_done(struct items *items);
 DEFINE_CLEANUP_IN_PLACE(struct items, items_done)
+
+/*
+ * Tells why nothing could be selected and returns the exit code, for verbs that only read: what is wrong with a kustomization
+ * stands there without "error: ".
+ */
+struct selection;
+int items_fail(const struct cli *cli, const struct selection *selection, const struct err *err);
 
 /* The options by which nearly every verb selects. {0} is valid and selects nothing. */
 struct selection {

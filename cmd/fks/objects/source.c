@@ -343,7 +343,7 @@ static int add_kustomization(struct cli *cli, const struct selection *selection,
     struct reading reading = {.cli = cli, .selection = selection, .out = ret, .source = folder};
     if (selection->filenames.n > 0)
         return err_set(err, ERR_USAGE, "only one of -f or -k can be specified");
-    int code = kustomize_build(&kustomize_files, folder, &objects, &warnings, err);
+    int code = kustomize_build_files(folder, &objects, &warnings, err);
     fputs(buf_text(&warnings), stderr);
     if (code < 0)
         return code;
@@ -400,6 +400,7 @@ int items_from_files(struct cli *cli, const struct selection *selection, struct 
         if (read_source(&reading, names.items[i], failures, &failure) < 0)
             failures_add(failures, &failure);
     }
+    ret->one_file = !many && names.n == 1 && !streq(names.items[0], "-");
     ret->single = !many && names.n == 1 && ret->n == 1;
     return 0;
 }

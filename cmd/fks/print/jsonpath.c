@@ -38,9 +38,8 @@ static int walk_field(struct walk *walk, const struct path_step *step, const str
 {
     if (in->n == 0)
         return 0;
-    /* "{.}" has a field without a name: the value itself */
     for (size_t i = 0; i < in->n; i++) {
-        const struct json *value = step->name[0] == '\0' ? in->list[i] : json_member(in->list[i], step->name);
+        const struct json *value = json_member(in->list[i], step->name);
         if (value != NULL)
             add_value(out, value);
     }
@@ -125,40 +124,38 @@ static void add_descendants(const struct json *value, struct values *out)
         add_descendants(children.list[i], out);
 }
 
-/* -1, 0, 1; 2: of different types. */
-static int compare(const struct json *a, const struct json *b)
+/* As Go's templates compare: whole numbers and others are different types. */
+static bool is_comparable(const struct json *value)
 {
-    enum json_type ta = json_type(a), tb = json_type(b);
-    bool numbers = (ta == JSON_INT || ta == JSON_REAL) && (tb == JSON_INT || tb == JSON_REAL);
-    if (numbers) {
-        double x = json_real_value(a), y = json_real_value(b);
-        return x < y ? -1 : x > y ? 1 : 0;
-    }
-    if (ta != tb)
-        return 2;
-    if (ta == JSON_STRING) {
-        int order = strcmp(json_string_value(a), json_string_value(b));
-        return order < 0 ? -1 : order > 0 ? 1 : 0;
-    }
-    return json_same(a, b) ? 0 : 2;
+    enum json_type type = json_type(value);
+    return type == JSON_BOOL || type == JSON_INT || type == JSON_REAL || type == JSON_STRING;
 }
 
-static bool passes(const char *relation, const struct json *left, const struct json *right)
+/* Whether it holds: 1, 0, or negative where it cannot be asked. */
+static int passes(const char *relation, const struct json *left, const struct json *right, struct err *err)
 {
-    int order = compare(left, right);
-    if (streq(relation, "=="))
-        return order == 0;
-    if (streq(relation, "!="))
-        return order != 0;
-    if (order == 2)
-        return false;
-    if (streq(relation, "<"))
-        return order < 0;
-    if (streq(relation, ">"))
-        return order > 0;
-    if (streq(relation, "<="))
-        return order <= 0;
-    return order >= 0;
+    bool for_order = !streq(relation, "==") && !streq(relation, "!=");
+    enum json_type type = json_type(left);
+    int order = 0;
+    if (!is_comparable(left) || !is_comparable(right))
+        return err_set(err, ERR_INVALID, "invalid type for comparison");
+    if (type != json_type(right))
+        return err_set(err, ERR_INVALID, "incompatible types for comparison");
+    if (type == JSON_BOOL && for_order)
+        return err_set(err, ERR_INVALID, "invalid type for comparison");
+    if (type == JSON_STRING)
+        order = strcmp(json_string_value(left), json_string_value(right));
+    else if (type == JSON_BOOL)
+        order = !json_same(left, right);
+    else if (type == JSON_INT)
+        order = (json_int_value(left) > json_int_value(right)) - (json_int_value(left) < json_int_value(right));
+    else
+        order = (json_real_value(left) > json_real_value(right)) - (json_real_value(left) < json_real_value(right));
+    if (!for_order)
+        return streq(relation, "==") ? order == 0 : order != 0;
+    if (relation[0] == '<')
+        return order < 0 || (order == 0 && relation[1] == '=');
+    return order > 0 || (order == 0 && relation[1] == '=');
 }
 
 static int walk_filter(struct walk *walk, const struct path_step *step, const struct values *in, struct values *out)
@@ -180,18 +177,25 @@ static int walk_filter(struct walk *walk, const struct path_step *step, const st
             CLEANUP(values_done) struct values one = {0}, left = {0}, right = {0};
             add_value(&one, item);
             CLEANUP(err_clear) struct err missing = {0};
-            struct walk inner = {.allow_missing = true, .err = &missing};
-            if (walk_steps(&inner, &step->left, &one, &left) < 0 || left.n == 0)
-                continue;
+            struct walk inner = {.allow_missing = walk->allow_missing, .err = &missing};
+            int code = walk_steps(&inner, &step->left, &one, &left);
             if (streq(step->name, "exists")) {
-                add_value(out, item);
+                if (left.n > 0)
+                    add_value(out, item);
                 continue;
             }
-            if (walk_steps(&inner, &step->right, &one, &right) < 0 || right.n == 0)
+            if (code < 0 || (left.n > 0 && walk_steps(&inner, &step->right, &one, &right) < 0)) {
+                err_move(walk->err, &missing);
+                return walk->err->code;
+            }
+            if (left.n == 0 || right.n == 0)
                 continue;
             if (left.n > 1 || right.n > 1)
                 return err_set(walk->err, ERR_INVALID, "can only compare one element at a time");
-            if (passes(step->name, left.list[0], right.list[0]))
+            code = passes(step->name, left.list[0], right.list[0], walk->err);
+            if (code < 0)
+                return code;
+            if (code == 1)
                 add_value(out, item);
         }
     }
@@ -227,6 +231,8 @@ static int walk_step(struct walk *walk, const struct path_step *step, const stru
     case PATH_LITERAL:
         add_value(out, step->literal);
         return 0;
+    case PATH_IDENTIFIER:
+        return err_set(walk->err, ERR_PARSE, "unrecognized identifier %s", step->name);
     }
     return 0;
 }
@@ -343,8 +349,9 @@ int jsonpath_print(const char *text, const struct json *object, bool allow_missi
                    struct err *err)
 {
     CLEANUP(jsonpath_free) struct jsonpath *path = NULL;
-    if (jsonpath_parse(text, &path, err) < 0)
-        return err->code;
+    CLEANUP(err_clear) struct err why_not = {0};
+    if (jsonpath_parse(text, &path, &why_not) < 0)
+        return err_set(err, why_not.code, "error parsing jsonpath %s, %s", text, err_text(&why_not));
     struct printing printing = {.walk = {.allow_missing = allow_missing, .err = err}, .as_json = as_json, .out = out};
     if (print_parts(&printing, path, 0, path->n, object) == 0)
         return 0;
@@ -357,6 +364,6 @@ int jsonpath_print(const char *text, const struct json *object, bool allow_missi
     return err_set(
         err, code,
         "error executing jsonpath %s: Error executing template: %s. Printing more information for debugging the "
-        "template:\n\ttemplate was:\n\t\t%s\n\tobject given to jsonpath engine was:\n\t\t%s\n\n",
+        "template:\n\ttemplate was:\n\t\t%s\n\tobject given to jsonpath engine was:\n\t\t%s\n\n\n",
         buf_text(&quoted), why, text, buf_text(&dump));
 }

@@ -13,6 +13,7 @@ enum path_kind {
     PATH_FILTER,    /* [?(left op right)] */
     PATH_UNION,     /* [a,b] */
     PATH_LITERAL,   /* text, number, bool */
+    PATH_IDENTIFIER, /* a word that means nothing */
 };
 
 struct path_steps {

@@ -6,6 +6,8 @@
 #include "print/gotext.h"
 #include "print/template_internal.h"
 
+#define DIRECTIVE_MAX 1000 /* width and precision; more counts as none */
+
 static const char *const functions[] = {"and",    "or",   "not",      "len",    "index",       "slice", "eq",
                                         "ne",     "lt",   "le",       "gt",     "ge",          "print", "println",
                                         "printf", "html", "urlquery", "exists", "base64decode"};
@@ -154,15 +156,119 @@ static int call_compare(const char *name, const struct json *const *args, size_t
     return 0;
 }
 
-/* fmt.Sprintf: verbs v s d q t f x with width and precision. */
+/* "-08.2" of "%-08.2f" */
+struct directive {
+    bool left, zeros, plus;
+    int64_t width, precision; /* precision -1: none */
+    char verb;
+};
+
+static int64_t take_count(const char **at)
+{
+    int64_t count = 0;
+    for (; **at >= '0' && **at <= '9'; (*at)++)
+        count = count > DIRECTIVE_MAX ? count : count * 10 + **at - '0';
+    return count > DIRECTIVE_MAX ? 0 : count;
+}
+
+/* After the "%"; the verb is '\0' at the end of the format. */
+static struct directive take_directive(const char **at)
+{
+    struct directive directive = {.precision = -1};
+    for (; **at != '\0' && strchr("+-# 0", **at) != NULL; (*at)++) {
+        directive.left = directive.left || **at == '-';
+        directive.zeros = directive.zeros || **at == '0';
+        directive.plus = directive.plus || **at == '+';
+    }
+    directive.width = take_count(at);
+    if (**at == '.') {
+        (*at)++;
+        directive.precision = take_count(at);
+    }
+    directive.verb = **at;
+    return directive;
+}
+
+/* The verbs for a type, and its name in Go; lists and objects take any, one by one. */
+static const char *verbs_of(const struct json *arg, const char **ret_type)
+{
+    *ret_type = json_type(arg) == JSON_BOOL     ? "bool"
+                : json_type(arg) == JSON_INT    ? "int64"
+                : json_type(arg) == JSON_REAL   ? "float64"
+                : json_type(arg) == JSON_STRING ? "string"
+                                                : NULL;
+    return json_type(arg) == JSON_BOOL     ? "vt"
+           : json_type(arg) == JSON_INT    ? "vdoxXc"
+           : json_type(arg) == JSON_REAL   ? "vefg"
+                                           : "vsq";
+}
+
+static void print_argument(const struct directive *directive, const struct json *arg, struct buf *out)
+{
+    const char *type = NULL, *verbs = verbs_of(arg, &type);
+    long long number = json_int_value(arg);
+    if (type != NULL && strchr(verbs, directive->verb) == NULL) {
+        buf_printf(out, "%%!%c(%s=", directive->verb, type);
+        print_value(arg, out);
+        buf_add_char(out, ')');
+        return;
+    }
+    switch (type != NULL ? directive->verb : 'v') {
+    case 'q':
+        gotext_quote(json_string_value(arg), out);
+        break;
+    case 'e':
+    case 'f':
+    case 'g':
+        buf_printf(out, "%.*f", directive->precision >= 0 ? (int)directive->precision : 6, json_real_value(arg));
+        break;
+    case 'x':
+        buf_printf(out, "%llx", (unsigned long long)number);
+        break;
+    case 'X':
+        buf_printf(out, "%llX", (unsigned long long)number);
+        break;
+    case 'o':
+        buf_printf(out, "%llo", (unsigned long long)number);
+        break;
+    case 'c':
+        buf_add_char(out, (char)(number >= ' ' && number < 0x7f ? number : '?'));
+        break;
+    default:
+        print_value(arg, out);
+        break;
+    }
+}
+
+static void print_directive(const struct directive *directive, const struct json *arg, struct buf *out)
+{
+    CLEANUP(buf_done) struct buf text = {0};
+    bool is_number = json_type(arg) == JSON_INT || json_type(arg) == JSON_REAL;
+    if (directive->plus && is_number && json_real_value(arg) >= 0)
+        buf_add_char(&text, '+');
+    print_argument(directive, arg, &text);
+    if (directive->verb == 's' && directive->precision >= 0 && (size_t)directive->precision < text.len)
+        buf_truncate(&text, (size_t)directive->precision);
+    int pad = directive->width > (int64_t)text.len ? (int)(directive->width - (int64_t)text.len) : 0;
+    if (directive->zeros && !directive->left && is_number) {
+        size_t sign = text.len > 0 && strchr("+-", text.data[0]) != NULL ? 1 : 0;
+        buf_add(out, buf_text(&text), sign);
+        for (; pad > 0; pad--)
+            buf_add_char(out, '0');
+        buf_add_str(out, buf_text(&text) + sign);
+        return;
+    }
+    buf_printf(out, "%*s%s%*s", directive->left ? 0 : pad, "", buf_text(&text), directive->left ? pad : 0, "");
+}
+
+/* fmt.Sprintf: the verbs of verbs_of() with flags, width and precision. */
 static int call_printf(const struct json *const *args, size_t n, struct json **ret, struct err *err)
 {
     const char *format = n > 0 ? json_string_value(args[0]) : NULL;
     if (format == NULL)
         return err_set(err, ERR_INVALID, "error calling printf: the format is no string");
     struct buf out = {0};
-    size_t next = 1;
-    for (; *format != '\0'; format++) {
+    for (size_t next = 1; *format != '\0'; format++) {
         if (*format != '%') {
             buf_add_char(&out, *format);
             continue;
@@ -171,35 +277,16 @@ static int call_printf(const struct json *const *args, size_t n, struct json **r
             buf_add_char(&out, '%');
             continue;
         }
-        size_t flags = strspn(format, "+-# 0123456789.");
-        char verb = format[flags];
-        if (verb == '\0' || flags > 16) {
+        struct directive directive = take_directive(&format);
+        if (directive.verb == '\0') {
             buf_add_str(&out, "%!(NOVERB)");
             break;
         }
-        CLEANUP(buf_done) struct buf text = {0};
-        const struct json *arg = next < n ? args[next] : NULL;
-        if (next++ >= n)
-            buf_printf(&text, "%%!%c(MISSING)", verb);
-        else if (verb == 'q' && json_type(arg) == JSON_STRING)
-            gotext_quote(json_string_value(arg), &text);
-        else if (verb == 'f' || verb == 'e' || verb == 'g')
-            buf_printf(&text, "%.6f", json_real_value(arg));
-        else if (verb == 'x' && json_type(arg) == JSON_INT)
-            buf_printf(&text, "%llx", (unsigned long long)json_int_value(arg));
+        if (next < n)
+            print_directive(&directive, args[next], &out);
         else
-            print_value(arg, &text);
-        CLEANUP(xfree) char *spec = xstrndup(format, flags);
-        bool left = strchr(spec, '-') != NULL;
-        CLEANUP(err_clear) struct err no_width = {0};
-        int64_t width = 0;
-        char *digits = spec + strspn(spec, "+-# 0");
-        digits[strcspn(digits, ".")] = '\0';
-        if (digits[0] != '\0' && parse_int(digits, 0, 1000, &width, &no_width) < 0)
-            width = 0;
-        int pad = width > (int64_t)text.len ? (int)(width - (int64_t)text.len) : 0;
-        buf_printf(&out, "%*s%s%*s", left ? 0 : pad, "", buf_text(&text), left ? pad : 0, "");
-        format += flags;
+            buf_printf(&out, "%%!%c(MISSING)", directive.verb);
+        next++;
     }
     *ret = take_text(&out);
     return 0;

@@ -177,7 +177,8 @@ static int parse_operand(struct parser *parser, struct operand *operand)
             operand->name = take(&name);
         }
     } else {
-        CLEANUP(xfree) char *what = xasprintf("unexpected \"%c\" in operand", c);
+        CLEANUP(xfree)
+        char *what = c == '}' ? xstrdup("bad character U+007D '}'") : xasprintf("unexpected \"%c\" in operand", c);
         return fail(parser, what);
     }
     if (code < 0)
@@ -202,7 +203,7 @@ static int parse_command(struct parser *parser, struct pipe *pipe)
         if (parse_operand(parser, operand) < 0)
             return parser->err->code;
     }
-    return call->n > 0 ? 0 : fail(parser, "missing value for command");
+    return call->n > 0 ? 0 : fail(parser, *parser->at == '\0' ? "unclosed action" : "missing value for command");
 }
 
 /* "$x :=", "$i, $x :=", "$x =": reads them when they are there, else stays where it is. */

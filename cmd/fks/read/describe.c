@@ -281,7 +281,7 @@ static int run_describe(struct describing *describing, const struct strv *args)
             "supported resources.",
             describing->cli->program);
     if (items_resolve(describing->cli, &describing->selection, args, true, &items, &failures, &err) < 0)
-        return cli_fail(describing->cli, &err);
+        return items_fail(describing->cli, &describing->selection, &err);
     if ((failures.n > 0 || items.n > 1) && !describing->show_events_seen)
         describing->show_events = false;
     if (failures.n == 1 && failures.list[0].code == ERR_NOT_FOUND && args->n == 2) {

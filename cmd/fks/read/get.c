@@ -266,7 +266,7 @@ static int print_objects(struct get *get, const struct items *items, struct fail
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(items_done) struct items objects = {0};
     read_objects(get, items, &objects, failures);
-    if ((objects.n == 0 && get->ignore_not_found) || (objects.single && failures->n > 0))
+    if ((objects.n == 0 && get->ignore_not_found) || ((objects.single || items->one_file) && failures->n > 0))
         return cli_fail_all(get->cli, failures);
 
     int code = 0;
@@ -293,18 +293,15 @@ static int print_objects(struct get *get, const struct items *items, struct fail
 
 /* --- the command */
 
-static int get_raw(struct get *get, const struct strv *args)
+/* Of a whole URL only the path counts. */
+static int get_raw(struct get *get)
 {
     CLEANUP(err_clear) struct err err = {0};
-    if (args->n > 0)
-        return cli_error("arguments may not be passed when --raw is specified");
-    if (get->watch || get->watch_only || get->selection.label_selector != NULL)
-        return cli_error("--raw may not be specified with other flags that filter the server request or alter the output");
-    if (strempty(get->output_options.format)[0] != '\0')
-        return cli_error("--raw and --output are mutually exclusive");
     if (cli_connect(get->cli, &err) < 0)
         return cli_fail(get->cli, &err);
-    const struct kube_request request = {.path = get->raw};
+    const char *host = get->raw[0] != '/' ? strstr(get->raw, "://") : NULL;
+    const char *path = host != NULL ? strchr(host + 3, '/') : get->raw;
+    const struct kube_request request = {.path = path != NULL ? path : "/"};
     CLEANUP(buf_done) struct buf body = {0};
     if (kube_do_raw(get->cli->client, &request, NULL, NULL, &body, &err) < 0)
         return cli_fail(get->cli, &err);
@@ -312,11 +309,34 @@ static int get_raw(struct get *get, const struct strv *args)
     return 0;
 }
 
+/* What the options forbid one another; an empty text is as good as none. */
+static int check_get(struct get *get, const struct strv *args, struct err *err)
+{
+    const char *format = strempty(get->output_options.format);
+    get->raw = strempty(get->raw)[0] != '\0' ? get->raw : NULL;
+    get->sort_by = strempty(get->sort_by)[0] != '\0' ? get->sort_by : NULL;
+    if (get->raw != NULL && args->n > 0)
+        return err_set(err, ERR_USAGE, "arguments may not be passed when --raw is specified");
+    if (get->raw != NULL && (get->watch || get->watch_only || strempty(get->selection.label_selector)[0] != '\0'))
+        return err_set(err, ERR_USAGE,
+                       "--raw may not be specified with other flags that filter the server request or alter the output");
+    if (get->raw != NULL && format[0] != '\0')
+        return err_set(err, ERR_USAGE, "--raw and --output are mutually exclusive");
+    if (get->raw != NULL && get->raw[0] != '/' && strstr(get->raw, "://") == NULL)
+        return err_set(err, ERR_USAGE, "--raw must be a valid URL path: parse \"%s\": invalid URI for request", get->raw);
+    if (get->raw == NULL && get->show_labels && format[0] != '\0' && !streq(format, "wide") &&
+        (args->n > 0 || selection_has_files(&get->selection)))
+        return err_set(err, ERR_USAGE, "--show-labels option cannot be used with %s printer", format);
+    return 0;
+}
+
 static int run_get(struct get *get, const struct strv *args)
 {
     CLEANUP(err_clear) struct err err = {0};
+    if (check_get(get, args, &err) < 0)
+        return cli_fail(get->cli, &err);
     if (get->raw != NULL)
-        return get_raw(get, args);
+        return get_raw(get);
     if (args->n == 0 && !selection_has_files(&get->selection)) {
         fprintf(
             stderr,
@@ -342,7 +362,7 @@ static int run_get(struct get *get, const struct strv *args)
     CLEANUP(items_done) struct items items = {0};
     CLEANUP(failures_done) struct failures failures = {0};
     if (items_select(get->cli, &get->selection, args, &items, &failures, &err) < 0)
-        return cli_fail(get->cli, &err);
+        return items_fail(get->cli, &get->selection, &err);
     if (failures.n > 0 && items.n == 0)
         return cli_fail_all(get->cli, &failures);
     for (size_t i = 0; i < items.n && strempty(get->subresource)[0] != '\0'; i++)

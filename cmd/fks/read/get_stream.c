@@ -21,7 +21,7 @@ bool get_streams(const struct get *get, const struct items *items)
 {
     const struct output *output = &get->output;
     bool known = output->kind == OUTPUT_JSON || output->kind == OUTPUT_YAML || output->kind == OUTPUT_NAME;
-    return known && get->sort_by == NULL && !items->single;
+    return known && get->sort_by == NULL && !items->single && !items->one_file;
 }
 
 static void print_start(struct stream *stream)

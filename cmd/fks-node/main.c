@@ -92,7 +92,7 @@ static const struct opt options[] = {
      NULL, NULL},
     {"csi-plugins-registry", 0, OPT_STRING, &flags.agent.csi_dir, "DIR",
      "Folder in which CSI drivers register, as with a kubelet; default: plugins_registry below --state-dir. A driver must see "
-     "--state-dir under the same path, and its mounts there must reach this host.",
+     "plugins and pods below --state-dir under the same paths, and its mounts there must reach this host.",
      NULL, NULL},
     {"csi-timeout", 0, OPT_INT, &flags.agent.csi_timeout_s, "SECONDS", "How long a CSI driver may take for a call.", NULL,
      NULL},

@@ -12,6 +12,7 @@ import pytest
 from harness import ROOT, container, eventually, pod, unmount
 
 NAME = "e2e.test"
+STAGES = "plugins/kubernetes.io/csi"
 MOUNT = [{"name": "v", "mountPath": "/v"}]
 
 
@@ -70,9 +71,9 @@ def test_claim_and_volume_of_the_pod(cluster, driver):
             assert status["restartCount"] == 0
     finally:
         cluster.fks.ok("delete", "pod", "writer", "reader", "--ignore-not-found", "--grace-period=1", seconds=120)
-    eventually(lambda: not list((driver / "csi").iterdir()), 60, "nothing is staged")
+    eventually(lambda: not list((driver / STAGES).iterdir()), 60, "nothing is staged")
     mounts = Path("/proc/mounts").read_text()
-    assert f"{driver}/csi" not in mounts and not [line for line in mounts.splitlines() if str(driver) in line and "/volumes/v" in line], mounts
+    assert f"{driver}/{STAGES}" not in mounts and not [line for line in mounts.splitlines() if str(driver) in line and "/volumes/v" in line], mounts
 
 
 def test_pod_that_ends(cluster, driver):
@@ -82,7 +83,7 @@ def test_pod_that_ends(cluster, driver):
     try:
         item = cluster.phase("default", "once", "Succeeded")
         target = f"{driver}/pods/{item['metadata']['uid']}/volumes/v "
-        eventually(lambda: target not in Path("/proc/mounts").read_text() and not list((driver / "csi").iterdir()), 60, "it is given back")
+        eventually(lambda: target not in Path("/proc/mounts").read_text() and not list((driver / STAGES).iterdir()), 60, "it is given back")
         assert cluster.fks.json("get", "pod", "once")["status"]["phase"] == "Succeeded"
     finally:
         cluster.fks.ok("delete", "pod", "once", "--ignore-not-found", "--grace-period=1")

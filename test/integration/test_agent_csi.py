@@ -18,6 +18,7 @@ VOLUMES, CLAIMS = "/api/v1/persistentvolumes", "/api/v1/namespaces/agent/persist
 SECRETS = "/api/v1/namespaces/agent/secrets"
 EVENTS = "/api/v1/namespaces/agent/events"
 NAME = "folders.test"
+STAGES = "state/plugins/kubernetes.io/csi"
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def remove(api, *names):
 def nothing_left(agent, driver):
     """Nothing is mounted or staged, and no record says that something is."""
     until(lambda: str(agent.folder) not in Path("/proc/mounts").read_text(), 60, "nothing is mounted")
-    until(lambda: not list((agent.folder / "state/csi").glob("*")), 60, "nothing is staged")
+    until(lambda: not list((agent.folder / STAGES).glob("*")), 60, "nothing is staged")
     served = driver.names()
     for method in ("Stage", "Publish"):
         assert f"Node{method}Volume" not in served or f"NodeUn{method.lower()}Volume" in served, served
@@ -245,7 +246,7 @@ def test_agent_killed_while_a_driver_works(api, runtime, agent, make_driver, mak
 
     def is_asked():
         """What was done before is written down, and the call that hangs comes next."""
-        (stage,) = [json.loads(path.read_text()) for path in (agent.folder / "state/csi").glob("*/volume.json")]
+        (stage,) = [json.loads(path.read_text()) for path in (agent.folder / STAGES).glob("*/volume.json")]
         return {"NodeStageVolume": lambda: published.exists(),
                 "NodePublishVolume": lambda: stage["staged"] and json.loads(published.read_text())["tried"],
                 "NodeUnpublishVolume": lambda: api.get(f"{PATH}/survivor")["metadata"]["deletionTimestamp"],
@@ -311,7 +312,7 @@ def test_driver_that_forgot_its_volumes(api, runtime, agent, make_driver, make_c
     for path in (agent.folder / "state/pods" / uid(made) / "volumes/v", stage.staging_target_path):
         assert csi_driver.LIBC.umount2(str(path).encode(), 0) == 0
     until(lambda: api.find(f"{PATH}/forgotten") is None, 90, "the pod goes")
-    until(lambda: not list((agent.folder / "state/csi").glob("*")), 60, "nothing is staged")
+    until(lambda: not list((agent.folder / STAGES).glob("*")), 60, "nothing is staged")
 
 
 def test_driver_that_hangs_goes_and_comes(api, runtime, slow_agent, make_driver, make_claim):

@@ -25,7 +25,7 @@ static const struct {
     {"{containers: [{ports: [{containerPort: 80, hostIP: 127.0.0.1}]}]}", "port contains HostIP or HostPort"},
     {"{volumes: [{name: a, emptyDir: {}}, {name: b, configMap: {}}, {name: c, secret: {}}, {name: d, projected: "
      "{}}, "
-     "{name: e, downwardAPI: {}}, {name: f, persistentVolumeClaim: {}}, {name: g, nfs: {}}]}",
+     "{name: e, downwardAPI: {}}, {name: f, persistentVolumeClaim: {}}, {name: g, nfs: {}}, {name: h, csi: {}}]}",
      ""},
     {"{volumes: [{name: a, hostPath: {path: /}}]}", "volumes not supported: a is of an unsupported volume Type"},
     {"{volumes: [{name: a, hostPath: {path: /}}, {name: b, iscsi: {}}]}",

@@ -311,7 +311,7 @@ const struct json *csi_source_of(const struct json *volume, const struct map *ob
     CLEANUP(err_clear) struct err ignored = {0};
     const struct json *bound, *inline_source = json_get(volume, "csi", NULL);
 
-    if (inline_source != NULL)
+    if (inline_source != NULL || json_get(volume, "persistentVolumeClaim", NULL) == NULL)
         return inline_source;
     if (volumes_claimed(volume, objects, &bound, &ignored) < 0)
         return NULL;

@@ -14,6 +14,7 @@
 #include "net/pki.h"
 
 #define SUFFIX ".json"
+#define STAGES "plugins/kubernetes.io/csi" /* as below a kubelet's folder: drivers' charts mount what is below plugins and pods */
 
 void csi_record_digest(const char *driver, const char *handle, char ret[65])
 {
@@ -24,12 +25,12 @@ void csi_record_digest(const char *driver, const char *handle, char ret[65])
 
 char *csi_record_stage_dir(const char *state_dir, const char *digest)
 {
-    return path_join(state_dir, "csi", digest, NULL);
+    return path_join(state_dir, STAGES, digest, NULL);
 }
 
 char *csi_record_stage_path(const char *state_dir, const char *digest)
 {
-    return path_join(state_dir, "csi", digest, "volume" SUFFIX, NULL);
+    return path_join(state_dir, STAGES, digest, "volume" SUFFIX, NULL);
 }
 
 char *csi_record_use_path(const char *state_dir, const char *uid, const char *volume)
@@ -93,7 +94,7 @@ static void each_use(const char *state_dir, const char *uid, csi_record_found *f
 
 void csi_record_each(const char *state_dir, csi_record_found *found, void *data)
 {
-    CLEANUP(xfree) char *stages = path_join(state_dir, "csi", NULL);
+    CLEANUP(xfree) char *stages = path_join(state_dir, STAGES, NULL);
     CLEANUP(xfree) char *pods = path_join(state_dir, "pods", NULL);
     const struct dirent *entry;
 

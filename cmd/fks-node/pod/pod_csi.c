@@ -2,6 +2,7 @@
  * pod_csi.c: the CSI volumes of pods: from objects and drivers to csi_volumes.h, and from there back to the pod's events. What a
  * driver is asked for is worked out by csi_plan.c; when it is asked, by csi_steps.c.
  */
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -167,6 +168,21 @@ static void on_drivers(void *data)
         host_publisher_changed(agent->host);
 }
 
+/* What a driver in a pod of the host's kubelet mounts, before it can register. */
+static void make_folders(const struct agent *agent)
+{
+    static const char *const names[] = {"pods", "plugins"};
+    CLEANUP(err_clear) struct err err = {0};
+
+    for (size_t i = 0; i < countof(names); i++) {
+        CLEANUP(xfree) char *path = path_join(agent->options.state_dir, names[i], NULL);
+        if (dir_make(path, 0750, &err) < 0) {
+            agent_warn("making a folder for CSI drivers", path, &err);
+            err_clear(&err);
+        }
+    }
+}
+
 void pod_csi_start(struct agent *agent)
 {
     const struct csi_drivers_options drivers = {
@@ -179,6 +195,7 @@ void pod_csi_start(struct agent *agent)
     };
     struct csi_user user;
 
+    make_folders(agent);
     agent->csi_drivers = csi_drivers_new(&drivers);
     const struct csi_volumes_options volumes = {
         .loop = agent->loop,

@@ -7,6 +7,8 @@
 #include "daemonset/runtime.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -114,6 +116,16 @@ static int put_programs(const struct runtime_options *options, char **ret, struc
     return 0;
 }
 
+/* With cgroup v2 a container may have a namespace of cgroups, out of which the kernel lets no process be moved. */
+static int enter_host_cgroups(struct err *err)
+{
+    CLEANUP(fd_close) int fd = open("/proc/1/ns/cgroup", O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return errno == ENOENT ? 0 : err_errno(err, errno, "opening the host's namespace of cgroups (is hostPID set?)");
+    return setns(fd, CLONE_NEWCGROUP) < 0 ? err_errno(err, errno, "entering the host's namespace of cgroups") : 0;
+}
+
 /* In the child; returns only what went wrong. */
 static int become_containerd(const struct runtime_options *options, const char *programs, struct err *err)
 {
@@ -127,7 +139,8 @@ static int become_containerd(const struct runtime_options *options, const char *
     /* the next one must find its socket free */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
         return err_errno(err, errno, "asking to end with the parent");
-    if ((r = cgroups_enter(cgroups, cgroup, err)) < 0 || (r = own_root_enter(options->leave.host_root, programs, err)) < 0)
+    if ((r = enter_host_cgroups(err)) < 0 || (r = cgroups_enter(cgroups, cgroup, err)) < 0 ||
+        (r = own_root_enter(options->leave.host_root, programs, err)) < 0)
         return r;
     (void)umask(022);
     execve(CONTAINERD, argv, env);

@@ -14,19 +14,27 @@
 #include "data/yaml.h"
 #include "fargate/names.h"
 
+int addons_locate(struct kube_discovery *discovery, const struct json *object, const struct kube_resource **ret, char **ret_path,
+                  struct err *err)
+{
+    int r = kube_discovery_find_kind(discovery, json_str_or("", object, "apiVersion", NULL),
+                                     json_str_or("", object, "kind", NULL), ret, err);
+    if (r < 0)
+        return r;
+    *ret_path = kube_path((*ret)->group, (*ret)->version,
+                          (*ret)->namespaced ? json_str_or("default", object, "metadata", "namespace", NULL) : NULL,
+                          (*ret)->plural, json_str_or("", object, "metadata", "name", NULL), NULL);
+    return 0;
+}
+
 /* PATCH ?fieldManager=fks&force=true of one object, by its kind. */
 int addons_apply(struct kube_client *client, struct kube_discovery *discovery, const struct json *object, struct err *err)
 {
     const struct kube_resource *resource;
-    const char *name = json_str_or("", object, "metadata", "name", NULL);
-    int r = kube_discovery_find_kind(discovery, json_str_or("", object, "apiVersion", NULL),
-                                     json_str_or("", object, "kind", NULL), &resource, err);
+    CLEANUP(xfree) char *path = NULL;
+    int r = addons_locate(discovery, object, &resource, &path, err);
     if (r < 0)
         return r;
-    CLEANUP(xfree) char *path =
-        kube_path(resource->group, resource->version,
-                  resource->namespaced ? json_str_or("default", object, "metadata", "namespace", NULL) : NULL,
-                  resource->plural, name, NULL);
     CLEANUP(buf_done) struct buf query = {0};
     buf_add_str(&query, path);
     kube_path_query(&query, "fieldManager", "fks");
@@ -34,7 +42,7 @@ int addons_apply(struct kube_client *client, struct kube_discovery *discovery, c
     const struct kube_request request = {
         .method = "PATCH", .path = buf_text(&query), .body = object, .content_type = KUBE_APPLY_PATCH};
     if ((r = kube_do(client, &request, NULL, err)) < 0)
-        return err_wrap(err, "applying %s '%s'", resource->kind, name);
+        return err_wrap(err, "applying %s '%s'", resource->kind, json_str_or("", object, "metadata", "name", NULL));
     return 0;
 }
 

@@ -7,6 +7,9 @@
 #include "cluster/cluster.h"
 #include "kube/discovery.h"
 
+/* The resource of an object's kind and the object's own path on the server; *ret_path is the caller's. */
+int addons_locate(struct kube_discovery *discovery, const struct json *object, const struct kube_resource **ret, char **ret_path,
+                  struct err *err) MUST_CHECK;
 /* One object, whatever is there already; also for clusters that are not local. */
 int addons_apply(struct kube_client *client, struct kube_discovery *discovery, const struct json *object,
                  struct err *err) MUST_CHECK;

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "cluster/addons.h"
 #include "cluster/progress.h"
 #include "cluster/wait.h"
 #include "fargate/names.h"
@@ -262,8 +263,8 @@ int install_delete(struct kube_client *client, struct kube_discovery *discovery,
         const struct json *object = json_at(objects, i);
         const struct kube_resource *resource;
         const char *name = json_str_or("", object, "metadata", "name", NULL);
-        int r = kube_discovery_find_kind(discovery, json_str_or("", object, "apiVersion", NULL),
-                                         json_str_or("", object, "kind", NULL), &resource, err);
+        CLEANUP(xfree) char *path = NULL;
+        int r = addons_locate(discovery, object, &resource, &path, err);
         if (r < 0)
             return r;
         bool namespace = streq(resource->kind, "Namespace");
@@ -273,9 +274,6 @@ int install_delete(struct kube_client *client, struct kube_discovery *discovery,
         bool type = streq(resource->kind, "CustomResourceDefinition");
         if (type && keep_types)
             continue;
-        CLEANUP(xfree) char *path =
-            kube_path(resource->group, resource->version,
-                      resource->namespaced ? json_str(object, "metadata", "namespace", NULL) : NULL, resource->plural, name, NULL);
         if ((r = delete_path(client, path, err)) < 0)
             return err_wrap(err, "deleting %s '%s'", resource->kind, name);
         /* what these hold goes a moment after they were asked to */

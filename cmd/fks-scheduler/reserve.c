@@ -91,6 +91,10 @@ void reserve_granted(struct pod *pod)
         let_go(pod);
         return;
     }
+    if (pod->call != NULL) { /* it is being evicted; should that fail, it is placed anew */
+        reserve_refused(pod);
+        return;
+    }
     if (pod->version != pod->asked_version) { /* an entry is good for one version only */
         ledger_ask(pod);
         return;

@@ -5,6 +5,8 @@
  */
 #include "scheduler.h"
 
+#include <assert.h>
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"

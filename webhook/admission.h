@@ -24,6 +24,7 @@ struct admission_decision { /* for metrics and logs */
 
 struct admission_rules {
     const struct fargate_profiles *profiles; /* NULL: none is known yet */
+    const struct fargate_names *names;       /* NULL: the usual ones; profiles have theirs */
     bool enforce; /* pods that Fargate does not support are refused, where their profile does not say otherwise */
 };
 

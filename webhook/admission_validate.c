@@ -152,9 +152,9 @@ static bool refuse_keys(const struct json *request, const struct json *object, s
 }
 
 /* A Fargate Node has room for the pod that it exists for, and fks-scheduler binds that one. */
-static bool refuse_node(const struct json *request, const char *node, struct buf *out, struct admission_decision *ret)
+static bool refuse_node(const struct fargate_names *names, const struct json *request, const char *node, struct buf *out, struct admission_decision *ret)
 {
-    if (!starts_with(node, FARGATE_NODE_PREFIX))
+    if (!starts_with(node, names->node_prefix))
         return false;
     CLEANUP(xfree) char *message =
         xasprintf("node '%.253s' exists for one Fargate pod: only FKS (group " FKS_IDENTITIES_GROUP
@@ -199,14 +199,14 @@ static const char *changed_part(const struct json *status, const struct json *be
  * The status of a pod on a Fargate Node is what fks-node says. Others may add conditions of their own (readiness gates of
  * load balancers).
  */
-static bool refuse_status(const struct json *request, const struct json *object, struct buf *out,
-                          struct admission_decision *ret)
+static bool refuse_status(const struct fargate_names *names, const struct json *request, const struct json *object,
+                          struct buf *out, struct admission_decision *ret)
 {
     const struct json *before = json_get(request, "oldObject", NULL);
     const char *node = json_str_or("", before, "spec", "nodeName", NULL), *part;
 
     if (!streq(json_str(request, "subResource", NULL), "status") || !review_is_operation(request, "UPDATE") ||
-        !starts_with(node, FARGATE_NODE_PREFIX) || is_control_plane(request))
+        !starts_with(node, names->node_prefix) || is_control_plane(request))
         return false;
     part = changed_part(json_get(object, "status", NULL), json_get(before, "status", NULL));
     if (part == NULL)
@@ -220,8 +220,10 @@ static bool refuse_status(const struct json *request, const struct json *object,
 }
 
 /* Pods, and Bindings, whose annotations and labels the API server copies to the pod. */
-static int validate_pod(const struct json *request, struct buf *out, struct admission_decision *ret, struct err *err)
+static int validate_pod(const struct admission_rules *rules, const struct json *request, struct buf *out,
+                        struct admission_decision *ret, struct err *err)
 {
+    const struct fargate_names *names = rules->names != NULL ? rules->names : &fargate_names_usual;
     const struct json *object;
 
     int r = review_object(request, &object, err);
@@ -230,8 +232,8 @@ static int validate_pod(const struct json *request, struct buf *out, struct admi
     const char *node = review_is_kind(request, "", "Binding")    ? json_str_or("", object, "target", "name", NULL)
                        : review_is_operation(request, "CREATE") ? json_str_or("", object, "spec", "nodeName", NULL)
                                                                 : "";
-    if (!is_ours(request) && (refuse_keys(request, object, out, ret) || refuse_node(request, node, out, ret) ||
-                              refuse_status(request, object, out, ret)))
+    if (!is_ours(request) && (refuse_keys(request, object, out, ret) || refuse_node(names, request, node, out, ret) ||
+                              refuse_status(names, request, object, out, ret)))
         return 0;
     review_allow(out, request, ADMISSION_ALLOWED, ret);
     return 0;
@@ -250,7 +252,7 @@ int admission_validate(const struct admission_rules *rules, const char *review, 
         if (review_is_kind(request, FKS_GROUP, "FargateProfile") && *json_str_or("", request, "subResource", NULL) == '\0')
             return validate_profile(rules->profiles, request, out, ret, err);
         if (review_is_kind(request, "", "Pod") || review_is_kind(request, "", "Binding"))
-            return validate_pod(request, out, ret, err);
+            return validate_pod(rules, request, out, ret, err);
     }
     review_allow(out, request, ADMISSION_ALLOWED, ret);
     return 0;

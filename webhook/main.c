@@ -116,7 +116,7 @@ static int connect_store(struct program *program, struct err *err)
     int r;
 
     if (options->profiles != NULL)
-        return store_new_file(program->loop, options->profiles, program->metrics, &program->store, err);
+        return store_new_file(program->loop, options->profiles, &options->names, program->metrics, &program->store, err);
     if (options->kubeconfig != NULL)
         r = kube_config_load(&overrides, &config, err);
     else
@@ -127,7 +127,7 @@ static int connect_store(struct program *program, struct err *err)
         r = kube_client_new_light(program->loop, &config, PROGRAM "/v" FKS_PROGRAM_VERSION, &program->client, err);
     if (r < 0)
         return r;
-    program->store = store_new_watch(program->loop, program->client, program->metrics);
+    program->store = store_new_watch(program->loop, program->client, &options->names, program->metrics);
     return 0;
 }
 
@@ -170,6 +170,7 @@ static int start_workers(struct program *program, struct err *err)
         .n = (size_t)options->workers,
         .client_ca = options->client_ca != NULL,
         .enforce = options->enforce,
+        .names = &options->names,
         .max_connections = (size_t)options->max_connections,
         .max_per_peer = (size_t)options->max_per_peer,
         .update_metrics = update_metrics,

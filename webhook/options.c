@@ -59,13 +59,15 @@ static int check(const struct options *options, const struct strv *args, struct 
                        "--profiles and --kubeconfig exclude each other: where should profiles come from?");
     if (!streq(options->pod_validation, "Warn") && !streq(options->pod_validation, "Enforce"))
         return err_set(err, ERR_USAGE, "--pod-validation must be Warn or Enforce");
-    return check_numbers(options, err);
+    int r = fargate_names_check(&options->names, err);
+    return r < 0 ? r : check_numbers(options, err);
 }
 
 int options_parse(int argc, char **argv, struct options *ret, struct err *err)
 {
     struct options o = {
-        .listen = "0.0.0.0:8443", .log_level = "info", .pod_validation = "Warn", .max_connections = LIMIT_CONNECTIONS, .max_per_peer = 1024};
+        .listen = "0.0.0.0:8443", .log_level = "info", .pod_validation = "Warn", .max_connections = LIMIT_CONNECTIONS, .max_per_peer = 1024,
+        .names = fargate_names_usual};
     bool version = false, help = false;
     const struct opt table[] = {
         {"listen", 0, OPT_STRING, &o.listen, "ADDRESS:PORT", "Where to serve; an IPv6 address in brackets."},
@@ -80,6 +82,10 @@ int options_parse(int argc, char **argv, struct options *ret, struct err *err)
         {"pod-validation", 0, OPT_STRING, &o.pod_validation, "MODE",
          "What becomes of pods that Fargate does not support, where their profile says nothing (spec.podValidation): Warn "
          "creates them with a warning, Enforce refuses them."},
+        {"scheduler-name", 0, OPT_STRING, &o.names.scheduler, "NAME", "Scheduler that the pods of profiles are handed to."},
+        {"profile-label", 0, OPT_STRING, &o.names.profile_label, "LABEL", "Label of these pods: which profile took them."},
+        {"node-name-prefix", 0, OPT_STRING, &o.names.node_prefix, "PREFIX",
+         "How names of the Nodes begin that only FKS may bind pods to."},
         {"workers", 0, OPT_INT, &o.workers, "NUMBER",
          "Threads that answer reviews; 0: one for each CPU that the program may use."},
         {"max-connections", 0, OPT_INT, &o.max_connections, "NUMBER",

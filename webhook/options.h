@@ -5,6 +5,7 @@
 
 #include "base/compiler.h"
 #include "base/err.h"
+#include "fargate/names.h"
 
 #define PROGRAM "fks-webhook"
 
@@ -15,6 +16,7 @@ struct options { /* texts are borrowed from argv */
     const char *log_level;
     const char *pod_validation; /* "Warn" or "Enforce" */
     bool enforce;               /* the same */
+    struct fargate_names names;
     int64_t workers;                  /* 0: one for each CPU */
     int64_t max_connections, max_per_peer;
     int64_t shutdown_delay_ms;

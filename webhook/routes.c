@@ -147,7 +147,8 @@ static void answer_review(struct routes *routes, struct endpoint *endpoint, stru
 
     (void)buf_reserve(&out, ANSWER_ROOM);
     const struct admission_rules rules = {
-        .profiles = routes->snapshot != NULL ? routes->snapshot->profiles : NULL, .enforce = routes->options.enforce};
+        .profiles = routes->snapshot != NULL ? routes->snapshot->profiles : NULL, .enforce = routes->options.enforce,
+        .names = routes->options.names};
     r = endpoint == &routes->mutate ? admission_mutate(&rules, body.p, body.len, &out, &decision, &err)
                                     : admission_validate(&rules, body.p, body.len, &out, &decision, &err);
     if (r == 0)

@@ -14,6 +14,7 @@ struct routes_options {
     struct metrics *metrics; /* borrowed */
     bool client_ca;          /* reviews are only taken from clients with a verified certificate */
     bool enforce;            /* as in struct admission_rules */
+    const struct fargate_names *names; /* likewise; borrowed */
     void (*show_metrics)(struct server_request *request, void *data); /* answers GET /metrics */
     void *data;
 };

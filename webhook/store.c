@@ -21,6 +21,7 @@ enum { FILE_CHECK_MS = 1000 };
 
 struct store {
     struct loop *loop;
+    const struct fargate_names *names;
     struct snapshot *snapshot;         /* NULL before the first */
     store_callback *on_snapshot;
     void *data;
@@ -33,11 +34,12 @@ struct store {
     struct metric *size_gauge, *age_gauge, *invalid_gauge, *invalid_seen, *changes, *failures;
 };
 
-static struct store *new_store(struct loop *loop, struct metrics *metrics)
+static struct store *new_store(struct loop *loop, const struct fargate_names *names, struct metrics *metrics)
 {
     struct store *store = NEW(struct store);
 
     store->loop = loop;
+    store->names = names;
     store->size_gauge = metrics_get(metrics, METRIC_GAUGE, "fks_webhook_profiles",
                                     "Valid profiles that admission decides by", NULL);
     store->age_gauge = metrics_get(metrics, METRIC_GAUGE, "fks_webhook_profiles_age_seconds",
@@ -58,6 +60,7 @@ static struct store *new_store(struct loop *loop, struct metrics *metrics)
 static void replace_snapshot(struct store *store, struct fargate_profiles *profiles, size_t invalid)
 {
     snapshot_free(store->snapshot);
+    profiles->names = store->names;
     store->snapshot = snapshot_new(profiles);
     store->invalid = invalid;
     if (store->on_snapshot != NULL)
@@ -127,9 +130,10 @@ static const struct json_omit omit_in_metadata[] = {
     {.name = "annotations"}, {.name = "creationTimestamp"}, {.name = "generation"}, {.name = "managedFields"}, {0}};
 static const struct json_omit omit_in_profile[] = {{.name = "metadata", .inside = omit_in_metadata}, {.name = "status"}, {0}};
 
-struct store *store_new_watch(struct loop *loop, struct kube_client *client, struct metrics *metrics)
+struct store *store_new_watch(struct loop *loop, struct kube_client *client, const struct fargate_names *names,
+                              struct metrics *metrics)
 {
-    struct store *store = new_store(loop, metrics);
+    struct store *store = new_store(loop, names, metrics);
 
     store->timer = loop_timer_new(loop, rebuild, store);
     store->watch = kube_watch_new(client, &(struct kube_watch_options){
@@ -251,9 +255,10 @@ static void check_file(void *data)
     log_info("profiles read again", "file", store->path);
 }
 
-int store_new_file(struct loop *loop, const char *path, struct metrics *metrics, struct store **ret, struct err *err)
+int store_new_file(struct loop *loop, const char *path, const struct fargate_names *names, struct metrics *metrics,
+                   struct store **ret, struct err *err)
 {
-    CLEANUP(store_free) struct store *store = new_store(loop, metrics);
+    CLEANUP(store_free) struct store *store = new_store(loop, names, metrics);
 
     store->path = xstrdup(path);
     store->timer = loop_timer_new(loop, check_file, store);

@@ -11,15 +11,16 @@
 
 struct store;
 
-/* Watches FargateProfile objects. Never fails; client is borrowed. */
-struct store *store_new_watch(struct loop *loop, struct kube_client *client, struct metrics *metrics);
+/* Watches FargateProfile objects. Never fails; client and names are borrowed. */
+struct store *store_new_watch(struct loop *loop, struct kube_client *client, const struct fargate_names *names,
+                              struct metrics *metrics);
 /*
  * Reads a YAML or JSON file of FargateProfile objects (several documents, lists) and reads it again when it
  * changes. The file must be readable and well-formed at the start; later a broken file is reported and the last
  * snapshot stays.
  */
-int store_new_file(struct loop *loop, const char *path, struct metrics *metrics, struct store **ret,
-                   struct err *err) MUST_CHECK;
+int store_new_file(struct loop *loop, const char *path, const struct fargate_names *names, struct metrics *metrics,
+                   struct store **ret, struct err *err) MUST_CHECK;
 struct store *store_free(struct store *store);
 
 /* From now on called with each new snapshot, at once with the one in force if there is one. Borrowed. */

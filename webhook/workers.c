@@ -284,8 +284,8 @@ static int start_worker(struct worker *worker, struct err *err)
         return r;
     worker->metrics = metrics_new();
     worker->routes = routes_new(&(struct routes_options){
-        .metrics = worker->metrics, .client_ca = options->client_ca, .enforce = options->enforce, .show_metrics = show_metrics,
-        .data = worker});
+        .metrics = worker->metrics, .client_ca = options->client_ca, .enforce = options->enforce, .names = options->names,
+        .show_metrics = show_metrics, .data = worker});
     const struct server_options server_options = {
         .handler = routes_handle,
         .data = worker->routes,

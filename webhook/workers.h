@@ -20,6 +20,7 @@ struct workers_options {
     size_t n;                /* threads; 0: one for each CPU that the process may use, at most WORKERS_MAX */
     bool client_ca;          /* reviews are only taken from clients with a verified certificate */
     bool enforce;            /* pods that Fargate does not support are refused */
+    const struct fargate_names *names; /* borrowed */
     size_t max_connections;  /* of all workers together */
     size_t max_per_peer;     /* likewise; 0: no limit */
     /* Brings the main loop's own numbers up to date, for /metrics; they are added to the workers'. */

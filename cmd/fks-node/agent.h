@@ -18,6 +18,7 @@
 struct agent_options { /* strings are borrowed from the command line */
     const char *host_name, *zone, *region;
     const char *address; /* where the API server reaches this host; the kubelet API listens on it */
+    const char *node_prefix; /* as in struct fargate_names */
     const char *runtime_socket;
     const char *state_dir, *log_dir;
     const char *cluster_domain, *resolv_conf, *pod_cidr, *cgroup_root;

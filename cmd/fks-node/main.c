@@ -52,6 +52,7 @@ static struct {
 } flags = {
     .agent =
         {
+            .node_prefix = FARGATE_NODE_PREFIX,
             .state_dir = "/var/lib/fks-node",
             .log_dir = "/var/log/pods",
             .cluster_domain = "cluster.local",
@@ -115,6 +116,8 @@ static const struct opt options[] = {
     {"node-name", 0, OPT_STRING, &flags.node_name, "NAME",
      "Node of this host's kubelet: zone, region, pod range and DNS servers that are not given are found with it.", NULL,
      NULL},
+    {"node-name-prefix", 0, OPT_STRING, &flags.agent.node_prefix, "PREFIX",
+     "How the names of the pods' Nodes begin, up to the address.", NULL, NULL},
     {"pod-cidr", 0, OPT_STRING, &flags.agent.pod_cidr, "CIDR",
      "Range that the pods' addresses come from, for information.", NULL, NULL},
     {"pod-log-dir", 0, OPT_STRING, &flags.agent.log_dir, "DIR", "Folder of the containers' logs.", NULL, NULL},
@@ -190,6 +193,10 @@ static int check_flags(struct err *err)
         return result;
     if ((flags.tls_cert == NULL) != (flags.tls_key == NULL))
         return err_set(err, ERR_USAGE, "--tls-cert and --tls-key go together");
+    struct fargate_names names = fargate_names_usual;
+    names.node_prefix = flags.agent.node_prefix;
+    if ((result = fargate_names_check(&names, err)) < 0)
+        return err_wrap(err, "--node-name-prefix");
     if (!starts_with(flags.runtime_endpoint, "unix://"))
         return err_set(err, ERR_USAGE, "--container-runtime-endpoint '%s' does not begin with 'unix://'",
                        flags.runtime_endpoint);

@@ -33,7 +33,7 @@ static const struct fargate_profile *rules_of(struct pod *pod)
     if (profile == NULL)
         refuse(pod, REASON_UNSCHEDULABLE,
                xasprintf("Misconfigured Fargate Profile: the pod names none (label %s): make a profile that matches "
-                         "it, and create the pod again", FARGATE_PROFILE_LABEL));
+                         "it, and create the pod again", pod->scheduler->options.names.profile_label));
     else if (!profile->exists || profile->deleting)
         refuse(pod, REASON_UNSCHEDULABLE,
                xasprintf("Misconfigured Fargate Profile: fargate profile %s %s: create it, or create the "

@@ -20,7 +20,8 @@
 #define PROGRAM "fks-scheduler"
 
 struct options {
-    const char *kubeconfig, *scheduler_name, *metrics_listen, *log_level, *identity, *placement, *registration;
+    struct fargate_names names;
+    const char *kubeconfig, *metrics_listen, *log_level, *identity, *placement, *registration;
     bool leader_elect, version, help;
 };
 
@@ -39,8 +40,10 @@ static int parse_options(int argc, char **argv, struct options *options, struct 
     const struct opt table[] = {
         {.name = "kubeconfig", .type = OPT_STRING, .value = &options->kubeconfig, .argument = "FILE",
          .help = "Connection file; without it as kubectl: $KUBECONFIG, ~/.kube/config, the pod's service account."},
-        {.name = "scheduler-name", .type = OPT_STRING, .value = &options->scheduler_name, .argument = "NAME",
+        {.name = "scheduler-name", .type = OPT_STRING, .value = &options->names.scheduler, .argument = "NAME",
          .help = "Pods whose spec.schedulerName is this are taken."},
+        {.name = "profile-label", .type = OPT_STRING, .value = &options->names.profile_label, .argument = "LABEL",
+         .help = "Label of these pods: which profile took them."},
         {.name = "placement", .type = OPT_STRING, .value = &options->placement, .argument = "POLICY",
          .help = "spread: the emptiest host of the emptiest zone; pack: the fullest one that has room."},
         {.name = "leader-elect", .type = OPT_BOOL, .value = &options->leader_elect,
@@ -165,7 +168,7 @@ static int run(const struct options *options, struct err *err)
     struct scheduler scheduler = {0};
     struct registration *registration = NULL;
     const struct scheduler_options scheduler_options = {
-        .name = options->scheduler_name,
+        .names = options->names,
         .identity = options->leader_elect ? identity : NULL,
         .policy = streq(options->placement, "pack") ? PLACE_PACK : PLACE_SPREAD,
     };
@@ -184,7 +187,7 @@ static int run(const struct options *options, struct err *err)
         return r;
     r = scheduler_init(&scheduler, loop, client, &scheduler_options, metrics, err);
     if (r >= 0) {
-        log_info("started", "scheduler", options->scheduler_name, "server", config.server, "identity",
+        log_info("started", "scheduler", options->names.scheduler, "server", config.server, "identity",
                  scheduler_options.identity);
         if (options->registration != NULL)
             registration = start_registration(options->registration, &scheduler);
@@ -197,7 +200,7 @@ static int run(const struct options *options, struct err *err)
 
 int main(int argc, char **argv)
 {
-    struct options options = {.scheduler_name = FARGATE_SCHEDULER, .metrics_listen = "", .log_level = "info",
+    struct options options = {.names = fargate_names_usual, .metrics_listen = "", .log_level = "info",
                               .placement = "spread", .leader_elect = true};
     CLEANUP(err_clear) struct err err = {0};
     int r;

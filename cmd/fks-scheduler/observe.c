@@ -70,7 +70,8 @@ static void wait_for_host(struct pod *pod, const struct json *object, enum pod_s
 
 static void enter_stage(struct pod *pod, const struct json *object, enum pod_stage before)
 {
-    const char *profile = json_str(object, "metadata", "labels", FARGATE_PROFILE_LABEL, NULL);
+    const char *profile = 
+        json_str(object, "metadata", "labels", pod->scheduler->options.names.profile_label, NULL);
 
     switch (pod->stage) {
     case POD_NEW:

@@ -63,6 +63,7 @@ static void read_profiles(struct reconcile *reconcile)
         n++;
     }
     reconcile->profiles = fargate_profiles_new(items, n);
+    reconcile->profiles->names = &reconcile->scheduler->options.names;
 }
 
 /* --- evictions */

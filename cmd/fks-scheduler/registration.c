@@ -36,6 +36,8 @@ struct registration {
     size_t index;            /* of the document under way */
     bool asked, webhook_seen; /* whether it is registered already; an endpoint was ready once */
     int64_t settle_ms;       /* end of the time of grace of a first registration */
+    char *found;             /* base64: what a leader before us registered, or NULL */
+    struct json *replacement; /* data of a Secret that was lost, until it is there again; or NULL */
     char *authority;         /* base64, as registered; NULL: not yet */
     char *sending;           /* likewise, under way */
     int64_t since_ms, written_ms; /* authority is registered since; last written */
@@ -201,6 +203,7 @@ static void on_withdrawn(struct json **answer UNUSED, struct err *err, void *dat
     registration->withdrawing = false;
     registration->documents = json_free(registration->documents);
     registration->authority = xfree(registration->authority);
+    registration->found = xfree(registration->found);
     registration->webhook_seen = false;
 }
 
@@ -328,6 +331,9 @@ static void on_asked(struct json **answer, struct err *err, void *data)
     if (!went_well(registration, err, "reading it"))
         return;
     registration->asked = true;
+    const char *bundle = json_str(json_at(json_get(*answer, "webhooks", NULL), 0), "clientConfig", "caBundle", NULL);
+    free(registration->found);
+    registration->found = bundle != NULL && *bundle != '\0' ? xstrdup(bundle) : NULL;
     registration->webhook_seen =
         *answer != NULL && json_get(*answer, "webhooks", NULL) != NULL &&
         json_get(*answer, "metadata", "annotations", REGISTRATION_SETTLING, NULL) == NULL;
@@ -378,17 +384,48 @@ static void measure(struct registration *registration, const struct json *secret
                    (double)(clock_wall_ns() / 1000000000 + seconds));
 }
 
+/* Every API server has had time to read the registrations with this authority. */
+static bool is_trusted(const struct registration *registration, const char *authority)
+{
+    return registration->current && streq(authority, registration->authority) &&
+           loop_now_ms(registration->loop) - registration->since_ms >= TRUSTED_MS;
+}
+
+/*
+ * The Secret is gone or damaged while webhook pods serve what was in it. True when its replacement is under way; before that
+ * is trusted, it is what the registrations shall name.
+ */
+static bool replace_secret(struct registration *registration, const char *served, const char *dns_name)
+{
+    CLEANUP(err_clear) struct err err = {0};
+
+    if (registration->replacement == NULL) {
+        log_warn("the webhook's certificate is lost, making another", "secret", registration->secret_name);
+        if (webhook_secret_replace(served, dns_name, &registration->replacement, &err) < 0)
+            complain(registration, err_text(&err));
+        registration->current = false;
+        registration->index = 0;
+    }
+    if (!is_trusted(registration, json_str(registration->replacement, "ca.crt", NULL)))
+        return false;
+    write_secret(registration, json_clone(registration->replacement));
+    return true;
+}
+
 /* True when a new Secret is under way. */
 static bool keep_secret(struct registration *registration, const struct json *config, const struct json *secret)
 {
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(xfree) char *dns_name =
         xasprintf("%s." FKS_NAMESPACE ".svc", json_str_or("fks-webhook", config, "data", "service", NULL));
-    bool trusted = registration->current &&
-                   streq(json_str(secret, "data", "ca.crt", NULL), registration->authority) &&
-                   loop_now_ms(registration->loop) - registration->since_ms >= TRUSTED_MS;
+    const char *served = registration->authority != NULL ? registration->authority : registration->found;
+    bool trusted = is_trusted(registration, json_str(secret, "data", "ca.crt", NULL));
     struct json *data = NULL;
 
+    /* where no webhook pod ever was ready, none can be before there is a Secret */
+    if (served != NULL && registration->webhook_seen && !webhook_secret_is_usable(secret))
+        return replace_secret(registration, served, dns_name);
+    registration->replacement = json_free(registration->replacement);
     if (webhook_secret_next(secret, dns_name, trusted, &data, &err) < 0)
         complain(registration, err_text(&err));
     if (data == NULL)
@@ -425,13 +462,16 @@ static void look(void *data)
         return;
     secret = kube_watch_get(registration->secret_watch, FKS_NAMESPACE, registration->secret_name);
     measure(registration, secret);
+    if (!registration->asked) {
+        send_document(registration, "GET", NULL, on_asked);
+        return;
+    }
     if (streq(json_str(config, "data", "certificates", NULL), "self") && keep_secret(registration, config, secret))
         return;
-    const char *authority = json_str(secret, "data", "ca.crt", NULL);
+    const char *authority = registration->replacement != NULL ? json_str(registration->replacement, "ca.crt", NULL)
+                                                              : json_str(secret, "data", "ca.crt", NULL);
     if (authority == NULL)
         complain(registration, "the Secret of its certificate is not there, or has no ca.crt");
-    else if (!registration->asked)
-        send_document(registration, "GET", NULL, on_asked);
     else if (!registration->webhook_seen)
         look_for_webhook(registration, json_str_or("fks-webhook", config, "data", "service", NULL));
     else if (!registration->current || loop_now_ms(registration->loop) - registration->written_ms > AGAIN_MS ||
@@ -469,6 +509,8 @@ struct registration *registration_free(struct registration *registration)
     loop_timer_free(registration->timer);
     json_free(registration->documents);
     free(registration->secret_name);
+    json_free(registration->replacement);
+    free(registration->found);
     free(registration->authority);
     free(registration->sending);
     free(registration->expression);

@@ -53,6 +53,7 @@ void scheduler_call(struct pod *pod, const char *method, const char *subresource
     CLEANUP(xfree) char *path = scheduler_pod_path(pod, subresource);
     const struct kube_request request = {.method = method, .path = path, .body = body, .content_type = content_type};
 
+    assert(pod->call == NULL); /* one at a time: the end of a forgotten one would come after the pod's */
     scheduler_count_call(pod->scheduler, 1);
     pod->call = kube_start(pod->scheduler->client, &request, done, pod);
 }
@@ -275,17 +276,18 @@ static struct kube_watch *start_watch(struct scheduler *scheduler, const char *p
 int scheduler_init(struct scheduler *scheduler, struct loop *loop, struct kube_client *client,
                    const struct scheduler_options *options, struct metrics *metrics, struct err *err)
 {
-    CLEANUP(xfree) char *mine = xasprintf("spec.schedulerName=%s", options->name);
+    CLEANUP(xfree) char *mine = xasprintf("spec.schedulerName=%s", options->names.scheduler);
 
+    int r = fargate_names_check(&options->names, err);
+    if (r < 0)
+        return r;
     *scheduler = (struct scheduler){.loop = loop, .client = client, .options = *options, .metrics = metrics, .rules = 1};
-    if (*options->name == '\0')
-        return err_set(err, ERR_USAGE, "--scheduler-name must not be empty");
     queue_init(&scheduler->to_place);
     queue_init(&scheduler->to_bind);
     queue_init(&scheduler->to_tell);
     measure_init(scheduler);
     scheduler->host_tick_ms = loop_now_ms(loop);
-    scheduler->events = kube_events_new(client, options->name);
+    scheduler->events = kube_events_new(client, options->names.scheduler);
     scheduler->profiles = profiles_new(loop, client);
     scheduler->leader = leader_new(loop, client, options->identity, on_leader_change, scheduler);
     scheduler->ledger = ledger_new(scheduler);

@@ -75,7 +75,7 @@ struct node { /* a Node that fks-node made for a pod */
 };
 
 struct scheduler_options {
-    const char *name;         /* spec.schedulerName; borrowed */
+    struct fargate_names names; /* texts borrowed */
     const char *identity;     /* of this replica; NULL: no leader election */
     enum place_policy policy;
 };

@@ -11,6 +11,7 @@
 
 #define DAY_S (24 * 60 * 60)
 #define END_LINE "-----END CERTIFICATE-----"
+#define SERVED_MAX 3 /* authorities that a replacement keeps: of the pair lost, and of replacements before it */
 
 /* A member of the Secret's data as text; NULL: missing, or no base64. Heap. */
 static char *text_of(const struct json *secret, const char *key)
@@ -57,12 +58,14 @@ static void set(struct json *data, const char *key, const char *text)
     json_set_str(data, key, buf_text(&encoded));
 }
 
-/* The authority behind the certificate in use: a renewal puts the newest first. Heap. */
-static char *first_of(const char *bundle)
+/* The newest n authorities: the first is that of the certificate in use. Heap. */
+static char *first_of(const char *bundle, size_t n)
 {
-    const char *end = strstr(bundle, END_LINE);
+    const char *end = bundle;
 
-    return end == NULL ? xstrdup("") : xstrndup(bundle, (size_t)(end - bundle) + strlen(END_LINE));
+    for (const char *next; n-- > 0 && (next = strstr(end, END_LINE)) != NULL;)
+        end = next + strlen(END_LINE);
+    return xstrndup(bundle, (size_t)(end - bundle));
 }
 
 /* A new pair in the place of the old one; or, keep: beside it, with both authorities. */
@@ -77,7 +80,7 @@ static int renew(const struct json *secret, const char *dns_name, bool keep, str
     struct json *data = json_new_object();
     if (keep) {
         CLEANUP(xfree) char *bundle = text_of(secret, "ca.crt");
-        CLEANUP(xfree) char *old = first_of(bundle);
+        CLEANUP(xfree) char *old = first_of(bundle, 1);
         CLEANUP(xfree) char *both = xasprintf("%s%s\n", authority.cert_pem, old);
         set(data, "ca.crt", both);
         json_set_str(data, "tls.crt", json_str(secret, "data", "tls.crt", NULL));
@@ -113,6 +116,33 @@ int webhook_secret_next(const struct json *secret, const char *dns_name, bool tr
         return 0;
     /* an expired certificate is trusted by nobody: there is nothing to keep */
     return renew(secret, dns_name, life >= 0, ret_data, err);
+}
+
+bool webhook_secret_is_usable(const struct json *secret)
+{
+    CLEANUP(xfree) char *cert = text_of(secret, "tls.crt");
+    CLEANUP(xfree) char *key = text_of(secret, "tls.key");
+
+    return json_str(secret, "data", "ca.crt", NULL) != NULL && life_of(cert, key) >= 0;
+}
+
+int webhook_secret_replace(const char *served, const char *dns_name, struct json **ret_data, struct err *err)
+{
+    CLEANUP(buf_done) struct buf bundle = {0};
+    CLEANUP(pki_pair_done) struct pki_pair authority = {0};
+    CLEANUP(pki_pair_done) struct pki_pair pair = {0};
+    int r = base64_decode(served, strlen(served), &bundle, err);
+
+    if (r < 0 || (r = make_pair(dns_name, &authority, &pair, err)) < 0)
+        return err_wrap(err, "making a certificate for '%s'", dns_name);
+    CLEANUP(xfree) char *old = first_of(buf_text(&bundle), SERVED_MAX);
+    CLEANUP(xfree) char *all = xasprintf("%s%s\n", authority.cert_pem, old);
+    struct json *data = json_new_object();
+    set(data, "ca.crt", all);
+    set(data, "tls.crt", pair.cert_pem);
+    set(data, "tls.key", pair.key_pem);
+    *ret_data = data;
+    return 0;
 }
 
 int webhook_secret_expiry(const struct json *secret, int64_t *ret_seconds, struct err *err)

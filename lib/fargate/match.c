@@ -113,7 +113,7 @@ static bool is_owned_by_daemonset(const struct json *pod)
 }
 
 /* Reasons in the pod itself; FARGATE_MATCHED: none. */
-static enum fargate_verdict check_pod(const struct json *pod)
+static enum fargate_verdict check_pod(const struct fargate_names *names, const struct json *pod)
 {
     const struct json *annotations = json_get(pod, "metadata", "annotations", NULL);
     const char *scheduler = json_str_or("", pod, "spec", "schedulerName", NULL);
@@ -126,7 +126,7 @@ static enum fargate_verdict check_pod(const struct json *pod)
         return FARGATE_DAEMONSET;
     if (streq(json_string_value(json_member(annotations, FARGATE_COMPUTE_TYPE)), FARGATE_COMPUTE_EC2))
         return FARGATE_OPTED_OUT;
-    if (*scheduler != '\0' && !streq(scheduler, "default-scheduler") && !streq(scheduler, FARGATE_SCHEDULER))
+    if (*scheduler != '\0' && !streq(scheduler, "default-scheduler") && !streq(scheduler, names->scheduler))
         return FARGATE_OTHER_SCHEDULER;
     return FARGATE_MATCHED;
 }
@@ -135,8 +135,9 @@ struct fargate_match fargate_match_pod(const struct fargate_profiles *profiles, 
                                        const struct json *pod)
 {
     const struct json *labels = json_get(pod, "metadata", "labels", NULL);
-    const char *chosen = strempty(json_string_value(json_member(labels, FARGATE_PROFILE_LABEL)));
-    struct fargate_match match = {.verdict = check_pod(pod)};
+    const struct fargate_names *names = profiles != NULL ? profiles->names : &fargate_names_usual;
+    const char *chosen = strempty(json_string_value(json_member(labels, names->profile_label)));
+    struct fargate_match match = {.verdict = check_pod(names, pod), .names = names};
 
     if (match.verdict != FARGATE_MATCHED)
         return match;
@@ -171,7 +172,7 @@ const char *fargate_verdict_text(enum fargate_verdict verdict)
     case FARGATE_OTHER_SCHEDULER:
         return "spec.schedulerName names another scheduler";
     case FARGATE_PROFILE_UNKNOWN:
-        return "the label " FARGATE_PROFILE_LABEL " names a profile that does not exist or does not match the pod";
+        return "the pod's profile label names a profile that does not exist or does not match it";
     }
     return "unknown";
 }

@@ -15,7 +15,7 @@ enum fargate_verdict {
     FARGATE_DAEMONSET,        /* owned by a DaemonSet */
     FARGATE_MIRROR,           /* static pod's mirror */
     FARGATE_BOUND,            /* spec.nodeName is set already */
-    FARGATE_OTHER_SCHEDULER,  /* spec.schedulerName is neither empty, default-scheduler nor fargate-scheduler */
+    FARGATE_OTHER_SCHEDULER,  /* spec.schedulerName is neither empty, default-scheduler nor that of the profiles' pods */
     FARGATE_PROFILE_UNKNOWN,  /* the profile label names a profile that does not exist or does not match */
 };
 
@@ -23,9 +23,10 @@ struct fargate_match {
     enum fargate_verdict verdict;
     const struct fargate_profile *profile; /* borrowed; NULL unless FARGATE_MATCHED */
     size_t selector;                       /* index of the selector that matched */
+    const struct fargate_names *names;     /* of the profiles */
 };
 
-/* namespace: of the request (a pod's own may be empty). A pod label FARGATE_PROFILE_LABEL chooses among matching profiles. */
+/* namespace: of the request (a pod's own may be empty). A pod's profile label chooses among matching profiles. */
 struct fargate_match fargate_match_pod(const struct fargate_profiles *profiles, const char *namespace,
                                        const struct json *pod);
 /* One sentence for people: "no profile matches namespace 'x' and the pod's labels". Static text. */

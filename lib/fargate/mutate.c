@@ -124,11 +124,11 @@ void fargate_mutate(const struct json *pod, const struct fargate_match *match, s
         add_object(patch, "/metadata");
     if (!json_is_object(spec))
         add_object(patch, "/spec");
-    set_label(patch, metadata, FARGATE_PROFILE_LABEL, profile->name);
+    set_label(patch, metadata, match->names->profile_label, profile->name);
     if (profile->scheduler_name != NULL) {
         set_string(patch, spec, "/spec", "schedulerName", profile->scheduler_name);
     } else {
-        set_string(patch, spec, "/spec", "schedulerName", FARGATE_SCHEDULER);
+        set_string(patch, spec, "/spec", "schedulerName", match->names->scheduler);
         set_priority(patch, spec);
     }
     if (profile->runtime_class != NULL && json_string_value(json_member(spec, "runtimeClassName")) == NULL)

@@ -4,6 +4,21 @@
  */
 #pragma once
 
+#include "base/err.h"
+
+/*
+ * Names that on a real EKS belong to AWS: where its Fargate is in the cluster too, FKS takes others, so that each leaves the
+ * other's pods and Nodes alone. What says what a Node is (FARGATE_COMPUTE_TYPE), and what opts out, stays common to both.
+ */
+struct fargate_names {
+    const char *scheduler;     /* schedulerName of the pods that a profile takes */
+    const char *profile_label; /* on them: the profile */
+    const char *node_prefix;   /* of their Nodes, up to the address: "fargate-ip-" */
+};
+extern const struct fargate_names fargate_names_usual;
+/* ERR_USAGE: one of them cannot be that. */
+int fargate_names_check(const struct fargate_names *names, struct err *err) MUST_CHECK;
+
 #define FARGATE_SCHEDULER "fargate-scheduler"
 #define FARGATE_PROFILE_LABEL "eks.amazonaws.com/fargate-profile"       /* on pods: the profile that took them */
 #define FARGATE_COMPUTE_TYPE "eks.amazonaws.com/compute-type"           /* node label and taint "fargate"; pod annotation "ec2" opts out */
@@ -25,6 +40,7 @@
 #define FKS_POD_UID_ANNOTATION "fks.dev/pod-uid"  /* on Nodes: the pod they exist for */
 #define FKS_POD_ANNOTATION "fks.dev/pod"          /* on Nodes: its namespace/name */
 #define FKS_NAMESPACE "fks-system"                /* host Leases, leader Lease */
+#define FKS_REGISTRATION "fks-webhook-registration" /* ConfigMap there, in clusters that fks did not make */
 
 /* User names of the programs' certificates and the group they share. */
 #define FKS_USER_WEBHOOK "system:fks:webhook"

@@ -442,7 +442,7 @@ struct fargate_profiles *fargate_profiles_new(struct fargate_profile *items, siz
 
     if (n > 0)
         qsort(items, n, sizeof(*items), compare);
-    *profiles = (struct fargate_profiles){items, n, fargate_index_new(items, n)};
+    *profiles = (struct fargate_profiles){items, n, fargate_index_new(items, n), &fargate_names_usual};
     return profiles;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/str.h"
 #include "data/json.h"
+#include "fargate/names.h"
 
 struct fargate_label {
     char *key, *value; /* both may hold * and ? */
@@ -51,6 +52,7 @@ struct fargate_profiles {
     struct fargate_profile *items;
     size_t n;
     struct fargate_index *index; /* of match.c */
+    const struct fargate_names *names; /* of the cluster; borrowed; fargate_profiles_new: the usual ones */
 };
 
 /* Reads one object. ERR_INVALID with all reasons, one sentence each joined by "; ", when fargate_profile_check has any. */

@@ -46,4 +46,9 @@ bench-scheduler: $(bindir)/fks-scheduler bench-programs
 	@$(MAKE) --no-print-directory assets
 	@scripts/bench-scheduler
 
-.PHONY: bench bench-agent bench-cli bench-webhook bench-scheduler bench-admission-latency bench-programs
+bench-scale: all
+	@scripts/install-packages test
+	@$(MAKE) --no-print-directory assets
+	@scripts/bench-scale
+
+.PHONY: bench bench-scale bench-agent bench-cli bench-webhook bench-scheduler bench-admission-latency bench-programs

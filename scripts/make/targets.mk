@@ -14,7 +14,7 @@ help:
 	@echo 'make images          the same images; those of our programs into $(images_dir), as OCI archives'
 	@echo 'make manifests       manifests/install*.yaml from the chart (builds Helm first)'
 	@echo 'make fuzz            every fuzz target for FUZZ_SECONDS=60'
-	@echo 'make bench           timings beside a peer, as ratios; bench-webhook for the admission server alone'
+	@echo 'make bench           timings beside a peer, as ratios; bench-webhook, bench-scale ... for a part'
 	@echo 'make lint format     checks of style and layers; clang-format'
 	@echo 'make install         into PREFIX=/usr/local, DESTDIR='
 	@echo 'options: SAN=address,undefined  WERROR=1  V=1'
@@ -34,6 +34,7 @@ helm:
 	@scripts/assets/build-helm $(assets_dir)
 manifests: helm
 	@scripts/render-manifests $(assets_dir)/helm > manifests/install.yaml.new && mv manifests/install.yaml.new manifests/install.yaml
+	@scripts/render-manifests $(assets_dir)/helm eks > manifests/install-eks.yaml.new && mv manifests/install-eks.yaml.new manifests/install-eks.yaml
 	@scripts/render-manifests $(assets_dir)/helm hosts > manifests/install-hosts.yaml.new && \
 	    mv manifests/install-hosts.yaml.new manifests/install-hosts.yaml
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
 
-from cluster import Pki, die_with_parent  # noqa: E402
+from cluster import Pki, die_with_parent, documents_of  # noqa: E402,F401
+from rights import audit_policy, compare, read_audit  # noqa: E402,F401
 from harness import BIN, Tool, eventually  # noqa: E402
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -177,14 +178,20 @@ class Foreign:
     def write_audit_policy(self):
         """Who asked for what, of the identities of FKS."""
         path = self.folder / "audit.yaml"
-        users = [f"system:serviceaccount:fks-system:fks-{name}" for name in ("webhook", "scheduler", "node", "uninstall", "profiles", "test")]
-        path.write_text(json.dumps({"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
-                                    "rules": [{"level": "Metadata", "users": users}, {"level": "None"}]}))
+        path.write_text(json.dumps(audit_policy(groups=["system:serviceaccounts:fks-system"])))
         return path
 
     def add_machine(self):
         self.machines.append(Machine(self.folder / f"machine-{len(self.machines) + 1}", len(self.machines) + 1, self.machine))
         return self.machines[-1]
+
+    def start_scheduler(self, name):
+        """Another kube-scheduler, for the pods that name it."""
+        path = self.folder / f"{name}.yaml"
+        path.write_text(json.dumps({
+            "apiVersion": "kubescheduler.config.k8s.io/v1", "kind": "KubeSchedulerConfiguration", "leaderElection": {"leaderElect": False},
+            "clientConnection": {"kubeconfig": str(self.kubeconfig)}, "profiles": [{"schedulerName": name}]}))
+        self.machine.start(name, self.assets / "kube-scheduler", f"--config={path}", f"--cert-dir={self.folder}", "--secure-port=10269")
 
     def start_node(self, machine=None):
         machine = machine or self.machine
@@ -217,6 +224,11 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.nri.v1.nri"]
     runtime_type = "io.containerd.runc.v2"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
       Root = "{run}/runc"
+  # what a RuntimeClass may name
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.kata]
+    runtime_type = "io.containerd.runc.v2"
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.kata.options]
+      Root = "{run}/kata"
 """)
         start("containerd", "containerd", f"--config={run / 'containerd.toml'}")
         eventually(lambda: node.ctr.run("--address", socket, "version").code == 0, 90, "containerd answers")

@@ -17,6 +17,8 @@ import subprocess
 import time
 from pathlib import Path
 
+from rights import audit_policy
+
 ROOT = Path(__file__).resolve().parents[2]
 MANIFESTS = ROOT / "manifests"
 PROGRAMS = Path(os.environ.get("FKS_BIN", ROOT / "bin")).resolve()
@@ -63,6 +65,17 @@ def until(question, seconds=20.0, what=None, pause=0.05):
 
 def die_with_parent():
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def documents_of(text):
+    """Objects that kubectl printed one after another, lists taken apart."""
+    decoder, objects, position = json.JSONDecoder(), [], 0
+    while position < len(text):
+        item, position = decoder.raw_decode(text, position)
+        objects += item["items"] if item["kind"] == "List" else [item]
+        while position < len(text) and text[position].isspace():
+            position += 1
+    return objects
 
 
 class Processes:
@@ -221,6 +234,7 @@ class ControlPlane:
         self.folder = folder
         self.programs = programs
         self.processes = Processes(folder)
+        self.audit_log = folder / "audit.log"  # of the programs of FKS
         self.port = free_port()
         self.pki = Pki(folder / "pki")
         self.pki.issue("apiserver", "kube-apiserver",
@@ -257,23 +271,19 @@ class ControlPlane:
 
     def manifest(self, path):
         """Objects of a manifest, read by kubectl, since Python's library has no YAML."""
-        text = self.kubectl("create", "--dry-run=client", "--validate=false", "-o", "json", "-f", MANIFESTS / path)
-        decoder, objects, position = json.JSONDecoder(), [], 0
-        while position < len(text):
-            item, position = decoder.raw_decode(text, position)
-            objects += item["items"] if item["kind"] == "List" else [item]
-            while position < len(text) and text[position].isspace():
-                position += 1
-        return objects
+        return documents_of(self.kubectl("create", "--dry-run=client", "--validate=false", "-o", "json", "-f", MANIFESTS / path))
 
     def start(self, controllers=True):
         etcd, peer = free_port(), free_port()
+        self.etcd_port = etcd
         self.processes.start("etcd", [
             self.programs / "etcd", "--data-dir", self.folder / "etcd", "--unsafe-no-fsync", "--log-level=error",
             f"--listen-client-urls=http://127.0.0.1:{etcd}", f"--advertise-client-urls=http://127.0.0.1:{etcd}",
             f"--listen-peer-urls=http://127.0.0.1:{peer}", f"--initial-advertise-peer-urls=http://127.0.0.1:{peer}",
             f"--initial-cluster=default=http://127.0.0.1:{peer}"])
         pki = self.pki.path
+        policy = self.folder / "audit.yaml"
+        policy.write_text(json.dumps(audit_policy(groups=["system:fks"])))
         self.processes.start("apiserver", [
             self.programs / "kube-apiserver", f"--etcd-servers=http://127.0.0.1:{etcd}", f"--secure-port={self.port}",
             # off by default: certificates that projected volumes may name
@@ -284,7 +294,8 @@ class ControlPlane:
             f"--tls-private-key-file={pki('apiserver.key')}", f"--client-ca-file={pki('ca.crt')}",
             f"--service-account-key-file={pki('sa.key')}", f"--service-account-signing-key-file={pki('sa.key')}",
             "--service-account-issuer=https://kubernetes.default.svc", "--service-cluster-ip-range=10.96.0.0/16",
-            "--authorization-mode=Node,RBAC", "--allow-privileged", "--enable-admission-plugins=NodeRestriction"])
+            "--authorization-mode=Node,RBAC", "--allow-privileged", "--enable-admission-plugins=NodeRestriction",
+            f"--audit-log-path={self.audit_log}", f"--audit-policy-file={policy}"])
         until(self.ready, 60, "the API server is ready")
         if controllers:
             self.processes.start("manager", [

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import cluster as control
-from agents import PATH, agent, api, create, is_ready, ready_count, runtime, scheduler, uid  # noqa: F401
+from agents import PATH, agent, api, create, is_ready, ready_count, running_agent, runtime, scheduler, uid  # noqa: F401
 from cluster import until
 from fakes import NODES, pod
 
@@ -310,3 +310,17 @@ def test_many_pods_on_one_agent(plane, api, runtime, agent, record_property):
     if "san" not in control.PROGRAMS.parts:  # a sanitizer's memory is not ours
         assert memory <= (15 << 10) + 100 * PODS_AT_ONCE
         assert share < 0.05
+
+
+def test_other_names(plane, api, runtime, binary, program):
+    """Beside AWS Fargate: pods of another scheduler and label, Nodes of another name."""
+    label = "fargate.fks.dev/fargate-profile"
+    with program("fks-scheduler", "scheduler", "other-scheduler", ["--scheduler-name", "fks-scheduler", "--profile-label", label, "--leader-elect=false"]):
+        with running_agent(plane, api, binary, runtime, options=["--node-name-prefix", "fks-ip-"]):
+            api.post(PATH, pod("ours", labels={label: "agent"}, schedulerName="fks-scheduler"))
+            until(lambda: is_ready(api.get(f"{PATH}/ours")), 90, "the pod is Ready")
+            node = api.get(f"{NODES}/{api.get(f'{PATH}/ours')['spec']['nodeName']}")
+            assert re.fullmatch(r"fks-ip-[0-9-]+\.local\.compute\.internal", node["metadata"]["name"])
+            labels = node["metadata"]["labels"]
+            assert labels["kubernetes.io/hostname"] == node["metadata"]["name"].removeprefix("fks-")
+            assert labels["eks.amazonaws.com/compute-type"] == "fargate"  # DaemonSets of AWS keep off by it

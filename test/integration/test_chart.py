@@ -17,6 +17,7 @@ VARIANTS = {
     "cert-manager-issuer": {"certificates": {"mode": "cert-manager", "issuerRef": {"name": "company", "kind": "ClusterIssuer"}}},
     "monitoring": {"metrics": {"serviceMonitor": {"enabled": True, "labels": {"team": "a"}}, "dashboard": {"enabled": True}}},
     "no-policies": {"networkPolicy": {"enabled": False}},
+    "eks": {"names": {"scheduler": "fks-scheduler", "profileLabel": "fargate.fks.dev/fargate-profile", "nodeNamePrefix": "fks-ip-"}},
     "keep-types": {"crds": {"keep": True}},
     "profiles": {"profiles": [{"name": "dev", "spec": {"selectors": [{"namespace": "dev-*", "labels": {"a": "b"}}]}},
                               {"name": "ci", "spec": {"selectors": [{"namespace": "ci"}], "runtimeClassName": "kata"}}]},
@@ -62,6 +63,10 @@ REFUSED = [
     ({"agent": {"runDirectory": "/run/../etc"}}, "/agent/runDirectory"),
     ({"agent": {"nodeSelector": {"fks.dev/host": True}}}, "/agent/nodeSelector"),
     ({"agent": {"updateStrategy": {"type": "Recreate"}}}, "/agent/updateStrategy/type"),
+    ({"names": {"scheduler": ""}}, "/names/scheduler"),
+    ({"names": {"profileLabel": "fargate-profile"}}, "/names/profileLabel"),
+    ({"names": {"profileLabel": "fks.dev/profile"}}, "/names/profileLabel"),
+    ({"names": {"nodeNamePrefix": "fks-"}}, "/names/nodeNamePrefix"),
 ]
 
 
@@ -143,11 +148,11 @@ def test_another_namespace_is_refused(helm):
     assert "add --namespace fks-system" in helm("template", "fks", MANIFESTS, ok=False, namespace="default")
 
 
-def test_install_yaml_is_what_the_chart_renders(plane, helm):
-    rendered = subprocess.run([ROOT / "scripts/render-manifests", plane.programs / "helm"], capture_output=True, text=True, check=True).stdout
-    assert (MANIFESTS / "install.yaml").read_text() == rendered, "run 'make manifests'"
-    hosts = subprocess.run([ROOT / "scripts/render-manifests", plane.programs / "helm", "hosts"], capture_output=True, text=True, check=True).stdout
-    assert (MANIFESTS / "install-hosts.yaml").read_text() == hosts, "run 'make manifests'"
+@pytest.mark.parametrize("made,preset", [("install", []), ("install-eks", ["eks"]), ("install-hosts", ["hosts"])])
+def test_install_yaml_is_what_the_chart_renders(plane, made, preset):
+    rendered = subprocess.run([ROOT / "scripts/render-manifests", plane.programs / "helm", *preset], capture_output=True, text=True,
+                              check=True).stdout
+    assert (MANIFESTS / f"{made}.yaml").read_text() == rendered, "run 'make manifests'"
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -251,6 +256,17 @@ def test_registrations_are_those_of_local_clusters(plane, render, tmp_path):
     mutating = registrations("everything")[0]["webhooks"]
     assert [item["failurePolicy"] for item in mutating] == ["Ignore"] * 3 and {item["timeoutSeconds"] for item in mutating} == {3}
     assert mutating[0]["namespaceSelector"]["matchExpressions"][0]["values"] == ["fks-system", "kube-system", "monitoring"]
+
+
+def test_no_name_of_aws_is_left_with_the_preset(render, helm):
+    """But for what says that a Node is serverless, and what opts out: these are common to both."""
+    _, objects = render("eks")
+    assert helm("template", "fks", MANIFESTS, "-f", MANIFESTS / "values-eks.yaml") == helm("template", "fks", MANIFESTS, settings=VARIANTS["eks"])
+    text = json.dumps(objects)
+    assert "fargate-scheduler'" not in text and "fargate-ip-" not in text and "eks.amazonaws.com/fargate-profile" not in text
+    for name in ("fks-webhook", "fks-scheduler"):
+        arguments = named(objects, "Deployment", name)["spec"]["template"]["spec"]["containers"][0]["args"]
+        assert {"--scheduler-name=fks-scheduler", "--profile-label=fargate.fks.dev/fargate-profile"} <= set(arguments)
 
 
 def test_settings_reach_the_programs(render, binary):

@@ -68,7 +68,7 @@ static void test_mutate__cases(UNUSED void **state)
         CLEANUP(json_free) struct json *before = tree_of(cases[i].before);
         CLEANUP(json_free) struct json *after = NULL;
         CLEANUP(json_free) struct json *patch = NULL;
-        struct fargate_match match = {.verdict = FARGATE_MATCHED, .profile = &profile};
+        struct fargate_match match = {.verdict = FARGATE_MATCHED, .profile = &profile, .names = &fargate_names_usual};
 
         assert_int_equal(fargate_profile_read(object, &profile, &err), 0);
         patch = mutate(before, &match);

@@ -10,14 +10,14 @@
 #include "host/nodes.h"
 #include "pod/pod.h"
 
-char *node_name_for(const char *address, const char *suffix, const char *region)
+char *node_name_for(const char *prefix, const char *address, const char *suffix, const char *region)
 {
     CLEANUP(xfree) char *dashed = xstrdup(address);
 
     for (char *c = dashed; *c != '\0'; c++)
         if (*c == '.' || *c == ':')
             *c = '-';
-    return xasprintf("%s%s%s%s.%s.compute.internal", FARGATE_NODE_PREFIX, dashed, suffix != NULL ? "-" : "",
+    return xasprintf("%s%s%s%s.%s.compute.internal", prefix, dashed, suffix != NULL ? "-" : "",
                      suffix != NULL ? suffix : "", region);
 }
 
@@ -50,7 +50,7 @@ static struct json *node_labels(const struct agent *agent, const char *name)
     const char *arch = agent->system.architecture;
     struct json *labels = json_new_object();
     /* Fargate's hostname label is the Node's name without the prefix */
-    const char *hostname = name + strlen("fargate-");
+    const char *hostname = name + strlen(options->node_prefix) - strlen("ip-");
 
     json_set_str(labels, FARGATE_COMPUTE_TYPE, FARGATE_COMPUTE_FARGATE);
     json_set_str(labels, FKS_HOST_LABEL, options->host_name);

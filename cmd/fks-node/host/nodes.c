@@ -285,7 +285,8 @@ static void on_conflicting(struct json **answer, struct err *err, void *data)
         node->suffix = xstrdup(digits);
         free(node->name);
         node->name =
-            node_name_for(pod->address != NULL ? pod->address : "unknown", node->suffix, node->agent->options.region);
+            node_name_for(node->agent->options.node_prefix, pod->address != NULL ? pod->address : "unknown", node->suffix,
+                          node->agent->options.region);
         node->state = NODE_NEW;
     }
     pod_call_done(pod);
@@ -333,7 +334,8 @@ bool nodes_ensure(struct pod *pod)
             return false;
         /* A bound pod keeps its Node's name, even when its sandbox was made anew and has another address. */
         CLEANUP(xfree) char *name =
-            bound != NULL ? xstrdup(bound) : node_name_for(pod->address, NULL, pod->agent->options.region);
+            bound != NULL ? xstrdup(bound)
+                          : node_name_for(pod->agent->options.node_prefix, pod->address, NULL, pod->agent->options.region);
         pod->node = node_new(pod, name);
     }
     struct node *node = pod->node;

@@ -33,7 +33,7 @@ size_t nodes_count(const struct nodes *nodes);
  * "fargate-ip-10-0-0-7.eu-west-1.compute.internal"; suffix (NULL: none) comes behind the address, for an address
  * that the Node of a finished pod still carries in its name. Heap string. Pure.
  */
-char *node_name_for(const char *address, const char *suffix, const char *region) MUST_CHECK;
+char *node_name_for(const char *prefix, const char *address, const char *suffix, const char *region) MUST_CHECK;
 /* The Node object as it is POSTed, Ready. Pure but for the clock. */
 struct json *node_object(const struct agent *agent, const struct pod *pod, const char *name, int port) MUST_CHECK;
 /* Its capacity: the size of the pod's machine. */

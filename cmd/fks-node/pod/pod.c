@@ -195,7 +195,7 @@ static bool is_foreign(const struct pod *pod)
 
     if (!pod_is_bound(pod))
         return false;
-    return own != NULL ? !streq(bound, own) : !starts_with(bound, FARGATE_NODE_PREFIX);
+    return own != NULL ? !streq(bound, own) : !starts_with(bound, pod->agent->options.node_prefix);
 }
 
 struct pod_container *pod_container_get(struct pod *pod, const char *name)

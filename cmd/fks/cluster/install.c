@@ -13,6 +13,7 @@
 #include "data/yaml.h"
 #include "fargate/names.h"
 
+#define NODE_PREFIX_OPTION "--node-name-prefix="
 #define READ_US 500000 /* until every API server has read a registration that was written */
 
 /* "fks.dev/fks-webhook:0.1.0" with another registry or tag. */
@@ -72,14 +73,40 @@ static int add_hosts(struct json *objects, struct err *err)
     return 0;
 }
 
+/* The agents call Nodes as the ConfigMap among the objects says. */
+static void set_node_prefix(struct json *objects)
+{
+    CLEANUP(buf_done) struct buf argument = {0};
+    const struct json *object;
+    buf_add_str(&argument, NODE_PREFIX_OPTION);
+    json_each(object, objects)
+        buf_add_str(&argument, json_str_or("", object, "data", "nodeNamePrefix", NULL));
+    for (size_t i = 0; i < json_len(objects); i++) {
+        if (!streq(json_str(json_at(objects, i), "kind", NULL), "DaemonSet"))
+            continue;
+        struct json *containers =
+            json_edit_member(json_edit(json_edit_at(objects, i), "spec", "template", "spec", NULL), "containers");
+        for (size_t j = 0; j < json_len(containers); j++) {
+            struct json *arguments = json_new_array();
+            const struct json *item;
+            json_each(item, json_get(json_at(containers, j), "args", NULL))
+                json_push(arguments, starts_with(strempty(json_string_value(item)), NODE_PREFIX_OPTION)
+                                         ? json_new_string(buf_text(&argument))
+                                         : json_clone(item));
+            json_set(json_edit_at(containers, j), "args", arguments);
+        }
+    }
+}
+
 int install_objects(const struct install_settings *settings, struct json **ret, struct err *err)
 {
     CLEANUP(json_free) struct json *objects = NULL;
-    int r = parse(MANIFESTS_INSTALL, &objects, err);
+    int r = parse(settings->beside_aws ? MANIFESTS_INSTALL_EKS : MANIFESTS_INSTALL, &objects, err);
     if (r < 0 || (settings->hosts && (r = add_hosts(objects, err)) < 0))
         return r;
     for (size_t i = 0; i < json_len(objects); i++)
         set_images(json_edit_at(objects, i), settings);
+    set_node_prefix(objects);
     *ret = take(&objects);
     return 0;
 }

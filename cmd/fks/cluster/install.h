@@ -8,7 +8,6 @@
 #include "kube/client.h"
 #include "kube/discovery.h"
 
-#define INSTALL_REGISTRATION "fks-webhook-registration" /* ConfigMap */
 #define INSTALL_AGENTS "fks-node" /* DaemonSet */
 #define INSTALL_WEBHOOKS "/apis/admissionregistration.k8s.io/v1/"
 #define INSTALL_MUTATING "0500-fks-fargate-mutation.fks.dev"
@@ -17,6 +16,7 @@
 struct install_settings {
     const char *registry, *tag; /* of the images; NULL: as they are */
     bool hosts;                 /* the agents, too */
+    bool beside_aws;            /* other names than those of AWS Fargate, which is in the cluster, too */
 };
 
 /* The objects in the order of applying: a JSON array. */
@@ -39,8 +39,8 @@ int install_wait_for_profile(struct kube_client *client, const struct json *prof
 /* The steps of taking FKS out, in this order. */
 /* From then on no request of anybody depends on the webhook. */
 int install_withdraw(struct kube_client *client, int64_t timeout_ms, struct err *err) MUST_CHECK;
-/* Deletes the profiles and waits until their pods are drained. No type, no profiles: nothing to do. */
-int install_drain(struct kube_client *client, int64_t timeout_ms, struct err *err) MUST_CHECK;
+/* Deletes the profiles and waits until their pods, which have that label, are drained. No type, no profiles: nothing to do. */
+int install_drain(struct kube_client *client, const char *profile_label, int64_t timeout_ms, struct err *err) MUST_CHECK;
 /* Ends the agents, which clean their hosts as they go; then what they wrote about these goes. */
 int install_end_hosts(struct kube_client *client, int64_t timeout_ms, struct err *err) MUST_CHECK;
 /* Ends the scheduler, then takes its Lease away, which it would make again. */

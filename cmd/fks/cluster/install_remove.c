@@ -70,7 +70,7 @@ static int registrations_absent(void *data, struct err *err)
 int install_withdraw(struct kube_client *client, int64_t timeout_ms, struct err *err)
 {
     struct absence absence = {.client = client};
-    int r = delete_path(client, "/api/v1/namespaces/" FKS_NAMESPACE "/configmaps/" INSTALL_REGISTRATION, err);
+    int r = delete_path(client, "/api/v1/namespaces/" FKS_NAMESPACE "/configmaps/" FKS_REGISTRATION, err);
     return r < 0 ? r : wait_until("the webhook's registrations to go", timeout_ms, registrations_absent, &absence, err);
 }
 
@@ -87,10 +87,10 @@ static int list(struct kube_client *client, const char *path, const char *select
 }
 
 /* Pods of the profile that have not ended. */
-static int count_pods(struct kube_client *client, const char *profile, size_t *ret, struct err *err)
+static int count_pods(struct kube_client *client, const char *label, const char *profile, size_t *ret, struct err *err)
 {
     CLEANUP(json_free) struct json *pods = NULL;
-    CLEANUP(xfree) char *selector = xasprintf(FARGATE_PROFILE_LABEL "=%s", profile);
+    CLEANUP(xfree) char *selector = xasprintf("%s=%s", label, profile);
     const struct json *pod;
     int r = list(client, "/api/v1/pods", selector, &pods, err);
     if (r < 0)
@@ -105,6 +105,7 @@ static int count_pods(struct kube_client *client, const char *profile, size_t *r
 
 struct draining {
     struct kube_client *client;
+    const char *label; /* of the profiles' pods */
     int64_t began_ms;
     size_t told; /* pods left when it was last said */
 };
@@ -138,7 +139,7 @@ static int profiles_gone(void *data, struct err *err)
     {
         const char *name = json_str_or("", profile, "metadata", "name", NULL);
         size_t mine = 0;
-        if ((r = count_pods(draining->client, name, &mine, err)) < 0)
+        if ((r = count_pods(draining->client, draining->label, name, &mine, err)) < 0)
             return r;
         pods += mine;
         left++;
@@ -154,7 +155,7 @@ static int profiles_gone(void *data, struct err *err)
     return left == 0;
 }
 
-int install_drain(struct kube_client *client, int64_t timeout_ms, struct err *err)
+int install_drain(struct kube_client *client, const char *profile_label, int64_t timeout_ms, struct err *err)
 {
     CLEANUP(json_free) struct json *profiles = NULL;
     const struct json *profile;
@@ -173,7 +174,7 @@ int install_drain(struct kube_client *client, int64_t timeout_ms, struct err *er
         if ((r = delete_path(client, path, err)) < 0)
             return r;
     }
-    struct draining draining = {.client = client, .began_ms = clock_monotonic_ms()};
+    struct draining draining = {.client = client, .label = profile_label, .began_ms = clock_monotonic_ms()};
     return wait_until("the pods of the profiles to end", timeout_ms, profiles_gone, &draining, err);
 }
 

@@ -20,15 +20,19 @@ EMBED(manifest_coredns_rbac, "manifests/coredns/rbac.yaml");
 EMBED(manifest_coredns, "manifests/coredns/coredns.yaml");
 EMBED(manifest_install, "manifests/install.yaml");
 EMBED(manifest_install_hosts, "manifests/install-hosts.yaml");
+EMBED(manifest_install_eks, "manifests/install-eks.yaml");
 
 #define ROW(symbol, path) rows[n++] = (struct manifest){path, {symbol##_begin, (size_t)(symbol##_end - symbol##_begin)}}
 
 const struct manifest *manifests_of(enum manifest_set set)
 {
-    static struct manifest base[8], webhook[2], coredns[3], install[2], hosts[2];
-    struct manifest *const sets[] = {
-        [MANIFESTS_BASE] = base, [MANIFESTS_WEBHOOK] = webhook, [MANIFESTS_COREDNS] = coredns, [MANIFESTS_INSTALL] = install,
-        [MANIFESTS_INSTALL_HOSTS] = hosts};
+    static struct manifest base[8], webhook[2], coredns[3], install[2], install_eks[2], hosts[2];
+    struct manifest *const sets[] = {[MANIFESTS_BASE] = base,
+                                     [MANIFESTS_WEBHOOK] = webhook,
+                                     [MANIFESTS_COREDNS] = coredns,
+                                     [MANIFESTS_INSTALL] = install,
+                                     [MANIFESTS_INSTALL_EKS] = install_eks,
+                                     [MANIFESTS_INSTALL_HOSTS] = hosts};
     struct manifest *rows = sets[set];
     size_t n = 0;
     switch (set) {
@@ -48,6 +52,9 @@ const struct manifest *manifests_of(enum manifest_set set)
     case MANIFESTS_COREDNS:
         ROW(manifest_coredns_rbac, "coredns/rbac.yaml");
         ROW(manifest_coredns, "coredns/coredns.yaml");
+        break;
+    case MANIFESTS_INSTALL_EKS:
+        ROW(manifest_install_eks, "install-eks.yaml");
         break;
     case MANIFESTS_INSTALL:
         ROW(manifest_install, "install.yaml");

@@ -16,6 +16,7 @@
 #include "cluster/register_checks.h"
 #include "cluster/registered.h"
 #include "data/yaml.h"
+#include "objects/cluster_names.h"
 
 #define TIMEOUT_MS (5 * 60 * 1000)
 
@@ -108,7 +109,7 @@ static int install(struct register_options *options, struct err *err)
     if ((r = install_objects(&options->settings, &objects, err)) < 0 ||
         (r = register_check_version(reach.client, options->settings.hosts, &version, err)) < 0 ||
         (r = register_check_permissions(reach.client, reach.discovery, objects, err)) < 0 ||
-        (r = register_check_owner(reach.client, err)) < 0)
+        (r = register_check_owner(reach.client, &options->settings, err)) < 0)
         return r;
     progress(PROGRESS_INFO, "Kubernetes %s, permissions suffice; applying %zu objects", version, json_len(objects));
     if ((r = install_apply(reach.client, reach.discovery, objects, err)) < 0 ||
@@ -135,6 +136,7 @@ int command_register_cluster(struct cli *cli, int argc, char **argv)
     struct register_options options = {.shared = {.timeout_ms = TIMEOUT_MS}};
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(json_free) struct json *objects = NULL;
+    const char *preset = NULL;
     const struct opt own[] = {
         {"kubeconfig", 0, OPT_STRING, &options.overrides.kubeconfig, "FILE", "connection file of the cluster", NULL, NULL},
         {"context", 0, OPT_STRING, &options.overrides.context, "NAME", "context in it (default: the current one)", NULL, NULL},
@@ -144,6 +146,8 @@ int command_register_cluster(struct cli *cli, int argc, char **argv)
         {"image-tag", 0, OPT_STRING, &options.settings.tag, "TAG", "their tag (default: " FKS_PROGRAM_VERSION ")", NULL, NULL},
         {"hosts", 0, OPT_BOOL, &options.settings.hosts, NULL,
          "install the agents, too: a privileged pod on every node with the label fks.dev/host=true", NULL, NULL},
+        {"preset", 0, OPT_STRING, &preset, "NAME",
+         "eks: beside AWS Fargate, whose scheduler name, profile label and node names are then left to it", NULL, NULL},
         {"dry-run", 0, OPT_BOOL, &options.dry_run, NULL, "print every object, and write nothing", NULL, NULL},
         {0}};
     options.overrides = cli->overrides;
@@ -153,6 +157,9 @@ int command_register_cluster(struct cli *cli, int argc, char **argv)
         return 0;
     if (r == 0)
         r = check_name(options.shared.name, &err);
+    if (r == 0 && preset != NULL && !streq(preset, "eks"))
+        r = err_set(&err, ERR_USAGE, "--preset '%s' is not known: there is eks", preset);
+    options.settings.beside_aws = preset != NULL;
     if (r < 0 && err.code == ERR_USAGE)
         return cli_usage(cli, "register cluster", &err);
     if (r == 0 && options.dry_run && (r = install_objects(&options.settings, &objects, &err)) == 0)
@@ -168,10 +175,14 @@ int command_register_cluster(struct cli *cli, int argc, char **argv)
 static int prepare(const struct register_options *options, struct kube_client *client, struct err *err)
 {
     int64_t timeout_ms = options->shared.timeout_ms;
+    CLEANUP(cluster_names_done) struct cluster_names names = {0};
+    int r = cluster_names_read(client, &names, err);
+    if (r < 0)
+        return r;
     progress(PROGRESS_INFO, "withdrawing the webhook's registration");
-    int r = install_withdraw(client, timeout_ms, err);
+    r = install_withdraw(client, timeout_ms, err);
     if (r == 0 && !options->keep_profiles)
-        r = install_drain(client, timeout_ms, err);
+        r = install_drain(client, names.names.profile_label, timeout_ms, err);
     if (r == 0 && options->settings.hosts) {
         progress(PROGRESS_INFO, "ending the agents");
         r = install_end_hosts(client, timeout_ms, err);

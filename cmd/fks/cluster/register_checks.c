@@ -7,6 +7,7 @@
 
 #define OLDEST_MINOR 30       /* matchConditions of webhooks */
 #define OLDEST_HOSTS_MINOR 36 /* the agents' right to impersonate Nodes, and nothing else */
+#define CONFIG_PATH "/api/v1/namespaces/" FKS_NAMESPACE "/configmaps/" FKS_REGISTRATION
 
 int register_check_version(struct kube_client *client, bool hosts, char **ret_version, struct err *err)
 {
@@ -50,7 +51,7 @@ static int find(struct kube_client *client, const char *path, struct json **ret,
 int register_helm_release(struct kube_client *client, char **ret, struct err *err)
 {
     CLEANUP(json_free) struct json *config = NULL;
-    int r = find(client, "/api/v1/namespaces/" FKS_NAMESPACE "/configmaps/" INSTALL_REGISTRATION, &config, err);
+    int r = find(client, CONFIG_PATH, &config, err);
     if (r < 0)
         return r;
     const char *release = json_str(config, "metadata", "annotations", "meta.helm.sh/release-name", NULL);
@@ -58,13 +59,15 @@ int register_helm_release(struct kube_client *client, char **ret, struct err *er
     return 0;
 }
 
-int register_check_owner(struct kube_client *client, struct err *err)
+int register_check_owner(struct kube_client *client, const struct install_settings *settings, struct err *err)
 {
     CLEANUP(xfree) char *release = NULL;
+    CLEANUP(json_free) struct json *config = NULL;
     CLEANUP(json_free) struct json *ours = NULL;
     CLEANUP(json_free) struct json *aws = NULL;
     int r = register_helm_release(client, &release, err);
-    if (r < 0 || (r = find(client, INSTALL_WEBHOOKS "mutatingwebhookconfigurations/" INSTALL_MUTATING, &ours, err)) < 0 ||
+    if (r < 0 || (r = find(client, CONFIG_PATH, &config, err)) < 0 ||
+        (r = find(client, INSTALL_WEBHOOKS "mutatingwebhookconfigurations/" INSTALL_MUTATING, &ours, err)) < 0 ||
         (r = find(client, INSTALL_WEBHOOKS "mutatingwebhookconfigurations/0500-amazon-eks-fargate-mutation.amazonaws.com", &aws,
                   err)) < 0)
         return r;
@@ -72,9 +75,13 @@ int register_check_owner(struct kube_client *client, struct err *err)
         return err_set(err, ERR_EXISTS, "Helm's release '%s' installed FKS there: 'helm upgrade %s' changes it", release, release);
     if (json_str(json_at(json_get(ours, "webhooks", NULL), 0), "clientConfig", "url", NULL) != NULL)
         return err_set(err, ERR_EXISTS, "this is a local cluster of fks: FKS is there already");
-    if (aws != NULL)
-        return err_set(err, ERR_EXISTS, "AWS Fargate is in this cluster, and takes the same scheduler name and labels: "
-                                        "FKS cannot run beside it yet");
+    bool usual = streq(json_str_or(FARGATE_SCHEDULER, config, "data", "schedulerName", NULL), FARGATE_SCHEDULER);
+    if (config != NULL && usual == settings->beside_aws)
+        return err_set(err, ERR_EXISTS, "FKS is there %s --preset eks, and pods have its names: deregister it first",
+                       usual ? "without" : "with");
+    if (aws != NULL && !settings->beside_aws)
+        return err_set(err, ERR_EXISTS, "AWS Fargate is in this cluster, and has the same scheduler name and labels: "
+                                        "'fks register cluster --preset eks' takes others");
     return 0;
 }
 

@@ -56,8 +56,8 @@ static bool has_ended(const struct json *pod)
 }
 
 /* All pods but the one in question take their room. */
-static int read_pods(struct cli *cli, struct picture *picture, const struct json *ours, const char *profile,
-                     struct json **ret_list, struct err *err)
+static int read_pods(struct cli *cli, struct picture *picture, const struct json *ours, const char *label,
+                     const char *profile, struct json **ret_list, struct err *err)
 {
     static const struct kube_request request = {.path = "/api/v1/pods?labelSelector=fks.dev%2Fhost"};
     const struct json *item;
@@ -75,7 +75,7 @@ static int read_pods(struct cli *cli, struct picture *picture, const struct json
             continue;
         hosts_reserve(&picture->hosts, &picture->held[picture->n_held++],
                       strempty(json_string_value(json_member(labels, FKS_HOST_LABEL))), &size);
-        if (!streq(json_string_value(json_member(labels, FARGATE_PROFILE_LABEL)), profile))
+        if (!streq(json_string_value(json_member(labels, label)), profile))
             continue;
         picture->used.cpu_m += size.cpu_m;
         picture->used.mem_b += size.mem_b;
@@ -133,7 +133,8 @@ static void print_host(const struct host *host, enum place_reason reason, void *
 }
 
 int explain_hosts(struct cli *cli, const struct json *pod, const struct fargate_profile *profile,
-                  const struct fargate_size *size, const char *runtime_handler, const struct strv *csi_drivers,
+                  const char *profile_label, const struct fargate_size *size, const char *runtime_handler,
+                  const struct strv *csi_drivers,
                   size_t *ret_fits, struct err *err)
 {
     CLEANUP(picture_done) struct picture picture = {0};
@@ -145,7 +146,7 @@ int explain_hosts(struct cli *cli, const struct json *pod, const struct fargate_
     struct place_result result;
     int r = read_hosts(cli, &picture, err);
 
-    if (r < 0 || (r = read_pods(cli, &picture, pod, profile->name, &pods, err)) < 0)
+    if (r < 0 || (r = read_pods(cli, &picture, pod, profile_label, profile->name, &pods, err)) < 0)
         return r;
     const struct place_need need = {.size = *size, .zones = &profile->zones, .runtime_handler = runtime_handler,
                                     .csi_drivers = csi_drivers,

@@ -16,6 +16,7 @@ struct story {
     struct cli *cli;
     const struct json *pod;
     const char *namespace, *host, *node, *phase; /* "" for none */
+    const char *label;                           /* that says which profile took a pod */
     const struct fargate_profile *profile;       /* that has the pod, or would take it; NULL: none */
     bool ours;                                   /* fks-scheduler's */
     bool blocked;                                /* something but the lack of room is in its way */
@@ -61,7 +62,7 @@ static struct fargate_match match_again(const struct story *story, const struct 
 static void explain_profile(struct story *story, const struct fargate_profiles *profiles, const struct strv *skipped)
 {
     const struct json *labels = json_get(story->pod, "metadata", "labels", NULL);
-    const char *name = json_string_value(json_member(labels, FARGATE_PROFILE_LABEL));
+    const char *name = json_string_value(json_member(labels, story->label));
     struct fargate_match match = match_again(story, profiles);
 
     printf("Profile:\n");
@@ -69,8 +70,9 @@ static void explain_profile(struct story *story, const struct fargate_profiles *
         story->profile = name != NULL ? fargate_profiles_find(profiles, name) : NULL;
         story->blocked = story->profile == NULL;
         if (story->profile == NULL)
-            printf("  the pod names profile '%s', which %s\n", strempty(name),
-                   name == NULL ? "is none: it lacks the label " FARGATE_PROFILE_LABEL : "does not exist or cannot be used");
+            printf("  the pod names profile '%s', which %s%s\n", strempty(name),
+                   name == NULL ? "is none: it lacks the label " : "does not exist or cannot be used",
+                   name == NULL ? story->label : "");
         else if (match.profile == story->profile)
             printf("  %s took the pod: selector %zu matches\n", name, match.selector + 1);
         else
@@ -256,11 +258,13 @@ static int explain_placement(struct story *story, size_t *ret_fits, struct err *
                      (!story->profile->clamp_limits && fargate_limits_check(story->pod, &size, &ignored) < 0);
     if (*story->host != '\0')
         size = fargate_size_provisioned(story->pod);
-    return explain_hosts(story->cli, story->pod, story->profile, &size, handler, &drivers, ret_fits, err);
+    return explain_hosts(story->cli, story->pod, story->profile, story->label, &size, handler, &drivers,
+                         ret_fits, err);
 }
 
 static int explain(struct cli *cli, const char *name, struct err *err)
 {
+    CLEANUP(cluster_names_done) struct cluster_names names = {0};
     CLEANUP(fargate_profiles_free) struct fargate_profiles *profiles = NULL;
     CLEANUP(strv_done) struct strv skipped = {0};
     CLEANUP(json_free) struct json *pod = NULL;
@@ -272,14 +276,15 @@ static int explain(struct cli *cli, const char *name, struct err *err)
         return r;
     CLEANUP(xfree) char *path = kube_path("", "v1", cli_namespace(cli), "pods", name, NULL);
     const struct kube_request request = {.path = path};
-    if ((r = cli_do(cli, &request, &pod, err)) < 0 || (r = fargate_profiles_load(cli, &profiles, &skipped, err)) < 0)
+    if ((r = cli_do(cli, &request, &pod, err)) < 0 || (r = fargate_profiles_load(cli, &profiles, &names, &skipped, err)) < 0)
         return r;
     story.pod = pod;
     story.namespace = json_str_or("", pod, "metadata", "namespace", NULL);
     story.host = strempty(json_string_value(json_member(json_get(pod, "metadata", "labels", NULL), FKS_HOST_LABEL)));
     story.node = json_str_or("", pod, "spec", "nodeName", NULL);
     story.phase = json_str_or("Pending", pod, "status", "phase", NULL);
-    story.ours = streq(json_str(pod, "spec", "schedulerName", NULL), FARGATE_SCHEDULER);
+    story.ours = streq(json_str(pod, "spec", "schedulerName", NULL), names.names.scheduler);
+    story.label = names.names.profile_label;
     printf("Pod %s/%s: %s\n", story.namespace, name, story.phase);
     explain_profile(&story, profiles, &skipped);
     if (story.profile != NULL && (r = explain_placement(&story, &fits, err)) < 0)

@@ -14,7 +14,8 @@ int explain_pod(struct cli *cli, const char *name);
  * the pod now.
  */
 int explain_hosts(struct cli *cli, const struct json *pod, const struct fargate_profile *profile,
-                  const struct fargate_size *size, const char *runtime_handler, const struct strv *csi_drivers,
+                  const char *profile_label, const struct fargate_size *size, const char *runtime_handler,
+                  const struct strv *csi_drivers,
                   size_t *ret_fits, struct err *err) MUST_CHECK;
 /* As cli_do on a GET, but what does not exist is NULL and no error. */
 int explain_find(struct cli *cli, const char *path, struct json **ret, struct err *err) MUST_CHECK;

@@ -6,7 +6,8 @@
 #include "base/mem.h"
 #include "fargate/names.h"
 
-int fargate_profiles_load(struct cli *cli, struct fargate_profiles **ret, struct strv *ret_skipped, struct err *err)
+int fargate_profiles_load(struct cli *cli, struct fargate_profiles **ret, struct cluster_names *ret_names,
+                          struct strv *ret_skipped, struct err *err)
 {
     static const struct kube_request request = {.path = FKS_PROFILES_PATH};
     CLEANUP(json_free) struct json *list = NULL;
@@ -19,7 +20,7 @@ int fargate_profiles_load(struct cli *cli, struct fargate_profiles **ret, struct
         err_clear(err);
         return err_set(err, ERR_NOT_FOUND, "this cluster knows no FargateProfiles: it was not made by FKS");
     }
-    if (r < 0)
+    if (r < 0 || (r = cluster_names_read(cli->client, ret_names, err)) < 0)
         return r;
     items = xcalloc(json_len(json_get(list, "items", NULL)) + 1, sizeof(*items));
     json_each(object, json_get(list, "items", NULL)) {
@@ -34,6 +35,7 @@ int fargate_profiles_load(struct cli *cli, struct fargate_profiles **ret, struct
             strv_addf(ret_skipped, "%s: %s", name, err_text(&problem));
     }
     *ret = fargate_profiles_new(items, n);
+    (*ret)->names = &ret_names->names;
     return 0;
 }
 

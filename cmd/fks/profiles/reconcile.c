@@ -36,10 +36,11 @@ static int find_pods(struct cli *cli, const struct fargate_profiles *profiles, c
 
 static int reconcile(struct cli *cli, const struct departure_options *options, const char *name, struct err *err)
 {
+    CLEANUP(cluster_names_done) struct cluster_names names = {0};
     CLEANUP(fargate_profiles_free) struct fargate_profiles *profiles = NULL;
     CLEANUP(strv_done) struct strv skipped = {0};
     CLEANUP(json_free) struct json *going = json_new_array();
-    int r = fargate_profiles_load(cli, &profiles, &skipped, err);
+    int r = fargate_profiles_load(cli, &profiles, &names, &skipped, err);
 
     if (r < 0)
         return r;

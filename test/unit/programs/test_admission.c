@@ -1,7 +1,7 @@
 /*
  * test_admission.c: golden folders test/cases/admission/<name>/: review.json goes in, want.json must come out. The
- * name begins with "mutate" or "validate"; profiles.yaml, where there is one, is the snapshot; "-enforced"
- * at its end stands for --pod-validation=Enforce. In want.json the patch is
+ * name begins with "mutate" or "validate"; profiles.yaml, where there is one, is the snapshot; "-enforced" at its end stands
+ * for --pod-validation=Enforce, "-other-names" for names that leave those of AWS Fargate alone. In want.json the patch is
  * decoded, and
  * {"error": TEXT} stands for a review that is answered with 400.
  */
@@ -65,8 +65,16 @@ static void decode_patch(struct json *answer)
 static int answer(const char *name, const struct buf *review, struct buf *out, struct admission_decision *decision,
                   struct err *err)
 {
+    static const struct fargate_names other_names = {
+        .scheduler = "other-scheduler", .profile_label = "example.com/profile", .node_prefix = "other-ip-"};
     CLEANUP(fargate_profiles_free) struct fargate_profiles *profiles = read_profiles(name);
-    const struct admission_rules rules = {.profiles = profiles, .enforce = ends_with(name, "-enforced")};
+    struct admission_rules rules = {.profiles = profiles, .enforce = ends_with(name, "-enforced")};
+
+    if (ends_with(name, "-other-names")) {
+        rules.names = &other_names;
+        if (profiles != NULL)
+            profiles->names = &other_names;
+    }
 
     if (starts_with(name, "validate"))
         return admission_validate(&rules, buf_text(review), review->len, out, decision, err);

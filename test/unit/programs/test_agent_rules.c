@@ -314,13 +314,13 @@ static void test_auth__attributes(void **state)
 
 static void test_node_name__carries_the_address(void **state)
 {
-    CLEANUP(xfree) char *plain = node_name_for("10.0.0.7", NULL, "eu-west-1");
-    CLEANUP(xfree) char *suffixed = node_name_for("10.0.0.7", "ab12", "eu-west-1");
-    CLEANUP(xfree) char *v6 = node_name_for("fd00::7", NULL, "r");
+    CLEANUP(xfree) char *plain = node_name_for("fargate-ip-", "10.0.0.7", NULL, "eu-west-1");
+    CLEANUP(xfree) char *suffixed = node_name_for("fks-ip-", "10.0.0.7", "ab12", "eu-west-1");
+    CLEANUP(xfree) char *v6 = node_name_for("fargate-ip-", "fd00::7", NULL, "r");
 
     (void)state;
     assert_string_equal(plain, "fargate-ip-10-0-0-7.eu-west-1.compute.internal");
-    assert_string_equal(suffixed, "fargate-ip-10-0-0-7-ab12.eu-west-1.compute.internal");
+    assert_string_equal(suffixed, "fks-ip-10-0-0-7-ab12.eu-west-1.compute.internal");
     assert_string_equal(v6, "fargate-ip-fd00--7.r.compute.internal");
 }
 

@@ -160,6 +160,46 @@ static void test_next__damage_is_replaced_at_once(void **state UNUSED)
     }
 }
 
+static void test_replace__keeps_what_is_served(void **state UNUSED)
+{
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(json_free) struct json *lost = made_before(80);
+    CLEANUP(xfree) char *old_authority = text_of(lost, "ca.crt");
+    CLEANUP(xfree) char *served = xstrdup(json_str(lost, "ca.crt", NULL));
+    struct json *data = NULL;
+
+    old_authority[strcspn(old_authority, "=")] = '\0';
+    for (size_t n = 2; n <= 6; n++) { /* also when each is lost again before it was served */
+        data = json_free(data);
+        assert_int_equal(webhook_secret_replace(served, NAME, &data, &err), 0);
+        CLEANUP(json_free) struct json *secret = json_build("{s:O}", "data", data);
+        CLEANUP(xfree) char *bundle = text_of(data, "ca.crt");
+        assert_true(webhook_secret_is_usable(secret));
+        assert_int_equal(count_of(bundle, BEGIN), n < 4 ? n : 4);
+        assert_int_equal(strstr(bundle, old_authority) != NULL, n <= 4);
+        assert_null(next_of(data, true));
+        free(served);
+        served = xstrdup(json_str(data, "ca.crt", NULL));
+    }
+    json_free(data);
+    data = NULL;
+    assert_int_equal(webhook_secret_replace("!", NAME, &data, &err), ERR_PARSE);
+}
+
+static void test_usable__needs_all_three(void **state UNUSED)
+{
+    static const char *const keys[] = {"tls.crt", "tls.key", "ca.crt"};
+
+    assert_false(webhook_secret_is_usable(NULL));
+    for (size_t i = 0; i < countof(keys); i++) {
+        CLEANUP(json_free) struct json *data = made_before(80);
+        CLEANUP(json_free) struct json *secret = json_build("{s:O}", "data", data);
+        assert_true(webhook_secret_is_usable(secret));
+        json_del(json_edit(secret, "data", NULL), keys[i]);
+        assert_false(webhook_secret_is_usable(secret));
+    }
+}
+
 static void test_expiry__without_a_certificate(void **state UNUSED)
 {
     CLEANUP(err_clear) struct err err = {0};
@@ -175,6 +215,8 @@ int main(void)
         cmocka_unit_test(test_next__renews_in_two_steps),
         cmocka_unit_test(test_next__a_third_authority_takes_the_place_of_the_first),
         cmocka_unit_test(test_next__damage_is_replaced_at_once),
+        cmocka_unit_test(test_replace__keeps_what_is_served),
+        cmocka_unit_test(test_usable__needs_all_three),
         cmocka_unit_test(test_expiry__without_a_certificate),
     };
 

@@ -287,7 +287,7 @@ def test_other_back_ends(foreign, others):
         assert "priorityClassName" not in item["spec"] and "CapacityProvisioned" not in item["metadata"].get("annotations", {})
     for where in ("untrusted", "batch"):
         kubectl.ok("wait", "--for=condition=Ready", "pod/main", "-n", where, "--timeout=90s")
-    assert (foreign.folder / "node/kata").exists()  # where that handler keeps what it runs
+    assert (foreign.nodes[0].folder / "kata").exists()  # where that handler keeps what it runs
     # they are another's to look after: when their profile goes, they stay
     kubectl.ok("delete", "fargateprofile", "untrusted", "--timeout=90s")
     assert "deletionTimestamp" not in kubectl.json("get", "pod", "main", "-n", "untrusted")["metadata"]

@@ -296,7 +296,7 @@ class ControlPlane:
             "--service-account-issuer=https://kubernetes.default.svc", "--service-cluster-ip-range=10.96.0.0/16",
             "--authorization-mode=Node,RBAC", "--allow-privileged", "--enable-admission-plugins=NodeRestriction",
             f"--audit-log-path={self.audit_log}", f"--audit-policy-file={policy}"])
-        until(self.ready, 60, "the API server is ready")
+        until(self.ready, 180, "the API server is ready")
         if controllers:
             self.processes.start("manager", [
                 self.programs / "kube-controller-manager", f"--kubeconfig={self.kubeconfig('admin')}",

@@ -149,13 +149,13 @@ def test_a_deleted_profile_drains_its_pods_and_budgets_are_kept(api, scheduler):
 def test_profiles_that_go_while_their_pods_are_given_a_place(api, scheduler):
     """The eviction is under way when the host's book says yes: whichever is first, profile and pod go, and the scheduler stays."""
     Host(api, "a", cpu="1000", memory="1000Gi")
-    names = [f"brief-{number}" for number in range(30)]
+    names = [f"brief-{number}" for number in range(16)]
     for name in names:
         api.make_profile(name)
     until(lambda: all("fks.dev/drain" in item["metadata"].get("finalizers", []) for item in api.get(PROFILES)["items"]), 60)
     for number, name in enumerate(names):
         api.create(name, profile_name=name)
-        time.sleep(number * 0.001)
+        time.sleep(number * 0.002)
         api.request("DELETE", f"{PROFILES}/{name}")
     until(lambda: not api.get(PROFILES)["items"], 60, lambda: f"profiles are left: {[api.get(PROFILES)['items'], scheduler.log()[-2000:]]}")
     assert not api.get(api.path)["items"] and scheduler.child.poll() is None

@@ -1,6 +1,6 @@
 /*
- * grpc_call.c: one unary gRPC call over HTTP/2 without TLS on a unix socket. Packs the request, sets the deadline on both
- * ends, unpacks the answer. What is called is not known here.
+ * grpc_call.c: one unary gRPC call over HTTP/2 without TLS on a unix socket. Packs the request, sets the deadline on
+ * both ends, unpacks the answer. What is called is not known here.
  *
  * Every call has a connection of its own, which costs less than a millisecond on a unix socket: libcurl 7.88
  * (Debian 12) breaks the second call on a connection with "Error in the HTTP2 framing layer" when HTTP/2 is used by
@@ -153,8 +153,8 @@ void grpc_start(struct grpc_client *client, const struct grpc_method *method, co
     http.body = body.data;
     http.body_len = body.len;
 
-    *call = (struct grpc_call){.client = client, .next = client->calls, .method = *method, .done = done,
-                               .abandoned = abandoned, .data = data};
+    *call = (struct grpc_call){
+        .client = client, .next = client->calls, .method = *method, .done = done, .abandoned = abandoned, .data = data};
     if (client->calls != NULL)
         client->calls->previous = call;
     client->calls = call;

@@ -1,6 +1,6 @@
 /*
- * grpc_call.h: unary gRPC calls over HTTP/2 without TLS on a unix socket, asynchronous on a loop: what the clients of the
- * container runtime and of CSI drivers share. One connection per call.
+ * grpc_call.h: unary gRPC calls over HTTP/2 without TLS on a unix socket, asynchronous on a loop: what the clients of
+ * the container runtime and of CSI drivers share. One connection per call.
  */
 #pragma once
 
@@ -11,7 +11,7 @@
 
 struct grpc_client;
 
-struct grpc_method { /* strings are static */
+struct grpc_method {                      /* strings are static */
     const char *package, *service, *name; /* "runtime.v1", "RuntimeService", "Version" */
     const ProtobufCMessageDescriptor *answer;
 };

@@ -1,6 +1,6 @@
 /*
- * csi.c: see csi.h. Builds the requests and reads the answers; the transport is grpc_call.h's. What to call when, and with
- * what, is the agent's to know.
+ * csi.c: see csi.h. Builds the requests and reads the answers; the transport is grpc_call.h's. What to call when, and
+ * with what, is the agent's to know.
  */
 #include "csi/csi_internal.h"
 
@@ -104,8 +104,8 @@ static void deliver_info(const ProtobufCMessage *message, struct err *err, union
         done.info(answer->node_id, answer->max_volumes_per_node, err, data);
 }
 
-static const struct csi_method method_info = {
-    {NODE("NodeGetInfo"), &csi__v1__node_get_info_response__descriptor}, deliver_info};
+static const struct csi_method method_info = {{NODE("NodeGetInfo"), &csi__v1__node_get_info_response__descriptor},
+                                              deliver_info};
 
 void csi_node_info(struct csi *csi, int64_t timeout_ms, csi_info_done *done, void *data)
 {
@@ -283,8 +283,8 @@ static void deliver_plugin(const ProtobufCMessage *message, struct err *err, uni
     done.plugin(&plugin, err, data);
 }
 
-static const struct csi_method method_plugin = {
-    {REGISTRATION("GetInfo"), &pluginregistration__plugin_info__descriptor}, deliver_plugin};
+static const struct csi_method method_plugin = {{REGISTRATION("GetInfo"), &pluginregistration__plugin_info__descriptor},
+                                                deliver_plugin};
 
 void csi_plugin_info(struct csi *csi, int64_t timeout_ms, csi_plugin_done *done, void *data)
 {
@@ -294,7 +294,8 @@ void csi_plugin_info(struct csi *csi, int64_t timeout_ms, csi_plugin_done *done,
 }
 
 static const struct csi_method method_notify = {
-    {REGISTRATION("NotifyRegistrationStatus"), &pluginregistration__registration_status_response__descriptor}, deliver_ok};
+    {REGISTRATION("NotifyRegistrationStatus"), &pluginregistration__registration_status_response__descriptor},
+    deliver_ok};
 
 void csi_plugin_notify(struct csi *csi, const char *error, int64_t timeout_ms, csi_ok_done *done, void *data)
 {
@@ -306,6 +307,6 @@ void csi_plugin_notify(struct csi *csi, const char *error, int64_t timeout_ms, c
 }
 
 const struct csi_method *const csi_methods[] = {
-    &method_info,      &method_capabilities, &method_stage,  &method_publish,
-    &method_unpublish, &method_unstage,      &method_plugin, &method_notify, NULL,
+    &method_info,   &method_capabilities, &method_stage, &method_publish, &method_unpublish, &method_unstage,
+    &method_plugin, &method_notify,       NULL,
 };

@@ -1,10 +1,10 @@
 /*
- * csi.h: a driver of the Container Storage Interface (csi.v1), as its node's agent talks to it, and the way a driver makes
- * itself known to a kubelet, in plain structs, asynchronous on a loop. protobuf types stay inside lib/csi.
+ * csi.h: a driver of the Container Storage Interface (csi.v1), as its node's agent talks to it, and the way a driver
+ * makes itself known to a kubelet, in plain structs, asynchronous on a loop. protobuf types stay inside lib/csi.
  *
- * Every call takes a callback that runs exactly once, unless the client is freed first. err is set on failure, with codes from
- * the gRPC status (cri/grpc_call.h); ERR_TIMEOUT: the driver may still be at it. Results are borrowed during the callback,
- * arguments for the call.
+ * Every call takes a callback that runs exactly once, unless the client is freed first. err is set on failure, with
+ * codes from the gRPC status (cri/grpc_call.h); ERR_TIMEOUT: the driver may still be at it. Results are borrowed during
+ * the callback, arguments for the call.
  */
 #pragma once
 
@@ -18,7 +18,8 @@ struct csi;
 int csi_new(struct loop *loop, const char *socket_path, struct csi **ret, struct err *err) MUST_CHECK;
 struct csi *csi_free(struct csi *csi);
 
-enum csi_access { /* protocol numbers */
+/* Protocol numbers. */
+enum csi_access {
     CSI_SINGLE_NODE_WRITER = 1,
     CSI_MULTI_NODE_READER_ONLY = 3,
     CSI_MULTI_NODE_MULTI_WRITER = 5,
@@ -40,9 +41,9 @@ struct csi_volume { /* what a call says of a volume; NULL strings are empty */
     const char *target_path;  /* publishing only */
     enum csi_access access;
     const char *fs_type;
-    const char *const *mount_flags; /* NULL-ended, or NULL */
-    const char *mount_group;        /* a group's number: the driver gives files to it */
-    bool readonly;                  /* publishing only */
+    const char *const *mount_flags;            /* NULL-ended, or NULL */
+    const char *mount_group;                   /* a group's number: the driver gives files to it */
+    bool readonly;                             /* publishing only */
     const struct csi_pairs *secrets, *context; /* NULL: none */
 };
 

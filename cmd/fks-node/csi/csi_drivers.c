@@ -1,6 +1,6 @@
 /*
- * csi_drivers.c: see csi_drivers.h. The folder is looked through whenever inotify tells of a change, and from time to time
- * anyhow; what is there then decides, so no order of events can confuse it.
+ * csi_drivers.c: see csi_drivers.h. The folder is looked through whenever inotify tells of a change, and from time to
+ * time anyhow; what is there then decides, so no order of events can confuse it.
  */
 #include "csi/csi_drivers.h"
 
@@ -208,8 +208,7 @@ static void begin(struct plugin *plugin)
 
     free(take(&plugin->name));
     plugin->busy = true;
-    if (plugin->registrar == NULL &&
-        csi_new(plugin->drivers->options.loop, plugin->path, &plugin->registrar, &err) < 0)
+    if (plugin->registrar == NULL && csi_new(plugin->drivers->options.loop, plugin->path, &plugin->registrar, &err) < 0)
         failed(plugin, err_text(&err));
     else
         csi_plugin_info(plugin->registrar, plugin->drivers->options.timeout_ms, on_plugin, plugin);
@@ -248,8 +247,8 @@ static void look_at(struct csi_drivers *drivers, const char *name)
         return;
     }
     plugin = NEW(struct plugin);
-    *plugin = (struct plugin){.drivers = drivers, .path = take(&path), .inode = facts.st_ino, .changed = facts.st_ctim,
-                              .seen = true};
+    *plugin = (struct plugin){
+        .drivers = drivers, .path = take(&path), .inode = facts.st_ino, .changed = facts.st_ctim, .seen = true};
     GROW(drivers->plugins, drivers->n, drivers->cap);
     drivers->plugins[drivers->n++] = plugin;
 }

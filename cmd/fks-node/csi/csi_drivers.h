@@ -1,8 +1,8 @@
 /*
- * csi_drivers.h: the drivers of this host. A driver makes itself known as to a kubelet: its registrar listens on a socket in
- * one folder, is asked there for the driver's name and socket, and told how the registration went. A socket that goes takes its
- * driver along. What the cluster says of drivers (CSIDriver objects) is watched from the first driver on.
- * https://kubernetes.io/docs/concepts/storage/volumes/#csi (plugin registration, v1)
+ * csi_drivers.h: the drivers of this host. A driver makes itself known as to a kubelet: its registrar listens on a
+ * socket in one folder, is asked there for the driver's name and socket, and told how the registration went. A socket
+ * that goes takes its driver along. What the cluster says of drivers (CSIDriver objects) is watched from the first
+ * driver on. https://kubernetes.io/docs/concepts/storage/volumes/#csi (plugin registration, v1)
  */
 #pragma once
 
@@ -14,14 +14,14 @@ struct csi_drivers;
 
 struct csi_drivers_options { /* borrowed for the call, but for dir */
     struct loop *loop;
-    struct kube_client *kube; /* NULL: no objects, for tests */
-    const char *dir;          /* made here if it does not exist; stays the caller's */
-    int64_t timeout_ms;       /* of a call */
+    struct kube_client *kube;      /* NULL: no objects, for tests */
+    const char *dir;               /* made here if it does not exist; stays the caller's */
+    int64_t timeout_ms;            /* of a call */
     void (*on_change)(void *data); /* a driver came or went, or an object changed */
     void *data;
 };
 
-struct csi_driver { /* borrowed until the next turn */
+struct csi_driver {              /* borrowed until the next turn */
     const char *name, *endpoint; /* endpoint: its socket */
     struct csi_capabilities capabilities;
 };

@@ -14,7 +14,7 @@
 #include "base/str.h"
 
 #define DEPTH_MAX 256
-#define GROUP_BITS 0660          /* of files, the owner's as well: as the kubelet */
+#define GROUP_BITS 0660 /* of files, the owner's as well: as the kubelet */
 #define FOLDER_BITS (S_ISGID | 0110)
 
 static mode_t mode_for(const struct stat *facts)
@@ -23,8 +23,8 @@ static mode_t mode_for(const struct stat *facts)
 }
 
 /*
- * Other pods may use the volume, and exchange a file for a symbolic link that leads to one of the host's: so the file is opened
- * without being followed, and only what was opened is changed. Links have no mode of their own.
+ * Other pods may use the volume, and exchange a file for a symbolic link that leads to one of the host's: so the file
+ * is opened without being followed, and only what was opened is changed. Links have no mode of their own.
  */
 static int give_one(int folder, const char *name, gid_t group, const struct stat *facts, struct err *err)
 {
@@ -63,7 +63,8 @@ static int give_below(int folder, dev_t device, int depth, gid_t group, struct e
         r = give_one(dirfd(listing), name, group, &facts, err);
         if (r < 0 || !S_ISDIR(facts.st_mode))
             continue;
-        int child = depth < DEPTH_MAX ? openat(dirfd(listing), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+        int child =
+            depth < DEPTH_MAX ? openat(dirfd(listing), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
         if (child >= 0)
             r = give_below(child, device, depth + 1, group, err);
     }

@@ -8,7 +8,8 @@
 #include "base/err.h"
 
 /*
- * Everything below path, and path itself: the group, what the owner may for the group too, folders hand their group on. Takes as
- * long as there are files; stays on one file system. if_needed: nothing is done when path itself has all that already.
+ * Everything below path, and path itself: the group, what the owner may for the group too, folders hand their group on.
+ * Takes as long as there are files; stays on one file system. if_needed: nothing is done when path itself has all that
+ * already.
  */
 int csi_owner_give(const char *path, gid_t group, bool if_needed, struct err *err) MUST_CHECK;

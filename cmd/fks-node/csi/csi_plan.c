@@ -37,13 +37,15 @@ char *csi_token_key(const char *driver, const char *audience)
 char *csi_refusal(const char *name, const struct json *driver)
 {
     if (driver == NULL)
-        return xasprintf("there is no CSIDriver object \"%s\", so its volumes count as attached to nodes, which the Nodes of "
-                         "Fargate pods cannot have: create one, with spec.attachRequired: false if the driver can do without",
-                         name);
+        return xasprintf(
+            "there is no CSIDriver object \"%s\", so its volumes count as attached to nodes, which the Nodes of "
+            "Fargate pods cannot have: create one, with spec.attachRequired: false if the driver can do without",
+            name);
     if (json_bool_or(true, driver, "spec", "attachRequired", NULL))
-        return xasprintf("driver %s attaches volumes to nodes (attachRequired of its CSIDriver object), which the Nodes of "
-                         "Fargate pods cannot have: use a network file system",
-                         name);
+        return xasprintf(
+            "driver %s attaches volumes to nodes (attachRequired of its CSIDriver object), which the Nodes of "
+            "Fargate pods cannot have: use a network file system",
+            name);
     return NULL;
 }
 
@@ -117,8 +119,9 @@ static int add_secret(const struct map *objects, const char *what, const char *n
         if (bytes.len > 0)
             explicit_bzero(bytes.data, bytes.len);
         if (!is_text)
-            return err_set(err, ERR_INVALID, "key '%s' of secret \"%s\" is no text, which is all that drivers can be given",
-                           member, name);
+            return err_set(err, ERR_INVALID,
+                           "key '%s' of secret \"%s\" is no text, which is all that drivers can be given", member,
+                           name);
     }
     return 0;
 }
@@ -151,10 +154,13 @@ static int check_driver(const struct json *driver, const char *name, bool epheme
     if (refusal != NULL)
         return err_set(err, ERR_UNSUPPORTED, "%s", refusal);
     if (driver == NULL)
-        return err_set(err, ERR_UNSUPPORTED, "volume mode \"%s\" not supported by driver %s (no CSIDriver object)", mode, name);
+        return err_set(err, ERR_UNSUPPORTED, "volume mode \"%s\" not supported by driver %s (no CSIDriver object)",
+                       mode, name);
     if (!has_mode(driver, mode))
-        return err_set(err, ERR_UNSUPPORTED, "volume mode \"%s\" not supported by driver %s (volumeLifecycleModes of its CSIDriver "
-                       "object)", mode, name);
+        return err_set(err, ERR_UNSUPPORTED,
+                       "volume mode \"%s\" not supported by driver %s (volumeLifecycleModes of its "
+                       "CSIDriver object)",
+                       mode, name);
     return 0;
 }
 
@@ -182,15 +188,16 @@ static int add_tokens(const struct csi_plan_input *input, struct csi_plan *plan,
         CLEANUP(xfree) char *key = csi_token_key(plan->driver, audience);
         const char *status = input->tokens != NULL ? map_get(input->tokens, key) : NULL;
         struct json *token;
-        int r = status != NULL ? json_parse(status, strlen(status), &token, err)
-                               : err_set(err, ERR_BUSY, "the service account token for \"%s\" has not come yet", audience);
+        int r = status != NULL
+                    ? json_parse(status, strlen(status), &token, err)
+                    : err_set(err, ERR_BUSY, "the service account token for \"%s\" has not come yet", audience);
         if (r < 0)
             return r;
         json_set(all, audience, token);
     }
     json_print(all, &text);
     add_pair(json_is_true(input->driver, "spec", "serviceAccountTokenInSecrets", NULL) ? &plan->publish_secrets
-                                                                                        : &plan->publish_context,
+                                                                                       : &plan->publish_context,
              TOKENS_KEY, buf_text(&text));
     explicit_bzero(text.data, text.len);
     return 0;
@@ -198,7 +205,8 @@ static int add_tokens(const struct csi_plan_input *input, struct csi_plan *plan,
 
 /* --- access and owners */
 
-static int read_access(const struct csi_plan_input *input, const struct json *bound, struct csi_plan *plan, struct err *err)
+static int read_access(const struct csi_plan_input *input, const struct json *bound, struct csi_plan *plan,
+                       struct err *err)
 {
     /* as the kubelet, which goes by the first one only */
     const char *mode = json_string_value(json_at(json_get(bound, "spec", "accessModes", NULL), 0));
@@ -275,7 +283,9 @@ static int plan_ephemeral(const struct csi_plan_input *input, const struct json 
 
     plan->handle = ephemeral_handle(input->pod, json_str_or("", input->volume, "name", NULL));
     plan->readonly = json_is_true(source, "readOnly", NULL);
-    return secret != NULL ? add_secret(input->objects, "NodePublishSecretRef", NULL, secret, &plan->publish_secrets, err) : 0;
+    return secret != NULL
+               ? add_secret(input->objects, "NodePublishSecretRef", NULL, secret, &plan->publish_secrets, err)
+               : 0;
 }
 
 static int plan_persistent(const struct csi_plan_input *input, const struct json *bound, const struct json *source,
@@ -287,16 +297,19 @@ static int plan_persistent(const struct csi_plan_input *input, const struct json
     int r = 0;
 
     if (streq(json_str(bound, "spec", "volumeMode", NULL), "Block"))
-        return err_set(err, ERR_UNSUPPORTED, "persistentvolume \"%s\" is a block device (volumeMode: Block), which Fargate pods "
-                       "cannot have", json_str_or("", bound, "metadata", "name", NULL));
+        return err_set(err, ERR_UNSUPPORTED,
+                       "persistentvolume \"%s\" is a block device (volumeMode: Block), which Fargate pods "
+                       "cannot have",
+                       json_str_or("", bound, "metadata", "name", NULL));
     plan->handle = xstrdup(json_str_or("", source, "volumeHandle", NULL));
     plan->stage = input->capabilities.stage;
     plan->readonly = json_is_true(input->volume, "persistentVolumeClaim", "readOnly", NULL);
     json_each(option, json_get(bound, "spec", "mountOptions", NULL))
         strv_add(&plan->mount_flags, strempty(json_string_value(option)));
     if (stage_secret != NULL && plan->stage)
-        r = add_secret(input->objects, "NodeStageSecretRef", json_str_or("", source, "nodeStageSecretRef", "namespace", NULL),
-                       stage_secret, &plan->stage_secrets, err);
+        r = add_secret(input->objects, "NodeStageSecretRef",
+                       json_str_or("", source, "nodeStageSecretRef", "namespace", NULL), stage_secret,
+                       &plan->stage_secrets, err);
     if (r == 0 && publish_secret != NULL)
         r = add_secret(input->objects, "NodePublishSecretRef",
                        json_str_or("", source, "nodePublishSecretRef", "namespace", NULL), publish_secret,
@@ -337,7 +350,8 @@ int csi_plan_of(const struct csi_plan_input *input, struct csi_plan *ret, struct
     plan.fs_type = xstrdup(json_str_or("", source, "fsType", NULL));
     add_members(&plan.context, json_get(source, "volumeAttributes", NULL));
     plan.republish = json_is_true(input->driver, "spec", "requiresRepublish", NULL);
-    if ((r = check_driver(input->driver, driver, ephemeral, err)) < 0 || (r = read_access(input, bound, &plan, err)) < 0)
+    if ((r = check_driver(input->driver, driver, ephemeral, err)) < 0 ||
+        (r = read_access(input, bound, &plan, err)) < 0)
         return r;
     r = ephemeral ? plan_ephemeral(input, source, &plan, err) : plan_persistent(input, bound, source, &plan, err);
     if (r < 0 || (r = add_tokens(input, &plan, err)) < 0)

@@ -14,7 +14,9 @@
 #include "net/pki.h"
 
 #define SUFFIX ".json"
-#define STAGES "plugins/kubernetes.io/csi" /* as below a kubelet's folder: drivers' charts mount what is below plugins and pods */
+#define STAGES                                                                                                       \
+    "plugins/kubernetes.io/csi" /* as below a kubelet's folder: drivers' charts mount what is below plugins and pods \
+                                 */
 
 void csi_record_digest(const char *driver, const char *handle, char ret[65])
 {

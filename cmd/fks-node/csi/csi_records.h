@@ -1,9 +1,10 @@
 /*
- * csi_records.h: what of CSI volumes must outlive the agent: small JSON files, written before a driver is asked for something and
- * removed when it has undone it. So whoever starts after a kill knows what may be there.
+ * csi_records.h: what of CSI volumes must outlive the agent: small JSON files, written before a driver is asked for
+ * something and removed when it has undone it. So whoever starts after a kill knows what may be there.
  *
- *     <state_dir>/plugins/kubernetes.io/csi/<digest>/volume.json  a volume that is, or may be, staged; beside it globalmount/
- *     <state_dir>/pods/<uid>/csi/<volume>.json                    a volume that is, or may be, published for a pod
+ *     <state_dir>/plugins/kubernetes.io/csi/<digest>/volume.json  a volume that is, or may be, staged; beside it
+ * globalmount/ <state_dir>/pods/<uid>/csi/<volume>.json                    a volume that is, or may be, published for a
+ * pod
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /*
- * csi_steps.c: what comes next for a volume: one call to its driver at a time, in the order that the specification asks for
- * (stage, publish ... unpublish, unstage), each repeated until it succeeds. Drivers must take a call that they had before
- * for done, so a call whose answer got lost is simply made again.
+ * csi_steps.c: what comes next for a volume: one call to its driver at a time, in the order that the specification asks
+ * for (stage, publish ... unpublish, unstage), each repeated until it succeeds. Drivers must take a call that they had
+ * before for done, so a call whose answer got lost is simply made again.
  */
 #include "csi/csi_volumes_internal.h"
 
@@ -48,7 +48,8 @@ static char *explain(const struct csi_held *held, const struct err *err)
     const struct csi_volumes_options *options = &held->owner->options;
 
     if (err->code == ERR_TIMEOUT)
-        return xasprintf("driver %s did not answer %s within %" PRId64 " s: look at the driver's log on this host; it is asked again",
+        return xasprintf("driver %s did not answer %s within %" PRId64
+                         " s: look at the driver's log on this host; it is asked again",
                          held->driver, strempty(held->call), options->timeout_ms / 1000);
     if (err->code == ERR_REFUSED)
         return xasprintf("driver %s cannot be reached: %s: is it running on this host?", held->driver, err_text(err));
@@ -90,8 +91,9 @@ static bool begin(struct csi_held *held, struct csi_use *use, const char *call)
     held->call = call;
     held->client = csi_free(held->client);
     if (!csi_drivers_get(held->owner->options.drivers, held->driver, &driver))
-        err_set(&err, ERR_NOT_FOUND, "%s: not found in the list of registered CSI drivers: its registration socket is missing in %s",
-                call, csi_drivers_dir(held->owner->options.drivers));
+        err_set(&err, ERR_NOT_FOUND,
+                "%s: not found in the list of registered CSI drivers: its registration socket is missing in %s", call,
+                csi_drivers_dir(held->owner->options.drivers));
     if (err.code != 0 || csi_new(held->owner->options.loop, driver.endpoint, &held->client, &err) < 0) {
         fail(held, use, &err);
         return false;
@@ -158,7 +160,8 @@ static int remove_stage(struct csi_held *held, struct err *err)
     int r;
 
     if (volumes_is_mounted(held->staging))
-        return err_set(err, ERR_BUSY, "NodeUnstageVolume: the driver says it is done, but '%s' is still mounted", held->staging);
+        return err_set(err, ERR_BUSY, "NodeUnstageVolume: the driver says it is done, but '%s' is still mounted",
+                       held->staging);
     if (remove(held->staging) < 0 && errno != ENOENT)
         return err_errno(err, errno, "removing '%s'", held->staging);
     if ((r = csi_record_remove(held->record, err)) < 0)
@@ -216,8 +219,9 @@ static void on_given(int pid UNUSED, int status, void *data)
     if (status == 0) {
         set_published(held, held->active);
     } else {
-        err_set(&err, ERR_IO, "applyFSGroup failed for vol %s: group %" PRId64 " could not be given its files (%s)", held->handle,
-                held->active->plan.fs_group, WIFEXITED(status) ? strerror(WEXITSTATUS(status)) : "killed");
+        err_set(&err, ERR_IO, "applyFSGroup failed for vol %s: group %" PRId64 " could not be given its files (%s)",
+                held->handle, held->active->plan.fs_group,
+                WIFEXITED(status) ? strerror(WEXITSTATUS(status)) : "killed");
         fail(held, held->active, &err);
     }
     end_step(held);
@@ -301,7 +305,8 @@ static void publish(struct csi_held *held, struct csi_use *use)
 static int remove_use(struct csi_use *use, struct err *err)
 {
     if (volumes_is_mounted(use->target))
-        return err_set(err, ERR_BUSY, "NodeUnpublishVolume: the driver says it is done, but '%s' is still mounted", use->target);
+        return err_set(err, ERR_BUSY, "NodeUnpublishVolume: the driver says it is done, but '%s' is still mounted",
+                       use->target);
     if (remove(use->target) < 0 && errno != ENOENT)
         return err_errno(err, errno, "removing '%s'", use->target);
     return csi_record_remove(use->record, err);

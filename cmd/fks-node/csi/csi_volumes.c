@@ -1,5 +1,6 @@
 /*
- * csi_volumes.c: who uses which volume: the tables behind csi_volumes.h, and their records. The calls are csi_steps.c's.
+ * csi_volumes.c: who uses which volume: the tables behind csi_volumes.h, and their records. The calls are
+ * csi_steps.c's.
  */
 #include "csi/csi_volumes_internal.h"
 
@@ -125,10 +126,11 @@ static struct csi_use *any_use(const struct csi_volumes *volumes, const char *ui
 
 int csi_use_save(const struct csi_held *held, const struct csi_use *use, struct err *err)
 {
-    CLEANUP(json_free) struct json *record = json_build(
-        "{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:b}", "namespace", use->namespace, "name", use->name, "driver",
-        held->driver, "handle", held->handle, "boot", held->owner->options.boot_id, "tried", (int)use->tried, "published",
-        (int)use->published, "republish", (int)use->republish, "exclusive", (int)use->exclusive);
+    CLEANUP(json_free) struct json *record =
+        json_build("{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:b}", "namespace", use->namespace, "name", use->name,
+                   "driver", held->driver, "handle", held->handle, "boot", held->owner->options.boot_id, "tried",
+                   (int)use->tried, "published", (int)use->published, "republish", (int)use->republish, "exclusive",
+                   (int)use->exclusive);
 
     return csi_record_write(use->record, record, err);
 }
@@ -216,8 +218,10 @@ static int check_exclusive(const struct csi_held *held, const char *uid, const s
     for (size_t i = 0; i < held->n; i++) {
         const struct csi_use *use = held->uses[i];
         if (!streq(use->uid, uid) && (plan->exclusive || use->exclusive))
-            return err_set(err, ERR_CONFLICT, "volume uses the ReadWriteOncePod access mode and is already in use by another pod: "
-                           "%s/%s", use->namespace, use->name);
+            return err_set(err, ERR_CONFLICT,
+                           "volume uses the ReadWriteOncePod access mode and is already in use by another pod: "
+                           "%s/%s",
+                           use->namespace, use->name);
     }
     return 0;
 }

@@ -6,11 +6,11 @@
 #include "backoff.h"
 #include "csi/csi_volumes.h"
 
-struct csi_use { /* a volume of a pod */
+struct csi_use {                           /* a volume of a pod */
     char *uid, *namespace, *name, *volume; /* of the pod; of the volume in it */
     char *record, *target;                 /* paths */
     struct csi_plan plan;                  /* driver NULL: nothing is wanted */
-    bool tried;     /* a driver was asked to publish it: it has to be unpublished */
+    bool tried;                            /* a driver was asked to publish it: it has to be unpublished */
     bool published;
     bool republish, exclusive; /* as the latest plan said */
     bool ending;
@@ -31,8 +31,8 @@ struct csi_held { /* a volume of this host */
 
     /* the call under way */
     bool busy;
-    struct csi *client;    /* of the latest call */
-    const char *call;      /* its name; static */
+    struct csi *client;     /* of the latest call */
+    const char *call;       /* its name; static */
     struct csi_use *active; /* NULL: it is about the volume as a whole */
 };
 

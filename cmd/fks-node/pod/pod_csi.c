@@ -1,6 +1,6 @@
 /*
- * pod_csi.c: the CSI volumes of pods: from objects and drivers to csi_volumes.h, and from there back to the pod's events. What a
- * driver is asked for is worked out by csi_plan.c; when it is asked, by csi_steps.c.
+ * pod_csi.c: the CSI volumes of pods: from objects and drivers to csi_volumes.h, and from there back to the pod's
+ * events. What a driver is asked for is worked out by csi_plan.c; when it is asked, by csi_steps.c.
  */
 #include "base/file.h"
 #include "base/log.h"
@@ -133,7 +133,8 @@ static void on_news(const char *uid, const char *volume, enum csi_news news, con
         pod_event(pod, "Warning", "FailedMount", "MountVolume.SetUp failed for volume \"%s\" : %s", volume, error);
         break;
     case CSI_NEWS_NOT_DOWN:
-        pod_event(pod, "Warning", "FailedUnmount", "UnmountVolume.TearDown failed for volume \"%s\" : %s", volume, error);
+        pod_event(pod, "Warning", "FailedUnmount", "UnmountVolume.TearDown failed for volume \"%s\" : %s", volume,
+                  error);
         break;
     case CSI_NEWS_PLAN_IS_DUE:
         pod->fetched = false;

@@ -426,6 +426,30 @@ def test_port_forward_of_a_taken_port(tools):
     assert texts[0] == texts[1] and "address already in use" in texts[0]
 
 
+# --- proxy
+
+def served(proxy):
+    return "-s", f"http://127.0.0.1:{proxy.expect(r'Starting to serve on 127.0.0.1:([0-9]+)').group(1)}"
+
+
+def test_streams_through_a_proxy(tools):
+    """What either program streams, through the proxy of either program; only when it is told to let it through."""
+    for program in tools.values():
+        with program.spawn("proxy", "--port=0", "--reject-paths=^$") as proxy:
+            there = served(proxy)
+            for tool in tools.values():
+                assert tool.ok(*there, "exec", "-i", "two", "-c", "one", "--", "wc", "-c", stdin="x" * 300000).strip() == "300000"
+                assert tool.run(*there, "exec", "two", "-c", "one", "--", "sh", "-c", "exit 7").code == 7
+                assert "line 12" in tool.ok(*there, "logs", "two", "-c", "one")
+                with tool.spawn(*there, "port-forward", "deploy/web", ":80") as forward:
+                    assert "FKS" in page(forwarded(forward, 80))
+    refusals = []
+    for program in tools.values():
+        with program.spawn("proxy", "--port=0") as proxy:
+            refusals += [tool.run(*served(proxy), "exec", "two", "-c", "one", "--", "ls").code for tool in tools.values()]
+    assert refusals == [1, 1, 1, 1]
+
+
 def test_port_forward_waits_for_a_pod(pods):
     """--pod-running-timeout: the first pod that comes is taken, though it does not run yet."""
     with pods.fks.spawn("exec", "deploy/waits", "--pod-running-timeout=60s", "--", "true") as waiting:

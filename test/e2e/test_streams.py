@@ -40,8 +40,9 @@ cat > /bin/sum <<X
 #!/bin/sh
 head -c $(({SIZE_MIB} << 20)) | sha256sum
 X
-chmod 755 /bin/much /bin/sum
-nc -ll -p 9000 -e /bin/sum & nc -ll -p 9001 -e /bin/much & nc -ll -p 9002 -e /bin/cat &
+printf '#!/bin/sh\nhead -c 33554432 /dev/zero & head -c 16777216 | sha256sum; wait\n' > /bin/apart
+chmod 755 /bin/much /bin/sum /bin/apart
+nc -ll -p 9003 -e /bin/apart & nc -ll -p 9000 -e /bin/sum & nc -ll -p 9001 -e /bin/much & nc -ll -p 9002 -e /bin/cat &
 touch /ready
 """
 
@@ -158,9 +159,9 @@ def test_exec_both_at_once(cluster, streams, expected):
 
 
 @contextlib.contextmanager
-def forwarded(cluster, name, port):
+def forwarded(cluster, name, port, tool=None):
     """A function that connects to a port of the pod."""
-    with cluster.kubectl.spawn("port-forward", f"pod/{name}", f":{port}") as forward:
+    with (tool or cluster.kubectl).spawn("port-forward", f"pod/{name}", f":{port}") as forward:
         local = int(forward.expect(r"Forwarding from 127\.0\.0\.1:(\d+) ->").group(1))
         yield lambda: socket.create_connection(("127.0.0.1", local), timeout=LIMIT)
 
@@ -171,6 +172,16 @@ def test_port_forward_up(cluster, streams, expected):
         send_all(line.sendall)
         assert line.makefile("rb").read().split()[0].decode() == expected
     tell("port-forward, up", time.monotonic() - started)
+
+
+def test_port_forward_each_way_by_itself(cluster, streams):
+    """Nobody takes what the pod sends; what is sent to it gets there all the same."""
+    block = BLOCK * 16
+    for tool in (cluster.kubectl, cluster.fks):
+        with forwarded(cluster, streams, 9003, tool) as connect, connect() as line:
+            line.sendall(block)
+            answer = line.makefile("rb").read().replace(b"\0", b"")
+            assert answer.split()[0].decode() == hashlib.sha256(block).hexdigest()
 
 
 def test_port_forward_down(cluster, streams, expected):

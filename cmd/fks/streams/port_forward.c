@@ -20,11 +20,13 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "net/ws.h"
 
 #define LISTENERS_MAX 64
 #define CHUNK 16384
+#define TO_LOCAL_MAX MIB(1) /* then the pod has to wait */
 #define AFTER_END_MS 10000 /* how long an answer may be on its way after the local end of file */
 
 enum channel { CHANNEL_DATA, CHANNEL_ERROR };
@@ -50,6 +52,7 @@ struct tunnel {
     struct ws *ws;
     int local;
     int port;
+    struct buf to_local; /* what the local side does not take yet; it must not hold up what that side sends */
     bool local_open, local_gone;
     bool seen_data, seen_error; /* the first message of a channel is the port */
 };
@@ -64,10 +67,8 @@ static int take_message(struct tunnel *tunnel, const struct buf *message, struct
     if (channel > CHANNEL_ERROR || message->len < skip)
         return 0;
     *seen = true;
-    if (channel == CHANNEL_DATA && message->len > skip) {
-        CLEANUP(err_clear) struct err gone = {0};
-        if (fd_write_all(tunnel->local, message->data + skip, message->len - skip, &gone) < 0)
-            tunnel->local_gone = true;
+    if (channel == CHANNEL_DATA) {
+        buf_add(&tunnel->to_local, message->data + skip, message->len - skip);
         return 0;
     }
     if (message->len > skip)
@@ -75,19 +76,35 @@ static int take_message(struct tunnel *tunnel, const struct buf *message, struct
     return 0;
 }
 
-/* 1: the other side has closed. */
+static void write_local(struct tunnel *tunnel)
+{
+    while (tunnel->to_local.len > 0) {
+        ssize_t n = send(tunnel->local, tunnel->to_local.data, tunnel->to_local.len, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            tunnel->local_gone = errno != EAGAIN;
+            return;
+        }
+        buf_consume(&tunnel->to_local, (size_t)n);
+    }
+}
+
+/* Takes what has come, as far as the local side keeps up. 1: the other side has closed. */
 static int take_messages(struct tunnel *tunnel, struct err *err)
 {
-    for (;;) {
+    while (tunnel->to_local.len < TO_LOCAL_MAX && !tunnel->local_gone) {
         CLEANUP(buf_done) struct buf message = {0};
         int got = ws_receive(tunnel->ws, &message, err);
         if (got == 1 && take_message(tunnel, &message, err) < 0)
             return err->code;
-        if (got == 2 || tunnel->local_gone)
+        if (got == 2)
             return 1;
         if (got <= 0)
             return got;
+        write_local(tunnel);
     }
+    return 0;
 }
 
 static int send_local(struct tunnel *tunnel, struct err *err)
@@ -104,23 +121,38 @@ static int send_local(struct tunnel *tunnel, struct err *err)
     return ws_send(tunnel->ws, bytes, (size_t)n + 1, err);
 }
 
+/* One wait, and what came of it. 1: through. */
+static int tunnel_turn(struct tunnel *tunnel, bool remote_open, struct err *err)
+{
+    bool full = tunnel->to_local.len >= TO_LOCAL_MAX;
+    short local_events = (short)((tunnel->local_open && remote_open ? POLLIN : 0) | (tunnel->to_local.len > 0 ? POLLOUT : 0));
+    struct pollfd sources[2] = {{.fd = remote_open && !full ? ws_fd(tunnel->ws) : -1, .events = POLLIN},
+                                {.fd = local_events != 0 ? tunnel->local : -1, .events = local_events}};
+    int n = poll(sources, 2, local_events != 0 ? -1 : AFTER_END_MS);
+    if (n == 0)
+        return 1;
+    if (n < 0)
+        return errno == EINTR ? 0 : err_errno(err, errno, "poll");
+    write_local(tunnel);
+    if (tunnel->local_open && remote_open && (sources[1].revents & ~POLLOUT) != 0)
+        return send_local(tunnel, err);
+    return 0;
+}
+
 static int run_tunnel(struct tunnel *tunnel, struct err *err)
 {
-    int ended = take_messages(tunnel, err);
-    while (ended == 0) {
-        struct pollfd sources[2] = {{.fd = ws_fd(tunnel->ws), .events = POLLIN},
-                                    {.fd = tunnel->local_open ? tunnel->local : -1, .events = POLLIN}};
-        int n = poll(sources, 2, tunnel->local_open ? -1 : AFTER_END_MS);
-        if (n == 0)
+    bool remote_open = true;
+    while (!tunnel->local_gone) {
+        int ended = remote_open ? take_messages(tunnel, err) : 0;
+        remote_open = remote_open && ended == 0;
+        if (ended >= 0 && !remote_open && tunnel->to_local.len == 0)
             return 0;
-        if (n < 0 && errno != EINTR)
-            return err_errno(err, errno, "poll");
-        if (n > 0 && sources[1].revents != 0 && send_local(tunnel, err) < 0)
-            return err->code;
-        if (n > 0)
-            ended = take_messages(tunnel, err);
+        if (ended == 0 || ended == 1)
+            ended = tunnel_turn(tunnel, remote_open, err);
+        if (ended != 0)
+            return ended < 0 ? ended : 0;
     }
-    return ended < 0 ? ended : 0;
+    return 0;
 }
 
 static int carry(const struct forward *forward, const struct port_pair *pair, int local, struct err *err)
@@ -134,8 +166,9 @@ static int carry(const struct forward *forward, const struct port_pair *pair, in
     if (stream_connect(forward->cli, path, protocols, &ws, err) < 0)
         return err->code;
     struct tunnel tunnel = {.ws = ws, .local = local, .port = pair->remote, .local_open = true};
-    int code = run_tunnel(&tunnel, err);
+    int code = fd_set_nonblocking(local, err) < 0 ? (int)err->code : run_tunnel(&tunnel, err);
     ws_close(ws);
+    buf_done(&tunnel.to_local);
     return code;
 }
 

@@ -324,9 +324,6 @@ static int check_get(struct get *get, const struct strv *args, struct err *err)
         return err_set(err, ERR_USAGE, "--raw and --output are mutually exclusive");
     if (get->raw != NULL && get->raw[0] != '/' && strstr(get->raw, "://") == NULL)
         return err_set(err, ERR_USAGE, "--raw must be a valid URL path: parse \"%s\": invalid URI for request", get->raw);
-    if (get->raw == NULL && get->show_labels && format[0] != '\0' && !streq(format, "wide") &&
-        (args->n > 0 || selection_has_files(&get->selection)))
-        return err_set(err, ERR_USAGE, "--show-labels option cannot be used with %s printer", format);
     return 0;
 }
 

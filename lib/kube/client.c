@@ -465,6 +465,7 @@ static struct kube_call *call_new(struct kube_client *client, const struct kube_
     call->idle_timeout_ms = request->idle_timeout_ms;
     call->omit = request->omit;
     call->to_read = request->to_read;
+    call->together = request->together;
     call->done = done;
     call->data = data;
     buf_init(&call->refusal, REFUSAL_MAX);
@@ -475,21 +476,14 @@ static struct kube_call *call_new(struct kube_client *client, const struct kube_
     return call;
 }
 
-static struct kube_call *start(struct kube_client *client, const struct kube_request *request, bool together,
-                               kube_done *done, void *data)
+struct kube_call *kube_start(struct kube_client *client, const struct kube_request *request, kube_done *done, void *data)
 {
     struct kube_call *call = call_new(client, request, done, data);
-    call->together = together;
     if (call->timeout_ms == 0)
         call->timeout_ms =
             client->config.request_timeout_ms > 0 ? client->config.request_timeout_ms : DEFAULT_TIMEOUT_MS;
     call_send(call);
     return call;
-}
-
-struct kube_call *kube_start(struct kube_client *client, const struct kube_request *request, kube_done *done, void *data)
-{
-    return start(client, request, false, done, data);
 }
 
 struct kube_call *kube_stream(struct kube_client *client, const struct kube_request *request, http_chunk *chunk,
@@ -503,88 +497,13 @@ struct kube_call *kube_stream(struct kube_client *client, const struct kube_requ
     return call;
 }
 
-void kube_cancel(struct kube_call *call)
+struct kube_call *kube_start_raw(struct kube_client *client, const struct kube_request *request, http_chunk *chunk,
+                                 void *chunk_data, struct buf *ret, kube_done *done, void *data)
 {
-    if (call == NULL)
-        return;
-    http_cancel(call->http);
-    call_unlink(call);
-    call_destroy(call);
-}
-
-/* --- blocking */
-
-struct blocking {
-    struct json *answer;
-    struct err *err;
-    bool done;
-};
-
-static void on_blocking_done(struct json **answer, struct err *err, void *data)
-{
-    struct blocking *blocking = data;
-    blocking->done = true;
-    blocking->answer = take(answer);
-    if (err->code != 0)
-        err_move(blocking->err, err);
-}
-
-static int wait_for(struct kube_client *client, struct kube_call *call, struct blocking *blocking)
-{
-    while (!blocking->done) {
-        if (loop_turn(client->loop, -1, blocking->err) < 0) {
-            kube_cancel(call);
-            return (int)blocking->err->code;
-        }
-    }
-    return blocking->err->code != 0 ? (int)blocking->err->code : 0;
-}
-
-int kube_do(struct kube_client *client, const struct kube_request *request, struct json **ret, struct err *err)
-{
-    struct blocking blocking = {.err = err};
-    struct kube_call *call = kube_start(client, request, on_blocking_done, &blocking);
-    int result = wait_for(client, call, &blocking);
-    if (ret != NULL)
-        *ret = blocking.answer;
-    else
-        json_free(blocking.answer);
-    return result;
-}
-
-int kube_do_all(struct kube_client *client, const struct kube_request *requests, size_t n, struct json **ret,
-                struct err *err)
-{
-    CLEANUP(xfree) struct blocking *waits = xcalloc(n + 1, sizeof(*waits));
-    CLEANUP(xfree) struct err *errs = xcalloc(n + 1, sizeof(*errs));
-    CLEANUP(xfree) struct kube_call **calls = xcalloc(n + 1, sizeof(*calls));
-    for (size_t i = 0; i < n; i++) {
-        waits[i].err = &errs[i];
-        calls[i] = start(client, &requests[i], true, on_blocking_done, &waits[i]);
-    }
-    for (size_t i = 0; i < n && err->code == 0; i++) {
-        while (!waits[i].done && loop_turn(client->loop, -1, err) >= 0)
-            ;
-        if (err->code == 0 && errs[i].code != 0)
-            err_move(err, &errs[i]);
-    }
-    for (size_t i = 0; i < n; i++) {
-        if (!waits[i].done)
-            kube_cancel(calls[i]);
-        ret[i] = err->code != 0 ? json_free(waits[i].answer) : waits[i].answer;
-        err_clear(&errs[i]);
-    }
-    return err->code != 0 ? (int)err->code : 0;
-}
-
-int kube_do_raw(struct kube_client *client, const struct kube_request *request, http_chunk *chunk, void *data,
-                struct buf *ret, struct err *err)
-{
-    struct blocking blocking = {.err = err};
-    struct kube_call *call = call_new(client, request, on_blocking_done, &blocking);
+    struct kube_call *call = call_new(client, request, done, data);
     call->raw = true;
     call->chunk = chunk;
-    call->chunk_data = data;
+    call->chunk_data = chunk_data;
     call->raw_body = ret;
     if (request->accept == NULL) {
         free(call->accept);
@@ -593,7 +512,19 @@ int kube_do_raw(struct kube_client *client, const struct kube_request *request, 
     if (call->timeout_ms == 0)
         call->timeout_ms = client->config.request_timeout_ms;
     call_send(call);
-    int result = wait_for(client, call, &blocking);
-    json_free(blocking.answer);
-    return result;
+    return call;
+}
+
+bool kube_call_is_sent(const struct kube_call *call)
+{
+    return call->http != NULL && http_call_is_sent(call->http);
+}
+
+void kube_cancel(struct kube_call *call)
+{
+    if (call == NULL)
+        return;
+    http_cancel(call->http);
+    call_unlink(call);
+    call_destroy(call);
 }

@@ -40,6 +40,7 @@ struct kube_request {
     const char *content_type; /* of the body; NULL: KUBE_JSON */
     const char *accept;       /* NULL: application/json */
     bool to_read;             /* nobody changes or keeps the answer: a cheaper tree (json_parse_to_read) */
+    bool together;            /* as in http.h: small answers that are wanted at once */
     const char *as;           /* user that this request alone impersonates; NULL: whom the configuration says */
     const struct json_omit *omit; /* what of the answer makes no tree; borrowed until done; or NULL */
     int64_t timeout_ms;       /* 0: 30 s, or the configuration's request timeout; kube_stream: none */
@@ -53,15 +54,20 @@ struct kube_request {
 typedef void kube_done(struct json **answer, struct err *err, void *data);
 
 struct kube_call *kube_start(struct kube_client *client, const struct kube_request *request, kube_done *done, void *data);
+/* Raw bytes, as kube_do_raw, whose other half this is. */
+struct kube_call *kube_start_raw(struct kube_client *client, const struct kube_request *request, http_chunk *chunk,
+                                 void *chunk_data, struct buf *ret, kube_done *done, void *data);
+bool kube_call_is_sent(const struct kube_call *call); /* nothing but its answer is waited for (http.h) */
 void kube_cancel(struct kube_call *call); /* done is not called; NULL is fine */
 /* Blocking. *ret gets the answer, on a refusal the Status (free it in both cases); ret may be NULL. */
 int kube_do(struct kube_client *client, const struct kube_request *request, struct json **ret, struct err *err) MUST_CHECK;
 /*
  * Blocking: several small GETs at once, on one connection where that is possible. ret[i] answers requests[i]; all are NULL
- * when one fails, which err tells of.
+ * when one fails, which err tells of. meanwhile, which may be NULL, does a short piece of other work; it is called again and
+ * again while nothing but the server's answer is waited for, until it returns false.
  */
-int kube_do_all(struct kube_client *client, const struct kube_request *requests, size_t n, struct json **ret,
-                struct err *err) MUST_CHECK;
+int kube_do_all(struct kube_client *client, const struct kube_request *requests, size_t n,
+                bool (*meanwhile)(void *data), void *data, struct json **ret, struct err *err) MUST_CHECK;
 /* Blocking, raw bytes, any content type (logs, --raw); chunk as in http.h, or NULL to collect in *ret. */
 int kube_do_raw(struct kube_client *client, const struct kube_request *request, http_chunk *chunk, void *data,
                 struct buf *ret, struct err *err) MUST_CHECK;

@@ -22,6 +22,7 @@ struct kube_discovery {
     struct kube_client *client;
     char *cache_path; /* a folder */
     struct discovery_answer unsaved; /* what is not on disk yet */
+    struct discovery_shelf *shelf;   /* where it goes if it is the first; or NULL */
     struct strv stale;    /* group/version that the server could not tell about */
     struct discovery_list built_in, server;
     bool has_server;  /* server is filled */
@@ -68,8 +69,9 @@ struct kube_discovery *kube_discovery_new(struct kube_client *client, const char
 void kube_discovery_save(struct kube_discovery *discovery)
 {
     if (discovery->unsaved.core != NULL)
-        discovery_cache_save(discovery->cache_path, &discovery->unsaved);
+        discovery_cache_save(discovery->cache_path, discovery->shelf, &discovery->unsaved);
     discovery_answer_done(&discovery->unsaved);
+    discovery->shelf = discovery_shelf_free(discovery->shelf);
 }
 
 struct kube_discovery *kube_discovery_free(struct kube_discovery *discovery)
@@ -92,8 +94,13 @@ struct kube_discovery *kube_discovery_free(struct kube_discovery *discovery)
 static int ask_server(struct kube_discovery *discovery, struct err *err)
 {
     struct discovery_answer answer = {0};
-    if (discovery_fetch(discovery->client, &answer, err) < 0)
+    discovery_shelf_free(discovery->shelf);
+    discovery->shelf = discovery_shelf_new(discovery->cache_path);
+    if (discovery_fetch(discovery->client, discovery->shelf != NULL ? discovery_shelf_step : NULL, discovery->shelf, &answer,
+                        err) < 0) {
+        discovery->shelf = discovery_shelf_free(discovery->shelf);
         return (int)err->code;
+    }
     GROW(discovery->outdated, discovery->n_outdated, discovery->outdated_cap);
     discovery->outdated[discovery->n_outdated++] = discovery->server;
     discovery->server = (struct discovery_list){0};

@@ -110,54 +110,156 @@ static bool renew(const char *group_version, const struct buf *text, void *data)
     return true;
 }
 
-/* --- the first time: everything under a name that nobody knows, which then becomes the folder's */
+/* --- the first time */
 
-/* The folders of "apps/v1/serverresources.json", below a folder. */
-static bool make_folders(int folder_fd, const char *name)
+struct place { /* for the resources of one group version */
+    char *group_version;
+    int fd; /* of the empty file, -1 once it is filled */
+};
+
+struct discovery_shelf {
+    char *folder, *temporary; /* temporary: the name that nobody knows; NULL: not made, or the folder's own by now */
+    int fd;
+    struct place *places;
+    size_t n, cap;
+    size_t row; /* of discovery_table, whose groups every server has: the next to look at */
+};
+
+struct discovery_shelf *discovery_shelf_new(const char *folder)
+{
+    if (file_exists(folder))
+        return NULL;
+    struct discovery_shelf *shelf = NEW(struct discovery_shelf);
+    shelf->folder = xstrdup(folder);
+    shelf->fd = -1;
+    return shelf;
+}
+
+struct discovery_shelf *discovery_shelf_free(struct discovery_shelf *shelf)
+{
+    CLEANUP(err_clear) struct err ignored = {0};
+    if (shelf == NULL)
+        return NULL;
+    for (size_t i = 0; i < shelf->n; i++) {
+        fd_close(shelf->places[i].fd);
+        free(shelf->places[i].group_version);
+    }
+    free(shelf->places);
+    fd_close(shelf->fd);
+    if (shelf->temporary != NULL)
+        (void)!dir_remove(shelf->temporary, &ignored);
+    free(shelf->temporary);
+    free(shelf->folder);
+    free(shelf);
+    return NULL;
+}
+
+static bool make_root(struct discovery_shelf *shelf)
+{
+    CLEANUP(err_clear) struct err ignored = {0};
+    CLEANUP(xfree) char *parent = xstrndup(shelf->folder, (size_t)(strrchr(shelf->folder, '/') - shelf->folder));
+    CLEANUP(xfree) char *temporary = xasprintf("%s.XXXXXX", shelf->folder);
+    if (shelf->fd >= 0)
+        return true;
+    if (dir_make(parent, FOLDER_MODE, &ignored) < 0 || mkdtemp(temporary) == NULL)
+        return false;
+    shelf->temporary = take(&temporary);
+    shelf->fd = open(shelf->temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return shelf->fd >= 0 && fchmod(shelf->fd, FOLDER_MODE) == 0;
+}
+
+/* An empty file, and the folders of "apps/v1/serverresources.json" before it. -1: it cannot be made. */
+static int make_file(const struct discovery_shelf *shelf, const char *name)
 {
     for (const char *slash = strchr(name, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
         CLEANUP(xfree) char *folder = xstrndup(name, (size_t)(slash - name));
-        if (mkdirat(folder_fd, folder, FOLDER_MODE) < 0 && errno != EEXIST)
-            return false;
+        if (mkdirat(shelf->fd, folder, FOLDER_MODE) < 0 && errno != EEXIST)
+            return -1;
     }
-    return true;
+    int fd = openat(shelf->fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
+    return fd >= 0 && fchmod(fd, FILE_MODE) < 0 ? fd_close(fd) : fd;
 }
 
-static bool make(const char *group_version, const struct buf *text, void *data)
+static struct place *find_place(const struct discovery_shelf *shelf, const char *group_version)
 {
-    CLEANUP(err_clear) struct err ignored = {0};
-    CLEANUP(fd_close) int fd = -1;
-    const int *folder_fd = data;
-    if (group_version != NULL && !is_safe(group_version))
-        return true;
-    CLEANUP(xfree)
-    char *name = group_version != NULL ? path_join(group_version, RESOURCES_FILE, NULL) : xstrdup(GROUPS_FILE);
-    if (!make_folders(*folder_fd, name))
-        return false;
-    fd = openat(*folder_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
-    return fd >= 0 && fchmod(fd, FILE_MODE) == 0 && fd_write_all(fd, buf_text(text), text->len, &ignored) == 0;
+    for (size_t i = shelf->n; i > 0; i--) {
+        if (streq(shelf->places[i - 1].group_version, group_version))
+            return &shelf->places[i - 1];
+    }
+    return NULL;
 }
 
-/* False when the folder is there by now, or it does not work. */
-static bool create(const char *folder, const struct discovery_answer *answer)
+bool discovery_shelf_step(void *data)
 {
-    CLEANUP(err_clear) struct err ignored = {0};
-    CLEANUP(xfree) char *parent = xstrndup(folder, (size_t)(strrchr(folder, '/') - folder));
-    CLEANUP(xfree) char *temporary = xasprintf("%s.XXXXXX", folder);
-    CLEANUP(fd_close) int fd = -1;
-    if (dir_make(parent, FOLDER_MODE, &ignored) < 0 || mkdtemp(temporary) == NULL)
+    struct discovery_shelf *shelf = data;
+    if (!make_root(shelf))
         return false;
-    fd = open(temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0 && fchmod(fd, FOLDER_MODE) == 0 && discovery_answer_print(answer, make, &fd) &&
-        rename(temporary, folder) == 0)
+    for (; shelf->row < discovery_table_len; shelf->row++) {
+        const struct discovery_row *row = &discovery_table[shelf->row];
+        CLEANUP(xfree)
+        char *group_version = row->group[0] != '\0' ? xasprintf("%s/%s", row->group, row->version) : xstrdup(row->version);
+        if (find_place(shelf, group_version) != NULL)
+            continue;
+        CLEANUP(xfree) char *name = path_join(group_version, RESOURCES_FILE, NULL);
+        GROW(shelf->places, shelf->n, shelf->cap);
+        shelf->places[shelf->n] = (struct place){.fd = make_file(shelf, name)};
+        shelf->places[shelf->n++].group_version = take(&group_version);
         return true;
-    (void)!dir_remove(temporary, &ignored);
+    }
     return false;
 }
 
-void discovery_cache_save(const char *folder, const struct discovery_answer *answer)
+static bool fill(const char *group_version, const struct buf *text, void *data)
+{
+    CLEANUP(err_clear) struct err ignored = {0};
+    CLEANUP(fd_close) int fd = -1;
+    const struct discovery_shelf *shelf = data;
+    struct place *place = group_version != NULL ? find_place(shelf, group_version) : NULL;
+    if (group_version != NULL && !is_safe(group_version))
+        return true;
+    if (place != NULL) {
+        fd = place->fd;
+        place->fd = -1;
+    } else {
+        CLEANUP(xfree)
+        char *name = group_version != NULL ? path_join(group_version, RESOURCES_FILE, NULL) : xstrdup(GROUPS_FILE);
+        fd = make_file(shelf, name);
+    }
+    return fd >= 0 && fd_write_all(fd, buf_text(text), text->len, &ignored) == 0;
+}
+
+/* What this server does not have. The group's folder stays while another version is in it. */
+static void clear_empty(const struct discovery_shelf *shelf)
+{
+    for (size_t i = 0; i < shelf->n; i++) {
+        const char *group_version = shelf->places[i].group_version, *slash = strchr(group_version, '/');
+        if (shelf->places[i].fd < 0)
+            continue;
+        CLEANUP(xfree) char *name = path_join(group_version, RESOURCES_FILE, NULL);
+        CLEANUP(xfree) char *group = xstrndup(group_version, slash != NULL ? (size_t)(slash - group_version) : 0);
+        (void)!unlinkat(shelf->fd, name, 0);
+        (void)!unlinkat(shelf->fd, group_version, AT_REMOVEDIR);
+        if (slash != NULL)
+            (void)!unlinkat(shelf->fd, group, AT_REMOVEDIR);
+    }
+}
+
+/* False when the folder is there by now, or it does not work. */
+static bool finish(struct discovery_shelf *shelf, const struct discovery_answer *answer)
+{
+    if (!make_root(shelf) || !discovery_answer_print(answer, fill, shelf))
+        return false;
+    clear_empty(shelf);
+    if (rename(shelf->temporary, shelf->folder) < 0)
+        return false;
+    free(shelf->temporary);
+    shelf->temporary = NULL;
+    return true;
+}
+
+void discovery_cache_save(const char *folder, struct discovery_shelf *shelf, const struct discovery_answer *answer)
 {
     CLEANUP(xfree) char *copy = xstrdup(folder);
-    if (file_exists(folder) || !create(folder, answer))
+    if (shelf == NULL || !finish(shelf, answer))
         (void)discovery_answer_print(answer, renew, copy);
 }

@@ -24,14 +24,15 @@ static bool is_aggregated(const struct json *document)
     return streq(json_str(document, "kind", NULL), "APIGroupDiscoveryList");
 }
 
-int discovery_fetch(struct kube_client *client, struct discovery_answer *ret, struct err *err)
+int discovery_fetch(struct kube_client *client, bool (*meanwhile)(void *data), void *data, struct discovery_answer *ret,
+                    struct err *err)
 {
     static const struct kube_request requests[] = {
         {.path = "/api", .accept = ACCEPT_AGGREGATED, .to_read = true},
         {.path = "/apis", .accept = ACCEPT_AGGREGATED, .to_read = true},
     };
     struct json *answers[countof(requests)] = {NULL};
-    if (kube_do_all(client, requests, countof(requests), answers, err) < 0)
+    if (kube_do_all(client, requests, countof(requests), meanwhile, data, answers, err) < 0)
         return (int)err->code;
     CLEANUP(discovery_answer_done) struct discovery_answer answer = {.core = answers[0], .others = answers[1]};
     if (!is_aggregated(answer.core) || !is_aggregated(answer.others))

@@ -28,7 +28,9 @@ struct discovery_answer {
 };
 void discovery_answer_done(struct discovery_answer *answer);
 DEFINE_CLEANUP_IN_PLACE(struct discovery_answer, discovery_answer_done)
-int discovery_fetch(struct kube_client *client, struct discovery_answer *ret, struct err *err) MUST_CHECK;
+/* meanwhile: work for the time in which the server thinks (kube_do_all), or NULL. */
+int discovery_fetch(struct kube_client *client, bool (*meanwhile)(void *data), void *data, struct discovery_answer *ret,
+                    struct err *err) MUST_CHECK;
 /*
  * Appends the resources, all versions, in the server's order, without subresources. stale: group/version that an unreachable
  * aggregated server did not tell about.
@@ -47,5 +49,17 @@ bool discovery_answer_print(const struct discovery_answer *answer, discovery_tak
 char *discovery_cache_path(const char *cache_dir, const char *server) MUST_CHECK;
 /* Fills an empty list; false when a document is absent, too old or not understood. */
 bool discovery_cache_load(const char *folder, struct discovery_list *list);
-/* Best effort: without a cache the next process asks again. */
-void discovery_cache_save(const char *folder, const struct discovery_answer *answer);
+/*
+ * A server's first cache in the making: its folders and files are laid out under a name that nobody knows, which becomes the
+ * folder's when all is there. Making seventy folders and files takes as long as the server's answer, so what every server
+ * has is made while that is waited for. NULL: there is a cache already, which is only renewed.
+ */
+struct discovery_shelf;
+struct discovery_shelf *discovery_shelf_new(const char *folder);
+/* Makes the next place; false: there is nothing more to do before the answer is there. data: the shelf. */
+bool discovery_shelf_step(void *data);
+/* Takes away what did not become a cache. */
+struct discovery_shelf *discovery_shelf_free(struct discovery_shelf *shelf);
+DEFINE_CLEANUP_POINTER(struct discovery_shelf *, discovery_shelf_free)
+/* Best effort: without a cache the next process asks again. shelf may be NULL. */
+void discovery_cache_save(const char *folder, struct discovery_shelf *shelf, const struct discovery_answer *answer);

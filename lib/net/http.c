@@ -397,6 +397,11 @@ struct http_call *http_start(struct http_client *client, const struct http_reque
     return call;
 }
 
+bool http_call_is_sent(const struct http_call *call)
+{
+    return call->light && http_light_is_sent(call);
+}
+
 void http_cancel(struct http_call *call)
 {
     if (call == NULL || call->finished || call->cancelled)

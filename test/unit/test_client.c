@@ -81,12 +81,12 @@ static void test_do_all(void **state)
     CLEANUP(err_clear) struct err err = {0};
     struct json *answers[2] = {NULL};
     const struct kube_request good[] = {{.path = "/a"}, {.path = "/b"}}, bad[] = {{.path = "/a"}, {.path = "/api/v1/nodes/gone"}};
-    assert_int_equal(kube_do_all(api->client, good, 2, answers, &err), 0);
+    assert_int_equal(kube_do_all(api->client, good, 2, NULL, NULL, answers, &err), 0);
     assert_string_equal(json_str(answers[0], "path", NULL), "/a");
     assert_string_equal(json_str(answers[1], "path", NULL), "/b");
     json_free(answers[0]);
     json_free(answers[1]);
-    assert_int_equal(kube_do_all(api->client, bad, 2, answers, &err), ERR_NOT_FOUND);
+    assert_int_equal(kube_do_all(api->client, bad, 2, NULL, NULL, answers, &err), ERR_NOT_FOUND);
     assert_string_equal(err_text(&err), "nodes \"gone\" not found");
     assert_null(answers[0]);
     assert_null(answers[1]);

@@ -1,6 +1,7 @@
 /* discovery.h: the compiled-in table, a fake server's aggregated discovery, and the cache on disk. */
 #include "kube/discovery.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@
 struct content {
     char folder[40];
     bool has_hosts; /* the second kind exists by now */
+    bool broken;    /* nothing is told */
 };
 
 static void on_request(struct server_request *request, void *data)
@@ -27,7 +29,9 @@ static void on_request(struct server_request *request, void *data)
     struct fake_api *api = data;
     struct content *content = api->data;
     api->requests++;
-    if (server_request_is(request, "GET", "/api"))
+    if (content->broken)
+        server_respond_text(request, 403, "{\"kind\":\"Status\",\"reason\":\"Forbidden\",\"code\":403}");
+    else if (server_request_is(request, "GET", "/api"))
         server_respond_text(request, 200, DISCOVERY("{\"metadata\":{},\"versions\":[{\"version\":\"v1\",\"resources\":[]}]}"));
     else
         server_respond_text(request, 200,
@@ -262,6 +266,58 @@ static void test_cache__is_read_as_it_is_there(void **state)
     assert_int_equal(api->requests, 4);
 }
 
+static bool is_there(struct fake_api *api, const char *name)
+{
+    CLEANUP(xfree) char *path = cache_file(api, name);
+    return file_exists(path);
+}
+
+static size_t count_caches(struct fake_api *api)
+{
+    CLEANUP(xfree) char *folder = path_join(((struct content *)api->data)->folder, "discovery", NULL);
+    size_t n = 0;
+    DIR *list = opendir(folder);
+    for (const struct dirent *entry; list != NULL && (entry = readdir(list)) != NULL;)
+        n += entry->d_name[0] != '.';
+    if (list != NULL)
+        closedir(list);
+    return n;
+}
+
+/* What is laid out while the server thinks is there in the end if the server has it, and only then. */
+static void test_cache__is_made_meanwhile(void **state)
+{
+    struct fake_api *api = *state;
+    struct err err = {0};
+    const struct kube_resource *resource = NULL;
+    CLEANUP(kube_client_free) struct kube_client *light = NULL;
+    assert_int_equal(kube_client_new_light(api->loop, &api->config, "test/1", &light, &err), 0);
+    struct kube_discovery *discovery = kube_discovery_new(light, ((struct content *)api->data)->folder);
+    assert_int_equal(kube_discovery_find(discovery, "fp", &resource, &err), 0);
+    assert_false(is_there(api, ""));
+    kube_discovery_free(discovery);
+    assert_true(is_there(api, "servergroups.json"));
+    assert_true(is_there(api, "v1/serverresources.json"));
+    assert_true(is_there(api, "fks.dev/v1beta1/serverresources.json"));
+    assert_false(is_there(api, "apps"));
+    assert_false(is_there(api, "autoscaling"));
+    assert_int_equal(count_caches(api), 1);
+}
+
+static void test_cache__leaves_nothing_when_the_server_fails(void **state)
+{
+    struct fake_api *api = *state;
+    CLEANUP(err_clear) struct err err = {0};
+    const struct kube_resource *resource = NULL;
+    CLEANUP(kube_client_free) struct kube_client *light = NULL;
+    ((struct content *)api->data)->broken = true;
+    assert_int_equal(kube_client_new_light(api->loop, &api->config, "test/1", &light, &err), 0);
+    struct kube_discovery *discovery = kube_discovery_new(light, ((struct content *)api->data)->folder);
+    assert_int_equal(kube_discovery_find(discovery, "fp", &resource, &err), ERR_FORBIDDEN);
+    kube_discovery_free(discovery);
+    assert_int_equal(count_caches(api), 0);
+}
+
 static void test_find__broken_cache_and_no_server(void **state)
 {
     struct fake_api *api = *state;
@@ -289,6 +345,7 @@ int main(void)
         CASE(test_find__miss_refreshes_once), CASE(test_find_kind),
         CASE(test_category),             CASE(test_all),
         CASE(test_cache__is_in_kubectls_form), CASE(test_cache__is_read_as_it_is_there),
+        CASE(test_cache__is_made_meanwhile), CASE(test_cache__leaves_nothing_when_the_server_fails),
         CASE(test_find__broken_cache_and_no_server),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -303,6 +303,7 @@ static int run_whoami(struct cli *cli, const struct output_options *options)
     CLEANUP(json_free) struct json *review = NULL;
     if (output_parse(options, &output, &err) < 0 || ask_who(cli, &review, &err) < 0)
         return cli_fail(cli, &err);
+    output.keep_order = true; /* the server's order is that of kubectl's types */
     if (output.kind == OUTPUT_HUMAN)
         print_user(json_get(review, "status", "userInfo", NULL));
     else if (output_print(&output, review, &err) < 0)

@@ -147,7 +147,7 @@ int kustomize_read(const struct kustomize_layer *layer, const char *path, struct
     size_t len = strlen(folder);
     bool inside = streq(folder, ".") ? full[0] != '/' && strncmp(full, "..", 2) != 0
                                      : strncmp(full, folder, len) == 0 && (full[len] == '/' || folder[len - 1] == '/');
-    if (!inside)
+    if (!inside && !layer->reader->anywhere)
         return err_set(err, ERR_FORBIDDEN, "security; file '%s' is not in or below '%s'", full, folder);
     return layer->reader->read(layer->reader->data, full, ret, err);
 }

@@ -9,13 +9,13 @@
 
 #include "cli.h"
 
-static int run_kustomize(struct cli *cli, const char *folder, const char *output)
+static int run_kustomize(struct cli *cli, const char *folder, bool anywhere, const char *output)
 {
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(json_free) struct json *objects = NULL;
     CLEANUP(buf_done) struct buf text = {0}, warnings = {0};
     const struct json *object;
-    int code = kustomize_build_files(folder, &objects, &warnings, &err);
+    int code = kustomize_build_files(folder, anywhere, &objects, &warnings, &err);
     fputs(buf_text(&warnings), stderr);
     if (code < 0)
         return cli_fail(cli, &err);
@@ -33,8 +33,20 @@ static int run_kustomize(struct cli *cli, const char *folder, const char *output
 
 int command_kustomize(struct cli *cli, int argc, char **argv)
 {
-    const char *output = NULL;
+    static const char only_root[] = "LoadRestrictionsRootOnly", none[] = "LoadRestrictionsNone";
+    const char *output = NULL, *restrictor = only_root, *network_name = NULL;
+    bool as_user = false, plugins = false, network = false;
+    CLEANUP(strv_done) struct strv args = {0}, env = {0}, mounts = {0};
+    /* what is about functions in containers has nothing to act on: a kustomization that names one is refused */
     const struct opt options[] = {
+        {"as-current-user", 0, OPT_BOOL, &as_user, NULL, "For functions: run them as this user."},
+        {"enable-alpha-plugins", 0, OPT_BOOL, &plugins, NULL, "For functions: let them run."},
+        {"env", 'e', OPT_LIST, &env, "[]", "For functions: a variable of their environment."},
+        {"load-restrictor", 0, OPT_STRING, &restrictor, only_root,
+         "LoadRestrictionsNone: a kustomization may name files outside its folder."},
+        {"mount", 0, OPT_LIST, &mounts, "[]", "For functions: a folder that they see."},
+        {"network", 0, OPT_BOOL, &network, NULL, "For functions: let them use the network."},
+        {"network-name", 0, OPT_STRING, &network_name, "bridge", "For functions: the network that they use."},
         {"output", 'o', OPT_STRING, &output, "", "Write to this file instead of standard output."},
         {0},
     };
@@ -46,11 +58,12 @@ int command_kustomize(struct cli *cli, int argc, char **argv)
         .examples = "  # Build the current folder\n  fks kustomize\n",
         .options = options,
     };
-    CLEANUP(strv_done) struct strv args = {0};
     int code = 0;
     if (!cli_parse(cli, &command, argc, argv, &args, NULL, &code))
         return code;
     if (args.n > 1)
         return cli_error("specify one path to kustomization.yaml");
-    return run_kustomize(cli, args.n == 1 ? args.items[0] : ".", output);
+    if (!streq(restrictor, only_root) && !streq(restrictor, none))
+        return cli_error("illegal flag value --load-restrictor %s; legal values: [%s %s]", restrictor, only_root, none);
+    return run_kustomize(cli, args.n == 1 ? args.items[0] : ".", streq(restrictor, none), output);
 }

@@ -31,9 +31,10 @@ static char *full_name(void *data, const char *path)
     return xstrdup(full != NULL ? full : path);
 }
 
-int kustomize_build_files(const char *folder, struct json **ret, struct buf *ret_warnings, struct err *err)
+int kustomize_build_files(const char *folder, bool anywhere, struct json **ret, struct buf *ret_warnings, struct err *err)
 {
-    static const struct kustomize_reader reader = {.read = read_file, .is_folder = is_folder, .full_name = full_name};
+    const struct kustomize_reader reader = {
+        .read = read_file, .is_folder = is_folder, .full_name = full_name, .anywhere = anywhere};
     if (!file_exists(folder)) {
         CLEANUP(xfree) char *here = getcwd(NULL, 0);
         CLEANUP(xfree) char *full = folder[0] == '/' || here == NULL ? xstrdup(folder) : path_join(here, folder, NULL);

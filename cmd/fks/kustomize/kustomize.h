@@ -14,6 +14,7 @@ struct kustomize_reader {
     bool (*is_folder)(void *data, const char *path);
     void *data;
     char *(*full_name)(void *data, const char *path); /* for messages, heap; NULL: names are full as they are */
+    bool anywhere; /* a file may be outside the folder that names it */
 };
 
 /*
@@ -22,5 +23,8 @@ struct kustomize_reader {
  */
 int kustomize_build(const struct kustomize_reader *reader, const char *folder, struct json **ret,
                     struct buf *ret_warnings, struct err *err) MUST_CHECK;
-/* The same for a folder of the file system, which is looked for first. Files outside the folder that names them are refused. */
-int kustomize_build_files(const char *folder, struct json **ret, struct buf *ret_warnings, struct err *err) MUST_CHECK;
+/*
+ * The same for a folder of the file system, which is looked for first. Files outside the folder that names them are refused
+ * unless they may be anywhere.
+ */
+int kustomize_build_files(const char *folder, bool anywhere, struct json **ret, struct buf *ret_warnings, struct err *err) MUST_CHECK;

@@ -343,7 +343,7 @@ static int add_kustomization(struct cli *cli, const struct selection *selection,
     struct reading reading = {.cli = cli, .selection = selection, .out = ret, .source = folder};
     if (selection->filenames.n > 0)
         return err_set(err, ERR_USAGE, "only one of -f or -k can be specified");
-    int code = kustomize_build_files(folder, &objects, &warnings, err);
+    int code = kustomize_build_files(folder, false, &objects, &warnings, err);
     fputs(buf_text(&warnings), stderr);
     if (code < 0)
         return code;

@@ -235,6 +235,10 @@ int command_api_versions(struct cli *cli, int argc, char **argv)
     int code = 0;
     if (!cli_parse(cli, &command, argc, argv, &args, NULL, &code))
         return code;
+    if (args.n > 0) {
+        CLEANUP(xfree) char *joined = strv_join(&args, " ");
+        return cli_error("unexpected arguments: [%s]\nSee '%s api-versions -h' for help and examples", joined, cli->program);
+    }
     const struct kube_request core_request = {.path = "/api"}, groups_request = {.path = "/apis"};
     if (cli_do(cli, &core_request, &core, &err) < 0 || cli_do(cli, &groups_request, &groups, &err) < 0)
         return cli_fail(cli, &err);

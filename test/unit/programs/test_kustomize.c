@@ -24,7 +24,7 @@ static void check_folder(const char *folder, const char *expected)
     CLEANUP(buf_done) struct buf want = {0}, got = {0};
     const struct json *object;
     assert_int_equal(file_read(expected, LIMIT_FILE, &want, &err), 0);
-    if (kustomize_build_files(folder, &objects, NULL, &err) < 0)
+    if (kustomize_build_files(folder, false, &objects, NULL, &err) < 0)
         fail_msg("%s: %s", folder, err_text(&err));
     json_each(object, objects) {
         if (got.len > 0)

@@ -22,7 +22,7 @@
 #include "pod/action.h"
 #include "agent.h"
 #include "api/api.h"
-#include "csi/csi_volumes.h"
+#include "volumes/csi_volumes.h"
 #include "daemonset/found.h"
 #include "daemonset/runtime.h"
 #include "host/cgroups.h"

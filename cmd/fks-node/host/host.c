@@ -10,7 +10,7 @@
 #include "data/quantity.h"
 #include "fargate/names.h"
 
-#include "csi/csi_drivers.h"
+#include "volumes/csi_drivers.h"
 #include "host/storage.h"
 
 #define BEAT_MS 10000

@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#include "csi/csi_volumes.h"
+#include "volumes/csi_volumes.h"
 #include "host/host.h"
 #include "pod/pod.h"
 #include "pods.h"

@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "base/proc.h"
 
-#include "csi/csi_plan.h"
+#include "volumes/csi_plan.h"
 #include "pod/pod.h"
 
 #define RETRY_FIRST_MS 500

@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#include "csi/csi_plan.h"
+#include "volumes/csi_plan.h"
 #include "pod/pod.h"
 
 #define REFRESH_MS 35000 /* with jitter and the request itself, less than a minute */

@@ -5,9 +5,9 @@
 #include <unistd.h>
 
 #include "base/codec.h"
-#include "csi/csi_owner.h"
-#include "csi/csi_plan.h"
-#include "csi/csi_records.h"
+#include "volumes/csi_owner.h"
+#include "volumes/csi_plan.h"
+#include "volumes/csi_records.h"
 
 #include "../trees.h"
 

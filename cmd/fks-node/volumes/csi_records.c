@@ -1,7 +1,7 @@
 /*
  * csi_records.c: see csi_records.h. Not synced to the disk: a power cut takes the mounts, too.
  */
-#include "csi/csi_records.h"
+#include "volumes/csi_records.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -7,8 +7,8 @@
 #pragma once
 
 #include "base/loop.h"
-#include "csi/csi_drivers.h"
-#include "csi/csi_plan.h"
+#include "volumes/csi_drivers.h"
+#include "volumes/csi_plan.h"
 
 struct csi_volumes;
 

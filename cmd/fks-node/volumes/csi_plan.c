@@ -1,7 +1,7 @@
 /*
  * csi_plan.c: see csi_plan.h. The rules are the kubelet's: https://kubernetes-csi.github.io/docs/csi-driver-object.html
  */
-#include "csi/csi_plan.h"
+#include "volumes/csi_plan.h"
 
 #include <inttypes.h>
 

@@ -2,7 +2,7 @@
  * csi_drivers.c: see csi_drivers.h. The folder is looked through whenever inotify tells of a change, and from time to
  * time anyhow; what is there then decides, so no order of events can confuse it.
  */
-#include "csi/csi_drivers.h"
+#include "volumes/csi_drivers.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -17,7 +17,7 @@
 #include "kube/watch.h"
 
 #include "backoff.h"
-#include "csi/csi_plan.h"
+#include "volumes/csi_plan.h"
 
 #define LOOK_MS 20000 /* for a folder that was removed, and whatever inotify lost */
 #define SETTLE_MS 20  /* a socket appears at bind, a moment before anybody listens */

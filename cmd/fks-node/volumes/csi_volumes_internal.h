@@ -4,7 +4,7 @@
 #pragma once
 
 #include "backoff.h"
-#include "csi/csi_volumes.h"
+#include "volumes/csi_volumes.h"
 
 struct csi_use {                           /* a volume of a pod */
     char *uid, *namespace, *name, *volume; /* of the pod; of the volume in it */

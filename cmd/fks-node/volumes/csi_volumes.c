@@ -2,11 +2,11 @@
  * csi_volumes.c: who uses which volume: the tables behind csi_volumes.h, and their records. The calls are
  * csi_steps.c's.
  */
-#include "csi/csi_volumes_internal.h"
+#include "volumes/csi_volumes_internal.h"
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "csi/csi_records.h"
+#include "volumes/csi_records.h"
 #include "volumes/volumes.h"
 
 #define REPUBLISH_MS 30000 /* with the pace at which pods are looked after: within a minute or so, as the kubelet */

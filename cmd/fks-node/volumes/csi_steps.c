@@ -3,7 +3,7 @@
  * for (stage, publish ... unpublish, unstage), each repeated until it succeeds. Drivers must take a call that they had
  * before for done, so a call whose answer got lost is simply made again.
  */
-#include "csi/csi_volumes_internal.h"
+#include "volumes/csi_volumes_internal.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -16,8 +16,8 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "csi/csi_owner.h"
-#include "csi/csi_records.h"
+#include "volumes/csi_owner.h"
+#include "volumes/csi_records.h"
 #include "volumes/volumes.h"
 
 #define RETRY_FIRST_MS 500

@@ -1,7 +1,7 @@
 /*
  * csi_owner.c: see csi_owner.h. Runs in a child process (csi_volumes.c): a volume may have millions of files.
  */
-#include "csi/csi_owner.h"
+#include "volumes/csi_owner.h"
 
 #include <dirent.h>
 #include <errno.h>

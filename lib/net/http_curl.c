@@ -5,8 +5,8 @@
  * libcurl is loaded when a client first needs it: with what it depends on it is 25 libraries, and loading them takes a
  * command line more time than its request.
  *
- * Connections live in pools (one CURLM each). Ordinary calls share the main pool and its HTTP/2 connection, a dedicated
- * call gets a pool of its own. When a call dies without an answer, the main pool is retired: calls in it may finish, new
+ * Connections live in pools (one CURLM each, 30 KiB). Ordinary calls share the main pool and its HTTP/2 connection; in the
+ * pool of dedicated calls each makes a connection and closes it. When a call dies without an answer, the main pool is retired: calls in it may finish, new
  * ones start on a fresh connection, so a peer that went away silently cannot spoil every later request.
  *
  * tls.server_name: curl verifies the host of the URL and nothing else, so the URL is rewritten to that name and
@@ -31,7 +31,10 @@
 #undef curl_easy_getinfo
 #undef curl_multi_setopt
 
-#define TRANSFER_BUFFER KIB(16) /* curl's smallest: hundreds of short calls may be under way, and each has two */
+/* Hundreds of short calls may be under way, and each has one of both; for sending it is curl's smallest. */
+#define RECEIVE_BUFFER KIB(16)
+#define RECEIVE_BUFFER_SMALL KIB(4) /* the runtime's answers are short, but for a list now and then */
+#define SEND_BUFFER KIB(16)
 /* A peer that acknowledges nothing for so long is gone; without it the kernel tries for 15 minutes. */
 #define UNACKNOWLEDGED_MAX_MS 20000
 /* Idle connections older than this are not used again: shorter than what proxies and NAT tables keep. */
@@ -54,7 +57,7 @@ struct curl_pool {
     CURLM *multi;
     struct loop_timer *timer;
     size_t n_calls;
-    bool dedicated, retired; /* either: goes with its last call */
+    bool retired; /* goes with its last call */
     struct curl_pool *next;
 };
 
@@ -284,12 +287,11 @@ static int on_want_timer(CURLM *multi, long timeout_ms, void *data)
     return 0;
 }
 
-static struct curl_pool *pool_new(struct http_client *client, bool dedicated)
+static struct curl_pool *pool_new(struct http_client *client)
 {
     const struct curl_api *curl = client->curl;
     struct curl_pool *pool = NEW(struct curl_pool);
     pool->client = client;
-    pool->dedicated = dedicated;
     pool->multi = curl->multi_init();
     pool->timer = loop_timer_new(client->loop, on_timer, pool);
     curl->multi_setopt(pool->multi, CURLMOPT_SOCKETFUNCTION, on_want_socket);
@@ -312,7 +314,7 @@ void http_curl_sweep(struct http_client *client)
 {
     for (struct curl_pool **link = &client->pools; *link != NULL;) {
         struct curl_pool *pool = *link;
-        if (pool->n_calls == 0 && (pool->dedicated || pool->retired)) {
+        if (pool->n_calls == 0 && pool->retired) {
             *link = pool->next;
             pool_destroy(pool);
         } else {
@@ -477,8 +479,10 @@ static void set_connection(struct http_call *call)
     curl->easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl->easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl->easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
-    curl->easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)TRANSFER_BUFFER);
-    curl->easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)TRANSFER_BUFFER);
+    curl->easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)(client->h2c ? RECEIVE_BUFFER_SMALL : RECEIVE_BUFFER));
+    curl->easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)SEND_BUFFER);
+    curl->easy_setopt(easy, CURLOPT_FRESH_CONNECT, (long)call->dedicated);
+    curl->easy_setopt(easy, CURLOPT_FORBID_REUSE, (long)call->dedicated);
     curl->easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)client->connect_timeout_ms);
     curl->easy_setopt(easy, CURLOPT_MAXAGE_CONN, IDLE_CONNECTION_MAX_S);
     curl->easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
@@ -529,9 +533,10 @@ void http_curl_begin(struct http_call *call)
         set_tls(client, easy);
     set_method(call);
     set_headers(call);
-    if (!call->dedicated && client->main == NULL)
-        client->main = pool_new(client, false);
-    transfer->pool = call->dedicated ? pool_new(client, true) : client->main;
+    struct curl_pool **pool = call->dedicated ? &client->apart : &client->main;
+    if (*pool == NULL)
+        *pool = pool_new(client);
+    transfer->pool = *pool;
     transfer->pool->n_calls++;
     curl->multi_add_handle(transfer->pool->multi, easy);
 }

@@ -24,7 +24,7 @@ struct http_client {
     bool busy;    /* a way is in the middle of something: it must not be called */
     bool unsettled, freed;
     const struct curl_api *curl; /* NULL: not needed so far */
-    struct curl_pool *pools, *main;
+    struct curl_pool *pools, *main, *apart; /* apart: for dedicated calls */
     struct light_connection *connections;
     struct tls_context *tls; /* http_light.c's */
 };

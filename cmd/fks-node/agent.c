@@ -1,5 +1,5 @@
 /*
- * agent.c: small things that several modules need: requests to the API server, and facts about this machine.
+ * agent.c: small things that several modules need, facts about this machine among them.
  */
 #include "agent.h"
 
@@ -13,30 +13,6 @@
 
 static const struct json_omit in_metadata[] = {{.name = "managedFields"}, {0}};
 const struct json_omit agent_omit[] = {{.name = "metadata", .inside = in_metadata}, {0}};
-
-struct kube_call *agent_request(struct agent *agent, const char *method, char *path, struct json *body,
-                                const char *content_type, kube_done *done, void *data)
-{
-    struct kube_request request = {.method = method, .path = path, .body = body, .content_type = content_type,
-                                   .omit = agent_omit};
-    struct kube_call *call = kube_start(agent->kube, &request, done, data);
-
-    json_free(body);
-    free(path);
-    return call;
-}
-
-struct kube_call *agent_request_as(struct agent *agent, const char *node, const char *method, char *path,
-                                   struct json *body, kube_done *done, void *data)
-{
-    CLEANUP(xfree) char *as = agent->options.impersonate_nodes ? xasprintf("system:node:%s", node) : NULL;
-    struct kube_request request = {.method = method, .path = path, .body = body, .as = as, .omit = agent_omit};
-    struct kube_call *call = kube_start(agent->kube, &request, done, data);
-
-    json_free(body);
-    free(path);
-    return call;
-}
 
 struct json *agent_delete_options(int64_t grace_s, const char *uid)
 {

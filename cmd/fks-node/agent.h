@@ -44,6 +44,13 @@ struct agent_runtime { /* what the container runtime can, as it says itself; for
     struct json *handlers; /* [{name, features: {userNamespaces, recursiveReadOnlyMounts}}]; NULL: it does not tell */
 };
 
+struct agent_turn;
+struct agent_requests { /* agent_request.c */
+    struct agent_turn *first, *last; /* those that wait */
+    struct agent_turn *sent;
+    size_t n_sent;
+};
+
 struct cgroups;
 struct csi_drivers;
 struct csi_volumes;
@@ -69,6 +76,7 @@ struct agent {
     char *sandbox_image; /* as the runtime's settings name it; NULL: not known */
     struct loop *loop;
     struct kube_client *kube;
+    struct agent_requests requests;
     struct kube_events *events;
     struct metrics *metrics;
     struct metric *m_pods, *m_starts, *m_start_failures, *m_pod_start;
@@ -93,15 +101,17 @@ struct agent {
 
 /* What of the API server's objects nobody here reads, a third of their bytes and more of their memory. */
 extern const struct json_omit agent_omit[];
-/* One request; path (heap) and body (or NULL) are taken over. content_type NULL: JSON. */
-struct kube_call *agent_request(struct agent *agent, const char *method, char *path, struct json *body,
-                                const char *content_type, kube_done *done, void *data);
+/* One request; path (heap) and body (or NULL) are taken over, method and content_type (NULL: JSON) are static. */
+void agent_request(struct agent *agent, const char *method, char *path, struct json *body, const char *content_type,
+                   kube_done *done, void *data);
 /*
  * The same as the pod's Node (system:node:NAME), so that the API server gives no more than what that Node's pods name; as the agent
  * itself with --impersonate-nodes=false.
  */
-struct kube_call *agent_request_as(struct agent *agent, const char *node, const char *method, char *path,
-                                   struct json *body, kube_done *done, void *data);
+void agent_request_as(struct agent *agent, const char *node, const char *method, char *path, struct json *body,
+                      kube_done *done, void *data);
+/* Those that have no answer yet are forgotten; nobody is told. After kube_client_free. */
+void agent_requests_done(struct agent_requests *requests);
 /* Body of a DELETE: grace period in seconds (negative: the object's own) and the uid that the object must have. */
 struct json *agent_delete_options(int64_t grace_s, const char *uid) MUST_CHECK;
 /* Wall clock as metav1.Time and MicroTime trees. */

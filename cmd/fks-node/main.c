@@ -386,6 +386,7 @@ static void end(struct agent *agent)
     api_free(agent->api);
     kube_events_free(agent->events);
     kube_client_free(agent->kube);
+    agent_requests_done(&agent->requests);
     action_clients_free(agent->actions);
     cgroups_free(agent->cgroups);
     metrics_free(agent->metrics);

@@ -195,6 +195,38 @@ int cgroups_limit_cpu(const struct cgroups *cgroups, const char *uid, int64_t cp
 
 /* --- removal */
 
+static void read_container_processes(const struct cgroups *cgroups, const char *uid, const char *container_id,
+                                     struct buf *ret)
+{
+    CLEANUP(xfree) char *pod = controller_path(cgroups, "memory", uid);
+    CLEANUP(xfree) char *container = path_join(pod, container_id, NULL);
+
+    if (*container_id != '\0' && strchr(container_id, '/') == NULL && *container_id != '.')
+        read_stat(container, "cgroup.procs", ret);
+}
+
+bool cgroups_container_lives(const struct cgroups *cgroups, const char *uid, const char *container_id)
+{
+    CLEANUP(buf_done) struct buf processes = {0};
+
+    read_container_processes(cgroups, uid, container_id, &processes);
+    return processes.len > 0;
+}
+
+void cgroups_container_kill(const struct cgroups *cgroups, const char *uid, const char *container_id)
+{
+    CLEANUP(buf_done) struct buf processes = {0};
+    CLEANUP(strv_done) struct strv lines = {0};
+
+    read_container_processes(cgroups, uid, container_id, &processes);
+    strv_split(&lines, buf_text(&processes), '\n');
+    for (size_t i = 0; i < lines.n; i++) {
+        pid_t pid = (pid_t)strtoll(lines.items[i], NULL, 10);
+        if (pid > 1) /* 0: of another pid namespace */
+            (void)kill(pid, SIGKILL);
+    }
+}
+
 /* rmdir, children first: the files of a cgroup go with it and cannot be unlinked. */
 static int remove_tree(const char *path, int depth, struct err *err)
 {

@@ -54,6 +54,10 @@ struct cgroups_figures { /* of a pod or a container, beyond what the runtime tel
 bool cgroups_figures(const struct cgroups *cgroups, const char *uid, const char *container_id,
                      struct cgroups_figures *ret);
 void cgroups_figures_done(struct cgroups_figures *figures);
+/* A process is left of this container, whose cgroup the runtime made below the pod's; false where it makes others. */
+bool cgroups_container_lives(const struct cgroups *cgroups, const char *uid, const char *container_id);
+/* Kills all that are left of it. */
+void cgroups_container_kill(const struct cgroups *cgroups, const char *uid, const char *container_id);
 /* Removes the pod's cgroup and those below. Absent is success; ERR_BUSY while a process is left in one. */
 int cgroups_remove(const struct cgroups *cgroups, const char *uid, struct err *err) MUST_CHECK;
 

@@ -80,6 +80,7 @@ struct pod_container {
     bool restarted;                       /* removed with all others; last tells how it ended */
     int64_t removed_ms;                   /* loop time of that: older lists do not know */
 
+    bool lost;               /* it runs, but the runtime does not list it */
     bool busy;               /* create, start or removal is under way */
     bool started_here;       /* current was started by this process, not adopted */
     bool start_failed;       /* the runtime told this process that current cannot be started */
@@ -298,6 +299,11 @@ bool pod_container_is_here(const struct pod_container *container);
 void pod_container_observed(struct pod_container *container, const struct cri_container *item, int64_t asked_ms);
 /* After all items of a list: what it did not have, the runtime does not have any more. */
 void pod_container_listed(struct pod_container *container);
+/*
+ * A container that an earlier agent told the API server of, and that the runtime does not list, runs nevertheless: taken as
+ * current.
+ */
+bool pod_container_find_lost(struct pod_container *container);
 /* current becomes last; without current nothing happens. */
 void pod_container_shift(struct pod_container *container);
 /* ContainerStatus of id (current or last); then the pod wakes. */

@@ -404,6 +404,10 @@ static void step(struct pod_container *container)
 
     if (container->busy || container->kill != POD_KILL_NONE || container->n_queries > 0 || !pod_may_try(pod))
         return;
+    if (current == NULL && pod_container_find_lost(container)) {
+        pod_wake(pod);
+        return;
+    }
     if (current != NULL && current->state == CRI_RUNNING) /* in a dead sandbox: the next list shows its end */
         return;
     if (wait_ms > 0) {

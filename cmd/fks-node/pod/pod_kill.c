@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#include "host/cgroups.h"
 #include "pod/action.h"
 #include "pod/pod.h"
 #include "pod/probes.h"
@@ -41,6 +42,8 @@ static void on_stopped(struct err *err, void *data)
     container->n_stops--;
     if (err->code == 0 || err->code == ERR_NOT_FOUND) {
         container->stop_failed = false;
+        if (err->code != 0 && container->lost && container->current != NULL) /* the next list shows that it ended */
+            cgroups_container_kill(pod->agent->cgroups, pod->uid, container->current->id);
         if (err->code == 0 && container->current != NULL)
             pod_container_query(container, container->current->id);
     } else {

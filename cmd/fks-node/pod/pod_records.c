@@ -15,6 +15,7 @@
 
 #include "pod/action.h"
 #include "api/log_lines.h"
+#include "host/cgroups.h"
 #include "host/log_rotation.h"
 #include "pod/pod.h"
 #include "pod/probes.h"
@@ -205,6 +206,7 @@ void pod_container_observed(struct pod_container *container, const struct cri_co
     }
     if (container->current != NULL && streq(container->current->id, item->id)) {
         container->seen = true;
+        container->lost = false;
         /* also what an earlier question, which failed, was about */
         bool unknown = !container->current_known || (item->state == CRI_EXITED && !container->current_message_read);
         if ((container->current->state != item->state || unknown) && container->current_ms < asked_ms &&
@@ -252,6 +254,58 @@ static void vanished(struct pod_container *container)
     pod_wake(container->pod);
 }
 
+/*
+ * A runtime that is started while its disk is full cannot take up what it had (containerd: "failed to checkpoint status") and
+ * does not list it, but it runs on; another attempt would be a second run of the same. The runtime's next start finds it.
+ */
+static bool lives_on(struct pod_container *container)
+{
+    struct pod *pod = container->pod;
+    const struct cri_container *record = container->current;
+    bool lives = record->state == CRI_RUNNING && cgroups_container_lives(pod->agent->cgroups, pod->uid, record->id);
+
+    if (lives && !container->lost)
+        log_warn("the container runtime does not list a container that runs: it is left alone. See why in the runtime's log (is "
+                 "its disk full?), and restart it then",
+                 "pod", pod_title(pod), "container", container->name, "id", record->id);
+    container->lost = lives;
+    return lives;
+}
+
+bool pod_container_find_lost(struct pod_container *container)
+{
+    static const char *const lists[] = {"containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"};
+    static const char prefix[] = "containerd://";
+    CLEANUP(err_clear) struct err ignored = {0};
+    struct pod *pod = container->pod;
+    const struct json *status, *found = NULL;
+
+    for (size_t i = 0; i < countof(lists); i++)
+        json_each(status, json_get(pod->object, "status", lists[i], NULL))
+            if (streq(json_str(status, "name", NULL), container->name) && json_get(status, "state", "running", NULL) != NULL)
+                found = status;
+    const char *id = json_str_or("", found, "containerID", NULL);
+    if (container->current != NULL || pod->sandbox == NULL || !starts_with(id, prefix))
+        return false;
+    struct cri_container known = {
+        .id = id + strlen(prefix),
+        .sandbox_id = pod->sandbox->id,
+        .name = container->name,
+        .attempt = (uint32_t)json_int_or(0, found, "restartCount", NULL),
+        .image_ref = json_str(found, "imageID", NULL),
+        .state = CRI_RUNNING,
+    };
+    if (!cgroups_container_lives(pod->agent->cgroups, pod->uid, known.id))
+        return false;
+    if (clock_parse(json_str_or("", found, "state", "running", "startedAt", NULL), &known.started_ns, &ignored) < 0)
+        known.started_ns = clock_wall_ns();
+    container->current = record_container(&known);
+    container->current_known = true;
+    container->current_ms = pod_now(pod);
+    (void)lives_on(container);
+    return true;
+}
+
 void pod_container_listed(struct pod_container *container)
 {
     bool asking = container->n_queries > 0;
@@ -264,7 +318,8 @@ void pod_container_listed(struct pod_container *container)
     if (container->seen || container->current == NULL)
         return;
     if (container->current->state != CRI_EXITED) {
-        vanished(container);
+        if (!lives_on(container))
+            vanished(container);
     } else if (!container->current_known && !asking) {
         container->current = record_container_free(container->current);
         pod_wake(container->pod);

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/codec.h"
@@ -407,6 +408,37 @@ static void test_cgroups__v1_files(void **state)
     expect_file(mount, "cpu/fks/podu/cpu.cfs_quota_us", "200000");
 }
 
+static void test_cgroups__containers(void **state)
+{
+    CLEANUP(remove_folder) char *mount = make_folder();
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(cgroups_free) struct cgroups *cgroups = NULL;
+    int status;
+
+    (void)state;
+    make_file(mount, "cgroup.controllers", "cpu memory\n");
+    assert_int_equal(cgroups_new(mount, "fks", &cgroups, &err), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)pause();
+        _exit(0);
+    }
+    CLEANUP(xfree) char *processes = xasprintf("%d\n", (int)pid);
+    make_file(mount, "fks/podu/running/cgroup.procs", processes);
+    make_file(mount, "fks/podu/ended/cgroup.procs", "");
+    make_file(mount, "fks/podu/elsewhere/cgroup.procs", "0\n"); /* of another pid namespace */
+    assert_true(cgroups_container_lives(cgroups, "u", "running"));
+    assert_true(cgroups_container_lives(cgroups, "u", "elsewhere"));
+    assert_false(cgroups_container_lives(cgroups, "u", "ended"));
+    assert_false(cgroups_container_lives(cgroups, "u", "absent"));
+    assert_false(cgroups_container_lives(cgroups, "u", ""));
+    assert_false(cgroups_container_lives(cgroups, "v", "../podu/running"));
+    cgroups_container_kill(cgroups, "u", "elsewhere"); /* nobody: not ourselves, nor our group */
+    cgroups_container_kill(cgroups, "u", "running");
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status));
+}
+
 static void test_cgroups__no_cgroups(void **state)
 {
     CLEANUP(remove_folder) char *mount = make_folder();
@@ -478,6 +510,7 @@ int main(void)
         cmocka_unit_test(test_node_name__carries_the_address),
         cmocka_unit_test(test_cgroups__v2_files),
         cmocka_unit_test(test_cgroups__v1_files),
+        cmocka_unit_test(test_cgroups__containers),
         cmocka_unit_test(test_cgroups__no_cgroups),
         cmocka_unit_test(test_agent__renewals_never_go_back),
         cmocka_unit_test(test_host__runtime_handlers),

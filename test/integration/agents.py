@@ -146,3 +146,15 @@ def ready_count(api):
 
 def uid(item):
     return item["metadata"]["uid"]
+
+
+def writes(plane):
+    """Requests by verb and resource that the API server has answered."""
+    text = plane.admin.get("/metrics")
+    found = {}
+    for labels, count in re.findall(r"^apiserver_request_total\{(.*?)\} (\S+)$", text, re.M):
+        verb = re.search(r'verb="(\w+)"', labels).group(1)
+        resource = re.search(r'resource="(\w*)"', labels).group(1)
+        if verb in ("POST", "PUT", "PATCH", "DELETE", "APPLY"):
+            found[verb, resource] = found.get((verb, resource), 0) + float(count)
+    return found

@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import re
 import signal
 import subprocess
 import threading
@@ -13,7 +12,8 @@ from pathlib import Path
 import pytest
 
 import cluster as control
-from agents import PATH, agent, api, create, is_ready, ready_count, running_agent, runtime, scheduler, uid  # noqa: F401
+from agents import (PATH, agent, api, create, is_ready, ready_count, running_agent, runtime, scheduler, uid,  # noqa: F401
+                    writes)
 from cluster import until
 from fakes import NODES, pod
 
@@ -263,18 +263,6 @@ def test_all_containers_restart(api, runtime, agent):
     agent.start()
     end("init", 0)
     all_started(3)
-
-
-def writes(plane):
-    """Requests by verb and resource that the API server has answered."""
-    text = plane.admin.get("/metrics")
-    found = {}
-    for labels, count in re.findall(r"^apiserver_request_total\{(.*?)\} (\S+)$", text, re.M):
-        verb = re.search(r'verb="(\w+)"', labels).group(1)
-        resource = re.search(r'resource="(\w*)"', labels).group(1)
-        if verb in ("POST", "PUT", "PATCH", "DELETE", "APPLY"):
-            found[verb, resource] = found.get((verb, resource), 0) + float(count)
-    return found
 
 
 def test_many_pods_on_one_agent(plane, api, runtime, agent, record_property):

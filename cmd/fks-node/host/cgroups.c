@@ -198,11 +198,13 @@ int cgroups_limit_cpu(const struct cgroups *cgroups, const char *uid, int64_t cp
 static void read_container_processes(const struct cgroups *cgroups, const char *uid, const char *container_id,
                                      struct buf *ret)
 {
-    CLEANUP(xfree) char *pod = controller_path(cgroups, "memory", uid);
-    CLEANUP(xfree) char *container = path_join(pod, container_id, NULL);
+    CLEANUP(xfree) char *pod = cgroups_controller_path(cgroups, "memory", uid);
+    CLEANUP(xfree) char *path = path_join(pod, container_id, "cgroup.procs", NULL);
+    CLEANUP(err_clear) struct err absent = {0};
 
-    if (*container_id != '\0' && strchr(container_id, '/') == NULL && *container_id != '.')
-        read_stat(container, "cgroup.procs", ret);
+    if (*container_id == '\0' || *container_id == '.' || strchr(container_id, '/') != NULL ||
+        file_read(path, KIB(64), ret, &absent) < 0)
+        buf_clear(ret);
 }
 
 bool cgroups_container_lives(const struct cgroups *cgroups, const char *uid, const char *container_id)

@@ -5,9 +5,10 @@
  * libcurl is loaded when a client first needs it: with what it depends on it is 25 libraries, and loading them takes a
  * command line more time than its request.
  *
- * Connections live in pools (one CURLM each, 30 KiB). Ordinary calls share the main pool and its HTTP/2 connection; in the
- * pool of dedicated calls each makes a connection and closes it. When a call dies without an answer, the main pool is retired: calls in it may finish, new
- * ones start on a fresh connection, so a peer that went away silently cannot spoil every later request.
+ * Connections live in pools (one CURLM each, which takes 30 KiB). Ordinary calls share the main pool and its HTTP/2
+ * connection; in the pool of dedicated calls each makes a connection and closes it. When a call dies without an answer, the
+ * main pool is retired: calls in it may finish, new ones start on a fresh connection, so a peer that went away silently
+ * cannot spoil every later request.
  *
  * tls.server_name: curl verifies the host of the URL and nothing else, so the URL is rewritten to that name and
  * CURLOPT_CONNECT_TO sends the connection to the real host and port.
@@ -31,10 +32,13 @@
 #undef curl_easy_getinfo
 #undef curl_multi_setopt
 
-/* Hundreds of short calls may be under way, and each has one of both; for sending it is curl's smallest. */
-#define RECEIVE_BUFFER KIB(16)
-#define RECEIVE_BUFFER_SMALL KIB(4) /* the runtime's answers are short, but for a list now and then */
-#define SEND_BUFFER KIB(16)
+#define RECEIVE_BUFFER KIB(64)
+/*
+ * The runtime has many short answers under way, each on a connection of its own. With less than a frame of HTTP/2 takes
+ * libcurl 7.88 may wait for ever for the rest of an answer.
+ */
+#define RECEIVE_BUFFER_SMALL KIB(16)
+#define SEND_BUFFER KIB(16) /* curl's smallest */
 /* A peer that acknowledges nothing for so long is gone; without it the kernel tries for 15 minutes. */
 #define UNACKNOWLEDGED_MAX_MS 20000
 /* Idle connections older than this are not used again: shorter than what proxies and NAT tables keep. */

@@ -64,6 +64,7 @@ def steady(cluster):
 
 # --- the agent is killed
 
+@pytest.mark.deadline(240 + 15 * int(os.environ.get("FKS_KILLS", 7)))
 def test_agent_killed_at_random_moments(cluster, steady):
     """Kills, and orders to end as an upgrade gives them, within the lives of 20 pods, each of which must run exactly once.
     FKS_KILLS=20 takes three minutes: the longer a program goes on dying, the longer the supervisor waits."""

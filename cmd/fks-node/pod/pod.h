@@ -82,6 +82,7 @@ struct pod_container {
 
     bool lost;               /* it runs, but the runtime does not list it */
     bool busy;               /* create, start or removal is under way */
+    bool created_here;       /* current was made by this process, and it heard of it */
     bool started_here;       /* current was started by this process, not adopted */
     bool start_failed;       /* the runtime told this process that current cannot be started */
     bool probing;            /* hook and probes of current were begun */

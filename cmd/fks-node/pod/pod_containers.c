@@ -36,10 +36,14 @@ static bool is_over(const struct pod_container *container)
     return container->current != NULL && container->current->state == CRI_EXITED;
 }
 
+/*
+ * When the agent dies while containerd makes a container, containerd may go on without having learned of the sandbox's process
+ * ("lstat /proc/0/ns/ipc"): it can never be started, whoever tries.
+ */
 bool pod_container_broke_off(const struct pod_container *container)
 {
-    return is_over(container) && container->current_known && !container->start_failed && !container->started_here &&
-           streq(container->current->reason, "StartError");
+    return is_over(container) && container->current_known && !container->started_here &&
+           (!container->start_failed || !container->created_here) && streq(container->current->reason, "StartError");
 }
 
 static bool restarts(const struct pod_container *container)
@@ -191,6 +195,7 @@ static void on_created(const char *id, struct err *err, void *data)
     container->current_known = true;
     container->current_ms = pod_now(pod);
     container->current_message_read = container->started_here = container->start_failed = false;
+    container->created_here = true;
     container->image_state = POD_IMAGE_UNKNOWN; /* looked at again before the next start */
     pod_resize_created(container);
     pod_event(pod, "Normal", "Created", "Container created");

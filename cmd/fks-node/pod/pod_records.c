@@ -218,7 +218,7 @@ void pod_container_observed(struct pod_container *container, const struct cri_co
         pod_container_shift(container);
         container->current_known = container->restarted = false;
         container->current = record_container(item);
-        container->current_message_read = container->started_here = false;
+        container->current_message_read = container->started_here = container->created_here = false;
         container->start_failed = container->recalled = false;
         container->current_ms = asked_ms;
         pod_container_query(container, item->id);

@@ -233,13 +233,6 @@ def full_disk(cluster):
         shutil.rmtree(fillers)
 
 
-def restarts_after(cluster, name, number):
-    """Sends a signal to a process of the cluster and waits until the supervisor has started it again."""
-    before = cluster.processes()[name]
-    os.kill(before["pid"], number)
-    eventually(lambda: cluster.processes()[name]["restarts"] > before["restarts"], 60, f"{name} is started again")
-
-
 def writer():
     """A pod that goes on writing, to its log and to a volume."""
     count = "n=0; while sleep 0.2; do n=$((n + 1)); echo line $n; echo $n > /data/n; done"
@@ -274,29 +267,6 @@ def test_disk_is_full(cluster, steady):
     assert bearings(cluster, "app=writes") == before
     cluster.fks.ok("delete", "pod", "-l", "app in (late, writes)", "--grace-period=1")
     cluster.ready("default", 0, "app in (late, writes)")
-    cluster.settled()
-
-
-@pytest.mark.deadline(300)
-def test_runtime_killed_on_a_full_disk(cluster, steady):
-    """containerd cannot take up its containers then and lists them no more, but they run: nothing else is started beside them, also
-    not by an agent that comes later. What is deleted meanwhile ends; the rest is found by containerd's next start."""
-    cluster.fks.apply(writer(), pod("goes", command="sleep 3600"))
-    for name in ("writes", "goes"):
-        cluster.phase("default", name, "Running")
-    before = bearings(cluster, "app=writes")
-    with full_disk(cluster):
-        restarts_after(cluster, "host-1-containerd", signal.SIGKILL)
-        time.sleep(5)  # for the agent to look
-        cluster.fks.ok("delete", "pod", "goes", "--wait=false")
-        restarts_after(cluster, "host-1-fks-node", signal.SIGKILL)
-        time.sleep(5)
-    eventually(lambda: "goes" not in cluster.fks.ok("get", "pods", "-o", "name"), 90, "the pod goes")
-    restarts_after(cluster, "host-1-containerd", signal.SIGTERM)
-    still_writes(cluster)
-    assert bearings(cluster, "app=writes") == before
-    cluster.fks.ok("delete", "pod", "writes", "--grace-period=1")
-    cluster.ready("default", 0, "app=writes")
     cluster.settled()
 
 

@@ -301,7 +301,7 @@ def test_many_pods_on_one_agent(plane, api, runtime, agent, record_property):
         assert share < 0.05
 
 
-def test_other_names(plane, api, runtime, binary, program):
+def test_other_names(plane, api, scheduler, runtime, binary, program):
     """Beside AWS Fargate: pods of another scheduler and label, Nodes of another name."""
     label = "fargate.fks.dev/fargate-profile"
     with program("fks-scheduler", "scheduler", "other-scheduler", ["--scheduler-name", "fks-scheduler", "--profile-label", label, "--leader-elect=false"]):

@@ -209,5 +209,8 @@ def test_every_right_is_used_and_no_call_denied(plane, api, runtime, binary, pro
         # the rest comes by itself: Leases are renewed
         until(lambda: not compare(objects, log.events())[0], 90, lambda: f"rights that nobody used: {compare(objects, log.events())[0]}",
               pause=1)
+        # its finalizer is the scheduler's: the next module makes it again
+        api.delete(f"{PROFILES}/agent")
+        until(lambda: api.find(f"{PROFILES}/agent") is None, 60, "the profile goes")
     plane.processes.stop(webhook)
     assert compare(objects, log.events()) == ([], [])

@@ -28,7 +28,8 @@ struct action_clients {
 
 struct exec_call { /* outlives its action if need be */
     struct action_clients *clients;
-    struct action *action; /* NULL: freed */
+    struct action *action; /* NULL: freed, or over because its time was up */
+    const void *owner;     /* its data */
     struct exec_call *previous, *next;
 };
 
@@ -77,6 +78,7 @@ static struct exec_call *exec_call_new(struct action *action)
 
     call->clients = action->agent->actions;
     call->action = action;
+    call->owner = action->data;
     call->next = call->clients->execs;
     if (call->next != NULL)
         call->next->previous = call;
@@ -106,6 +108,21 @@ struct action_clients *action_clients_free(struct action_clients *clients)
         free(clients);
     }
     return NULL;
+}
+
+bool action_is_running(const struct agent *agent, const void *data)
+{
+    for (const struct exec_call *call = agent->actions->execs; call != NULL; call = call->next)
+        if (call->owner == data)
+            return true;
+    return false;
+}
+
+void action_forget(const struct agent *agent, const void *data)
+{
+    for (struct exec_call *call = agent->actions->execs; call != NULL; call = call->next)
+        if (call->owner == data)
+            call->owner = NULL;
 }
 
 /* --- the end */

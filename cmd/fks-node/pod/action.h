@@ -38,5 +38,10 @@ struct action *action_free(struct action *action);
 /* Shortens the time that is left, for a grace period that became shorter. */
 void action_limit(struct action *action, int64_t timeout_ms);
 
+/* Whether the runtime still runs a program for an action with this data, or gives one up, though the action is over. */
+bool action_is_running(const struct agent *agent, const void *data);
+/* The data is about to be freed: what still runs is nobody's. */
+void action_forget(const struct agent *agent, const void *data);
+
 DEFINE_CLEANUP_POINTER(struct action *, action_free)
 DEFINE_CLEANUP_POINTER(struct action_clients *, action_clients_free)

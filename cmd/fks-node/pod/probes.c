@@ -132,6 +132,14 @@ static void run(void *data)
         return;
     if (probe->owner->ending && probe->state.kind != PROBE_READINESS)
         return;
+    /*
+     * A runtime that is slower than the probe's time limit would get one program more with every period, and be slower
+     * still: as with the kubelet, the next one waits for the end of the last.
+     */
+    if (action_is_running(container->pod->agent, probe)) {
+        loop_timer_set(probe->timer, period_ms(probe));
+        return;
+    }
     struct action_target target = {
         .container_id = container->current->id,
         .address = container->pod->address,
@@ -201,6 +209,8 @@ static void done(struct probe *probe)
 {
     loop_timer_free(probe->timer);
     action_free(probe->action);
+    if (probe->owner != NULL)
+        action_forget(probe->owner->container->pod->agent, probe);
 }
 
 struct probes *probes_free(struct probes *probes)

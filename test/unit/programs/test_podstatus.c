@@ -328,6 +328,7 @@ static void test_podstatus__restart_of_all(void **state)
     /* removed: what it was is last, and the count goes up */
     struct cri_container removed = scene.runtime[1];
     scene_set(&scene, "a:e4 b:- i:-");
+    removed.id = removed.name = "b"; /* the words of before are gone */
     removed.reason = POD_RESTARTING;
     scene.facts.restarting = scene.containers[1].restarting = scene.containers[2].restarting = true;
     scene.containers[1].last = scene.containers[2].last = &removed;

@@ -159,10 +159,10 @@ def repeated_event(api):
     first = until(said, 60, "the pod waits")
     api.post(CLAIMS, {"metadata": {"name": "late"}, "spec": {
         "accessModes": ["ReadWriteMany"], "storageClassName": "", "resources": {"requests": {"storage": "1Gi"}}}})
-    until(lambda: said() != first, 120, "the pod waits for another reason")
+    until(lambda: said() != first, 180, "the pod waits for another reason")
     api.patch(f"{CLAIMS}/late", {"metadata": {"finalizers": None}})
     api.delete(f"{CLAIMS}/late")
-    until(lambda: said() == first, 120, "the pod waits for the first reason again")
+    until(lambda: said() == first, 180, "the pod waits for the first reason again")
     api.delete(path)
 
 

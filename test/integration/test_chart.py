@@ -12,7 +12,7 @@ RESTRICTED = "chart-restricted"
 # settings that render something else than the default ones do
 VARIANTS = {
     "default": {},
-    "given-certificate": {"certificates": {"mode": "given", "secretName": "mine"}},
+    "given-certificate": {"certificates": {"mode": "given", "secretName": "mine"}, "webhook": {"clientCA": {"name": "api-servers"}}},
     "cert-manager": {"certificates": {"mode": "cert-manager"}},
     "cert-manager-issuer": {"certificates": {"mode": "cert-manager", "issuerRef": {"name": "company", "kind": "ClusterIssuer"}}},
     "monitoring": {"metrics": {"serviceMonitor": {"enabled": True, "labels": {"team": "a"}}, "dashboard": {"enabled": True}}},
@@ -27,13 +27,14 @@ VARIANTS = {
         "capacity": {"cpu": "4", "memory": "8Gi", "pods": 20}, "resources": {"requests": {"cpu": "1"}, "limits": {"memory": "1Gi"}},
         "zone": "z", "region": "r", "clusterDNS": ["10.0.0.10"], "clusterDomain": "corp", "sandboxImage": "a/pause:1",
         "cni": {"configDirectory": "/etc/net", "binDirectory": "/opt/bin"}, "imageGC": {"high": 90, "low": 50}, "stateDirectory": "/data/fks",
+        "maxParallelImagePulls": 2, "containerLogs": {"maxSize": "1Mi", "maxFiles": 3}, "csiTimeoutSeconds": 60,
         "runDirectory": "/run/mine", "cgroupRoot": "a/b", "metricsPort": 9999, "priorityClassName": "", "updateStrategy": {"type": "OnDelete"},
         "podLabels": {"team": "a"}, "podAnnotations": {"note": "b"}}},
     "everything": {
         "image": {"registry": "registry.example:5000/team", "tag": "7", "pullPolicy": "Always", "pullSecrets": [{"name": "key"}]},
         "logLevel": "debug", "priorityClassName": "",
         "webhook": {"replicas": 3, "failurePolicy": "Ignore", "timeoutSeconds": 3, "namespacesLeftAlone": ["monitoring"],
-                    "podValidation": "Enforce", "workers": 4, "shutdownDelay": "5s", "podDisruptionBudget": {"minAvailable": "50%"},
+                    "podValidation": "Enforce", "clientCA": {"kind": "Secret", "name": "api-servers"}, "workers": 4, "shutdownDelay": "5s", "podDisruptionBudget": {"minAvailable": "50%"},
                     "podLabels": {"team": "a"}, "podAnnotations": {"note": "b"}, "nodeSelector": {"pool": "system"},
                     "tolerations": [{"key": "system", "operator": "Exists"}],
                     "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
@@ -49,6 +50,7 @@ REFUSED = [
     ({"webhook": {"failurePolicy": "Open"}}, "/webhook/failurePolicy"),
     ({"webhook": {"timeoutSeconds": 31}}, "/webhook/timeoutSeconds"),
     ({"webhook": {"shutdownDelay": "ten"}}, "/webhook/shutdownDelay"),
+    ({"webhook": {"clientCA": {"kind": "File", "name": "a"}}}, "/webhook/clientCA/kind"),
     ({"webhook": {"podDisruptionBudget": {"minAvailable": "half"}}}, "/webhook/podDisruptionBudget"),
     ({"scheduler": {"placement": "anywhere"}}, "/scheduler/placement"),
     ({"scheduler": {"resources": {"requests": {"cpu": "much"}}}}, "/scheduler/resources/requests/cpu"),
@@ -62,6 +64,8 @@ REFUSED = [
     ({"agent": {"stateDirectory": "/var"}}, "/agent/stateDirectory"),
     ({"agent": {"runDirectory": "/run/../etc"}}, "/agent/runDirectory"),
     ({"agent": {"nodeSelector": {"fks.dev/host": True}}}, "/agent/nodeSelector"),
+    ({"agent": {"containerLogs": {"maxSize": "0"}}}, "/agent/containerLogs/maxSize"),
+    ({"agent": {"containerLogs": {"maxFiles": 1}}}, "/agent/containerLogs/maxFiles"),
     ({"agent": {"updateStrategy": {"type": "Recreate"}}}, "/agent/updateStrategy/type"),
     ({"names": {"scheduler": ""}}, "/names/scheduler"),
     ({"names": {"profileLabel": "fargate-profile"}}, "/names/profileLabel"),
@@ -218,7 +222,8 @@ def test_settings_reach_the_agent(render, binary):
         assert "--log-level=debug" in item["args"] and "--cgroup-root=a/b" in item["args"]
     agent = set(spec["containers"][1]["args"])
     assert {"--zone=z", "--region=r", "--cluster-dns=10.0.0.10", "--cluster-domain=corp", "--impersonate-nodes=false", "--capacity-pods=20",
-            "--state-dir=/data/fks/agent", "--metrics-listen=127.0.0.1:9999"} <= agent
+            "--state-dir=/data/fks/agent", "--metrics-listen=127.0.0.1:9999", "--max-parallel-image-pulls=2", "--container-log-max-size=1Mi",
+            "--container-log-max-files=3", "--csi-timeout=60"} <= agent
     config = named(objects, "ConfigMap", "fks-node-runtime")["data"]["containerd.toml"]
     for line in ('root = "/data/fks/containerd"', 'address = "/run/mine/containerd.sock"', 'sandbox_image = "a/pause:1"', 'bin_dir = "/opt/bin"',
                  'conf_dir = "/etc/net"'):
@@ -283,3 +288,43 @@ def test_settings_reach_the_programs(render, binary):
     webhook = named(objects, "Deployment", "fks-webhook")
     assert webhook["spec"]["replicas"] == 3 and {"--pod-validation=Enforce", "--workers=4", "--shutdown-delay=5s"} <= set(
         webhook["spec"]["template"]["spec"]["containers"][0]["args"])
+
+
+def test_the_webhook_knows_the_api_servers_by_the_authorities_named(render):
+    for variant, source in (("given-certificate", {"configMap": {"name": "api-servers"}}), ("everything", {"secret": {"secretName": "api-servers"}}),
+                            ("default", None)):
+        spec = named(render(variant)[1], "Deployment", "fks-webhook")["spec"]["template"]["spec"]
+        container = spec["containers"][0]
+        mounts = {item["name"]: item["mountPath"] for item in container["volumeMounts"]}
+        volume = next((item for item in spec["volumes"] if item["name"] == "client-ca"), None)
+        for kind, reference in (source or {}).items():
+            assert volume == {"name": "client-ca", kind: {**reference, "items": [{"key": "ca.crt", "path": "ca.crt"}]}}
+        assert ("--client-ca=/etc/fks/client-ca/ca.crt" in container["args"]) == (mounts.get("client-ca") == "/etc/fks/client-ca") == (
+            volume is not None) == bool(source)
+
+
+# options that are no settings of the chart, and why
+NOT_SETTINGS = {
+    ("fks-webhook",): {"kubeconfig",  # in the cluster, each has its service account
+                       "profiles"},  # those of the API server
+    ("fks-scheduler",): {"kubeconfig", "leader-identity"},  # the pod's name
+    ("fks-node",): {"kubeconfig", "client-ca", "tls-cert", "tls-key",  # as README.md says under "Certificates and identity"
+                    "pod-cidr", "resolv-conf",  # those of the Node
+                    "csi-plugins-registry"},  # below the state folder, which is what of the host is mounted
+    ("fks-node", "runtime"): {"host-root"},  # where the chart mounts it
+}
+
+
+def test_every_option_of_the_programs_can_be_set(render, binary):
+    for command, others in NOT_SETTINGS.items():
+        text = subprocess.run([binary(command[0]), *command[1:], "--help"], capture_output=True, text=True, check=True).stdout
+        known = set(re.findall(r"^ +(?:-[a-z], )?--([a-z-]+)=", text, re.M)) - {"help", "version"}
+        set_by_chart = set()
+        for variant in ("everything", "hosts-everything"):
+            for _, template in pods_of(render(variant)[1]):
+                for container in template["spec"]["containers"]:
+                    arguments = container.get("args", [])
+                    runtime = arguments[:1] == ["runtime"]
+                    if container["image"].rpartition("/")[2].startswith(f"{command[0]}:") and runtime == (command[1:] == ("runtime",)):
+                        set_by_chart |= {re.match(r"--([a-z-]+)", word)[1] for word in arguments[runtime:]}
+        assert known - set_by_chart == others and len(known) > 5, command

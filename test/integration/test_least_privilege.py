@@ -14,7 +14,7 @@ import pytest
 import cluster as control
 from agents import HOST, NAMESPACE, PATH, api, create, is_ready, ready_count, running_agent, runtime, uid  # noqa: F401
 from cluster import MANIFESTS, until
-from fakes import BOOKS, HOSTS, NODES, PROFILES, Host, make_node, pod, profile
+from fakes import BOOKS, HOSTS, LEASES, NODES, PROFILES, Host, make_node, pod, profile
 from rights import acts_of, compare, read_audit
 
 csi_driver = pytest.importorskip("csi_driver", reason="needs python3-grpcio and protoc: scripts/install-packages test")
@@ -188,6 +188,8 @@ def test_every_right_is_used_and_no_call_denied(plane, api, runtime, binary, pro
         binary("fks-webhook"), "--kubeconfig", plane.kubeconfig("webhook"), "--tls-cert", plane.pki.path("webhook.crt"), "--tls-key",
         plane.pki.path("webhook.key"), "--listen", f"127.0.0.1:{control.free_port()}"])
     taken = taken_name(api)
+    for path in (f"{LEASES}/fks-scheduler", f"{LEASES}/{HOST}", f"{BOOKS}/reservations-{HOST}", f"{HOSTS}/{HOST}"):
+        api.delete(path)  # another module's programs have made them; here they are made again
     with program("fks-scheduler", "scheduler"), running_agent(plane, api, binary, runtime) as agent:
         everyday(api)
         driver = csi_driver.Driver(agent.folder / "driver", agent.folder / "state/plugins_registry").start()

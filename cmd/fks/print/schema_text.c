@@ -257,12 +257,12 @@ static bool add_at(const struct writing *writing, const struct json *schema, con
     return false;
 }
 
-static const struct json *find_kind(const struct schema_question *question)
+const struct json *schema_of_kind(const struct json *schemas, const struct schema_question *question)
 {
     void *position = NULL;
     const char *name;
     const struct json *schema, *type;
-    while (json_next(json_get(question->document, "components", "schemas", NULL), &position, &name, &schema)) {
+    while (json_next(schemas, &position, &name, &schema)) {
         json_each(type, json_member(schema, "x-kubernetes-group-version-kind")) {
             if (streq(json_str_or("", type, "group", NULL), question->group) &&
                 streq(json_str(type, "version", NULL), question->version) &&
@@ -276,7 +276,7 @@ static const struct json *find_kind(const struct schema_question *question)
 int schema_text(const struct schema_question *question, struct buf *out, struct err *err)
 {
     const struct writing writing = {question->document, question->recursive, out};
-    const struct json *schema = find_kind(question);
+    const struct json *schema = schema_of_kind(json_get(question->document, "components", "schemas", NULL), question);
     if (schema == NULL)
         return err_set(err, ERR_NOT_FOUND, "GVK map[group:%s kind:%s version:%s] not found in OpenAPI schema",
                        question->group, question->kind, question->version);

@@ -20,3 +20,6 @@ struct schema_question {
 int schema_text(const struct schema_question *question, struct buf *out, struct err *err) MUST_CHECK;
 /* The same from OpenAPI v2, in the form of that time; nothing is appended on failure. */
 int schema_text_v2(const struct schema_question *question, struct buf *out, struct err *err) MUST_CHECK;
+
+/* Of an OpenAPI document's schemas by name, the one that describes the question's kind. NULL: none does. Borrowed. */
+const struct json *schema_of_kind(const struct json *schemas, const struct schema_question *question);

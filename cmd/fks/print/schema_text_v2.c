@@ -248,26 +248,10 @@ static void add_model(const struct writing *writing, const struct schema_questio
 
 /* --- the whole */
 
-static const struct json *find_definition(const struct schema_question *question)
-{
-    void *position = NULL;
-    const char *name;
-    const struct json *schema, *type;
-    while (json_next(json_member(question->document, "definitions"), &position, &name, &schema)) {
-        json_each(type, json_member(schema, "x-kubernetes-group-version-kind")) {
-            if (streq(json_str_or("", type, "group", NULL), question->group) &&
-                streq(json_str(type, "version", NULL), question->version) &&
-                streq(json_str(type, "kind", NULL), question->kind))
-                return schema;
-        }
-    }
-    return NULL;
-}
-
 int schema_text_v2(const struct schema_question *question, struct buf *out, struct err *err)
 {
     const struct writing writing = {question->document, out};
-    struct node node = {find_definition(question), false};
+    struct node node = {schema_of_kind(json_member(question->document, "definitions"), question), false};
     if (node.schema == NULL)
         return err_set(err, ERR_NOT_FOUND, "couldn't find resource for \"%s%s%s, Kind=%s\"", question->group,
                        question->group[0] != '\0' ? "/" : "", question->version, question->kind);

@@ -61,6 +61,8 @@ bool kube_call_is_sent(const struct kube_call *call); /* nothing but its answer 
 void kube_cancel(struct kube_call *call); /* done is not called; NULL is fine */
 /* Blocking. *ret gets the answer, on a refusal the Status (free it in both cases); ret may be NULL. */
 int kube_do(struct kube_client *client, const struct kube_request *request, struct json **ret, struct err *err) MUST_CHECK;
+/* As kube_do, for what need not be there: if it is not, that is no failure and *ret stays as it is. */
+int kube_find(struct kube_client *client, const struct kube_request *request, struct json **ret, struct err *err) MUST_CHECK;
 /*
  * Blocking: several small GETs at once, on one connection where that is possible. ret[i] answers requests[i]; all are NULL
  * when one fails, which err tells of. meanwhile, which may be NULL, does a short piece of other work; it is called again and

@@ -42,6 +42,19 @@ int kube_do(struct kube_client *client, const struct kube_request *request, stru
     return result;
 }
 
+int kube_find(struct kube_client *client, const struct kube_request *request, struct json **ret, struct err *err)
+{
+    CLEANUP(json_free) struct json *answer = NULL;
+    int r = kube_do(client, request, &answer, err);
+    if (r == ERR_NOT_FOUND)
+        err_clear(err);
+    else if (r < 0)
+        return r;
+    else
+        *ret = take(&answer);
+    return 0;
+}
+
 /* Until a call is done. False: the loop failed, err tells how. */
 static bool wait_busily(struct kube_client *client, const struct kube_call *call, const struct blocking *wait,
                         bool (**meanwhile)(void *data), void *data, struct err *err)

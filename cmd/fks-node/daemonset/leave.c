@@ -57,17 +57,9 @@ bool leave_is_wanted(const struct json *daemonset, const struct json *node)
 static int ask(struct kube_client *client, char *path, struct json **ret, struct err *err)
 {
     CLEANUP(xfree) char *owned = path;
-    CLEANUP(json_free) struct json *answer = NULL;
     const struct kube_request request = {.path = owned, .timeout_ms = ASK_MS};
-    int r = kube_do(client, &request, &answer, err);
 
-    if (r == ERR_NOT_FOUND)
-        err_clear(err);
-    else if (r < 0)
-        return r;
-    else
-        *ret = take(&answer);
-    return 0;
+    return kube_find(client, &request, ret, err);
 }
 
 static int ask_both(const struct leave_options *options, struct json **ret_daemonset, struct json **ret_node, struct err *err)

@@ -37,15 +37,7 @@ int register_check_version(struct kube_client *client, bool hosts, char **ret_ve
 static int find(struct kube_client *client, const char *path, struct json **ret, struct err *err)
 {
     const struct kube_request request = {.path = path};
-    CLEANUP(json_free) struct json *object = NULL;
-    int r = kube_do(client, &request, &object, err);
-    if (r == ERR_NOT_FOUND)
-        err_clear(err);
-    else if (r < 0)
-        return r;
-    else
-        *ret = take(&object);
-    return 0;
+    return kube_find(client, &request, ret, err);
 }
 
 int register_helm_release(struct kube_client *client, char **ret, struct err *err)

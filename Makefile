@@ -119,7 +119,7 @@ $(out)/gen/%.pb-c.o: $(out)/gen/%.pb-c.c
 	$(Q)$(CC) -std=c17 -Ulinux $(optimize) $(hardening) $(san_flags) -w -I$(out)/gen $(pkg_cflags) -c -o $@ $<
 
 # the assembler reads these (.incbin), which -MMD does not see
-$(out)/cmd/fks/cluster/manifests.o: $(wildcard manifests/*.yaml manifests/*/*.yaml)
+$(out)/cmd/fks/install/manifests.o: $(wildcard manifests/*.yaml manifests/*/*.yaml)
 
 # --- unit tests: test/unit/test_x.c is linked with the library; test/unit/programs/test_x.c also with the programs'
 # modules (all but their main.c)

@@ -4,7 +4,7 @@
  * To add one: a row here, a function in a file named after it.
  */
 
-/* Clusters (eksctl's verbs): cmd/fks/cluster/ */
+/* Clusters (eksctl's verbs): cmd/fks/cluster/, cmd/fks/install/ */
 COMMAND("create cluster", command_create_cluster, "Create a cluster")
 COMMAND("get cluster", command_get_cluster, "Get clusters")
 COMMAND("get clusters", command_get_cluster, NULL)

@@ -13,16 +13,16 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/proc.h"
-#include "cluster/addons.h"
 #include "cluster/assets.h"
 #include "cluster/credentials.h"
 #include "cluster/host_files.h"
 #include "cluster/network.h"
-#include "cluster/progress.h"
 #include "cluster/supervisor.h"
-#include "cluster/wait.h"
 #include "cluster/webhook_probe.h"
 #include "fargate/names.h"
+#include "install/addons.h"
+#include "install/progress.h"
+#include "install/wait.h"
 
 #define CONTAINERD_TIMEOUT_MS 30000
 #define IMPORT_TIMEOUT_MS 180000

@@ -10,16 +10,16 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/opt.h"
-#include "cluster/addons.h"
 #include "cluster/assets.h"
 #include "cluster/bringup.h"
 #include "cluster/commands.h"
 #include "cluster/kubeconfig_target.h"
 #include "cluster/network.h"
-#include "cluster/progress.h"
 #include "cluster/teardown.h"
 #include "data/quantity.h"
 #include "data/yaml.h"
+#include "install/addons.h"
+#include "install/progress.h"
 
 struct create_options {
     const char *name, *region, *version, *assets_dir, *kubeconfig, *nodegroup_name, *config_file;

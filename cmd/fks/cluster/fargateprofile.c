@@ -3,17 +3,17 @@
  */
 #include "base/codec.h"
 #include "base/mem.h"
-#include "cluster/addons.h"
 #include "cluster/commands.h"
 #include "cluster/eksctl_output.h"
-#include "cluster/install.h"
 #include "cluster/options.h"
-#include "cluster/progress.h"
 #include "cluster/target.h"
-#include "cluster/wait.h"
 #include "cluster/webhook_probe.h"
 #include "fargate/names.h"
 #include "fargate/profile.h"
+#include "install/addons.h"
+#include "install/install.h"
+#include "install/progress.h"
+#include "install/wait.h"
 
 #define DEFAULT_TIMEOUT_MS (25 * 60 * 1000)
 

@@ -6,7 +6,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "cluster/progress.h"
+#include "install/progress.h"
 
 static char *automatic_path(const char *name)
 {

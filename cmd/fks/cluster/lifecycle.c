@@ -12,10 +12,10 @@
 #include "cluster/eksctl_output.h"
 #include "cluster/kubeconfig_target.h"
 #include "cluster/options.h"
-#include "cluster/progress.h"
-#include "cluster/registered.h"
 #include "cluster/supervisor.h"
 #include "cluster/teardown.h"
+#include "install/progress.h"
+#include "install/registered.h"
 
 #define STOP_TIMEOUT_MS 60000
 #define START_TIMEOUT_MS (25 * 60 * 1000)

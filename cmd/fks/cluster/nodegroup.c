@@ -14,11 +14,11 @@
 #include "cluster/commands.h"
 #include "cluster/eksctl_output.h"
 #include "cluster/options.h"
-#include "cluster/progress.h"
 #include "cluster/supervisor.h"
 #include "cluster/target.h"
 #include "cluster/teardown.h"
-#include "cluster/wait.h"
+#include "install/progress.h"
+#include "install/wait.h"
 
 #define DEFAULT_TIMEOUT_MS (25 * 60 * 1000)
 #define END_TIMEOUT_MS 30000

@@ -2,7 +2,7 @@
 #include "cluster/target.h"
 
 #include "base/mem.h"
-#include "cluster/registered.h"
+#include "install/registered.h"
 
 static int connect_registered(const char *name, struct target *target, struct err *err)
 {

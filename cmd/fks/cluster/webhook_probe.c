@@ -3,8 +3,8 @@
 
 #include "base/mem.h"
 #include "cluster/credentials.h"
-#include "cluster/wait.h"
 #include "fargate/names.h"
+#include "install/wait.h"
 
 struct probe {
     struct http_client *client;

@@ -11,9 +11,9 @@
 #include "base/mem.h"
 #include "cluster/cluster.h"
 #include "cluster/eksctl_output.h"
-#include "cluster/manifests.h"
 #include "cluster/processes.h"
 #include "data/yaml.h"
+#include "install/manifests.h"
 
 static void test_name__letters_digits_hyphens(void **state UNUSED)
 {

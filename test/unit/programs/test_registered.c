@@ -8,8 +8,8 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "cluster/install.h"
-#include "cluster/registered.h"
+#include "install/install.h"
+#include "install/registered.h"
 
 static char home[] = "/tmp/fks-test-XXXXXX";
 

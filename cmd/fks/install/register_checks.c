@@ -1,9 +1,9 @@
 /* register_checks.c: see register_checks.h. */
-#include "cluster/register_checks.h"
+#include "install/register_checks.h"
 
 #include "base/mem.h"
-#include "cluster/install.h"
 #include "fargate/names.h"
+#include "install/install.h"
 
 #define OLDEST_MINOR 30       /* matchConditions of webhooks */
 #define OLDEST_HOSTS_MINOR 36 /* the agents' right to impersonate Nodes, and nothing else */

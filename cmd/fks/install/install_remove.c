@@ -2,16 +2,16 @@
  * install_remove.c: the second half of install.h: taking FKS out of a cluster without anybody's pod being refused, or left
  * behind.
  */
-#include "cluster/install.h"
+#include "install/install.h"
 
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "cluster/addons.h"
-#include "cluster/progress.h"
-#include "cluster/wait.h"
 #include "fargate/names.h"
+#include "install/addons.h"
+#include "install/progress.h"
+#include "install/wait.h"
 
 #define ABSENT_MS 1500      /* a scheduler that had begun to write a registration is through by then */
 #define PAUSE_US 200000     /* between two looks at many objects */

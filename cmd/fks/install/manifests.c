@@ -2,7 +2,7 @@
  * manifests.c: see manifests.h. The assembler copies each file in as it is (.incbin); the paths are relative to the
  * repository's root, where make runs.
  */
-#include "cluster/manifests.h"
+#include "install/manifests.h"
 
 #define EMBED(symbol, path)                                                                        \
     extern const char symbol##_begin[], symbol##_end[];                                            \

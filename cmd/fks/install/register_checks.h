@@ -3,8 +3,8 @@
  */
 #pragma once
 
-#include "cluster/install.h"
 #include "data/json.h"
+#include "install/install.h"
 #include "kube/client.h"
 #include "kube/discovery.h"
 

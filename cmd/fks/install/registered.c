@@ -1,5 +1,5 @@
 /* registered.c: see registered.h. */
-#include "cluster/registered.h"
+#include "install/registered.h"
 
 #include <dirent.h>
 #include <errno.h>

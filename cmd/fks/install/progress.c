@@ -1,5 +1,5 @@
 /* progress.c: see progress.h. */
-#include "cluster/progress.h"
+#include "install/progress.h"
 
 #include <stdarg.h>
 #include <unistd.h>

@@ -1,5 +1,5 @@
 /* wait.c: see wait.h. */
-#include "cluster/wait.h"
+#include "install/wait.h"
 
 #include <unistd.h>
 

@@ -1,7 +1,7 @@
 /*
  * addons.c: see addons.h.
  */
-#include "cluster/addons.h"
+#include "install/addons.h"
 
 #include <unistd.h>
 
@@ -9,10 +9,10 @@
 #include "base/codec.h"
 #include "base/mem.h"
 #include "cluster/credentials.h"
-#include "cluster/manifests.h"
-#include "cluster/wait.h"
 #include "data/yaml.h"
 #include "fargate/names.h"
+#include "install/manifests.h"
+#include "install/wait.h"
 
 int addons_locate(struct kube_discovery *discovery, const struct json *object, const struct kube_resource **ret, char **ret_path,
                   struct err *err)

@@ -9,13 +9,13 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "cluster/cluster.h"
-#include "cluster/commands.h"
-#include "cluster/install.h"
 #include "cluster/options.h"
-#include "cluster/progress.h"
-#include "cluster/register_checks.h"
-#include "cluster/registered.h"
 #include "data/yaml.h"
+#include "install/commands.h"
+#include "install/install.h"
+#include "install/progress.h"
+#include "install/register_checks.h"
+#include "install/registered.h"
 #include "objects/cluster_names.h"
 
 #define TIMEOUT_MS (5 * 60 * 1000)

@@ -1,17 +1,17 @@
 /*
  * install.c: see install.h: coming. Going is in install_remove.c.
  */
-#include "cluster/install.h"
+#include "install/install.h"
 
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "cluster/addons.h"
-#include "cluster/manifests.h"
-#include "cluster/progress.h"
-#include "cluster/wait.h"
 #include "data/yaml.h"
 #include "fargate/names.h"
+#include "install/addons.h"
+#include "install/manifests.h"
+#include "install/progress.h"
+#include "install/wait.h"
 
 #define NODE_PREFIX_OPTION "--node-name-prefix="
 #define READ_US 500000 /* until every API server has read a registration that was written */

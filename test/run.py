@@ -4,6 +4,7 @@ The last line is `N passed, N failed, N skipped`; the exit code is 1 if somethin
 ended at its time limit and counts as a failure. Every sanitizer report of any process, also of a daemon, is a failure.
 """
 
+import ctypes
 import os
 import re
 import signal
@@ -21,6 +22,9 @@ CONFORMANCE = "test/e2e/test_conformance.py"
 MAKE = ["make", "--no-print-directory", "SAN=address,undefined", "WERROR=1"]
 # seconds until a step is ended
 LIMIT_ASSETS, LIMIT_BUILD, LIMIT_UNIT, LIMIT_INTEGRATION, LIMIT_E2E, LIMIT_CONFORMANCE = 3600, 1800, 120, 1800, 1800, 900
+
+LIBC = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
 
 started = time.monotonic()
 
@@ -64,7 +68,8 @@ def run(words, limit, env=None, capture=False):
     """Exit code and output; None as exit code: ended because it took longer than its limit."""
     pipe = subprocess.PIPE if capture else None
     child = subprocess.Popen([str(word) for word in words], stdout=pipe, stderr=subprocess.STDOUT if capture else None,
-                             stdin=subprocess.DEVNULL, env=env, cwd=ROOT, start_new_session=True)
+                             stdin=subprocess.DEVNULL, env=env, cwd=ROOT, start_new_session=True,
+                             preexec_fn=lambda: LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM))  # also when we are killed
     # its own process group, so that a whole build can be ended; a signal to us is passed on
     def pass_on(number, frame):
         os.killpg(child.pid, number)

@@ -5,16 +5,16 @@
 
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, os.path.dirname(__file__))
+sys.path[:0] = [os.path.dirname(__file__), os.path.dirname(os.path.dirname(__file__))]
 
 import harness  # noqa: E402
+from reaper import reaping  # noqa: E402
 
 ORDER = ["test_walk", "test_agent", "test_csi", "test_cli_streams", "test_mixed", "test_kill", "test_bad_input", "test_delete", "test_foreign",
          "test_hosts"]
@@ -78,13 +78,8 @@ def folder():
         print(f"kept: {path}", file=sys.stderr)
         yield path
         return
-    log = open("/dev/null", "ab")
-    reaper = subprocess.Popen([sys.executable, os.path.join(os.path.dirname(__file__), "reaper.py"), str(harness.BIN / "fks"), str(path)],
-                              stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True, cwd="/")
-    yield path
-    reaper.stdin.close()
-    reaper.wait(180)
-    assert not path.exists(), f"the reaper could not remove {path}"
+    with reaping(path, harness.BIN / "fks"):
+        yield path
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
 from cluster import Pki, die_with_parent, documents_of  # noqa: E402,F401
 from rights import audit_policy, compare, read_audit  # noqa: E402,F401
 from harness import BIN, Tool, eventually  # noqa: E402
+from reaper import cgroup_folders, cgroups_removed  # noqa: E402
 
-CGROUPS = Path("/sys/fs/cgroup")
 ADDRESS, API_PORT, PODS, SERVICES = "10.99.0.1", 6443, "10.98.0.0/16", "10.96.0.0/16"
 DNS = "10.96.0.10"
 # the first process of the namespaces: it takes in orphans, and everything ends with it
@@ -28,13 +28,6 @@ while True:
     except ChildProcessError:
         time.sleep(0.2)
 """
-
-
-def cgroup_folders(name):
-    """The cgroup in every hierarchy (version 1), or in the one that there is (version 2)."""
-    if (CGROUPS / "cgroup.controllers").exists():
-        return [CGROUPS / name]
-    return [path / name for path in CGROUPS.iterdir() if (path / "cgroup.procs").exists() and not path.is_symlink()]
 
 
 class Machine:
@@ -88,13 +81,7 @@ class Machine:
         for child in self.children:
             child.wait()
 
-        def removed():
-            for path in cgroup_folders(self.cgroup):
-                for below, _, _ in os.walk(path, topdown=False):
-                    os.rmdir(below)
-            return True
-
-        eventually(removed, 30, "the cgroups are empty")
+        eventually(lambda: cgroups_removed(self.cgroup), 30, "the cgroups are empty")
 
 
 class Inside(Tool):

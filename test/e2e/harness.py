@@ -356,12 +356,5 @@ def left_over(before, after, ours):
     return {kind: lines for kind, lines in new.items() if lines}
 
 
-def unmount(folder):
-    """Everything at and below a folder."""
-    for line in reversed(Path("/proc/mounts").read_text().splitlines()):
-        if Path(line.split()[1]).is_relative_to(folder):
-            subprocess.run(["umount", "-l", line.split()[1]], check=True)
-
-
 def kill_hard(pid):
     os.kill(pid, signal.SIGKILL)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import ROOT, container, eventually, pod, unmount
+from harness import ROOT, container, eventually, pod
+from reaper import unmount
 
 NAME = "e2e.test"
 STAGES = "plugins/kubernetes.io/csi"

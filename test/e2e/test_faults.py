@@ -13,7 +13,8 @@ import time
 
 import pytest
 
-from harness import container, deployment, eventually, is_ready, kill_hard, pod, unmount
+from harness import container, deployment, eventually, is_ready, kill_hard, pod
+from reaper import unmount
 
 
 DISK_BYTES, DISK_FILES = 1 << 30, 30000

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from foreign import DNS, Foreign, cgroup_folders
+from foreign import DNS, Foreign
 from harness import BIN, IMAGE, ROOT, eventually
+from reaper import cgroup_folders
 
 VERSION = re.search(r"^VERSION := (\S+)$", (ROOT / "Makefile").read_text(), re.M).group(1)
 CHART = ROOT / "manifests"

@@ -13,6 +13,7 @@ import pytest
 import cluster as control
 from cluster import until
 from fakes import HOSTS, LEASES, NODES, PODS, PROFILES, pod, profile
+from reaper import cgroups_removed, unmount
 
 runtime_module = pytest.importorskip("runtime", reason="needs python3-grpcio and protoc: scripts/install-packages test")
 
@@ -25,13 +26,13 @@ class Agent:
     def __init__(self, plane, path, folder, runtime, env=None, options=()):
         self.plane, self.folder, self.runtime, self.env = plane, folder, runtime, env
         self.port = control.free_port()
-        self.cgroup = f"fks-test-{os.getpid()}/pods"
+        self.cgroup = f"fks-test-{os.getpid()}"
         pki = plane.pki.path
         self.argv = [path, "--kubeconfig", plane.kubeconfig("node"), "--host-name", HOST, "--zone", "z1", "--region", "local",
                      "--address", "127.0.0.1", "--container-runtime-endpoint", f"unix://{runtime.socket}",
                      "--state-dir", folder / "state", "--pod-log-dir", folder / "logs", "--cluster-dns", "10.96.0.10",
                      "--tls-cert", pki("apiserver.crt"), "--tls-key", pki("apiserver.key"), "--client-ca", pki("ca.crt"),
-                     "--cgroup-root", self.cgroup, "--capacity-cpu", "4000", "--capacity-memory", "8000Gi",
+                     "--cgroup-root", f"{self.cgroup}/pods", "--capacity-cpu", "4000", "--capacity-memory", "8000Gi",
                      "--capacity-pods", "2000", "--metrics-listen", f"127.0.0.1:{self.port}", *options]
         self.child = None
 
@@ -58,16 +59,6 @@ class Agent:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def remove_cgroups(name):
-    for root in Path("/sys/fs/cgroup").iterdir():
-        top = root / name.split("/")[0]
-        if top.is_dir():
-            for folder in sorted(top.rglob("*"), reverse=True):
-                if folder.is_dir():
-                    folder.rmdir()
-            top.rmdir()
-
-
 @pytest.fixture(scope="module")
 def api(plane):
     if plane.admin.find(f"/api/v1/namespaces/{NAMESPACE}") is None:
@@ -78,15 +69,13 @@ def api(plane):
 
 
 @pytest.fixture
-def runtime():
-    folder = Path(tempfile.mkdtemp(prefix="fks-agent-"))
+def runtime(folder):
+    folder = Path(tempfile.mkdtemp(prefix="agent-", dir=folder))
     runtime = runtime_module.Runtime(folder)
     runtime.start()
     yield runtime
     runtime.stop()
-    for line in reversed(Path("/proc/mounts").read_text().splitlines()):
-        if line.split()[1].startswith(str(folder)):
-            control.LIBC.umount2(line.split()[1].encode(), 2)
+    unmount(folder)
     shutil.rmtree(folder)
 
 
@@ -116,11 +105,11 @@ def running_agent(plane, api, binary, runtime, env=None, options=()):
               "nothing is left on disk")
     finally:
         agent.stop()  # the next test's has the same name
+        until(lambda: cgroups_removed(agent.cgroup), 30, "its cgroups are empty")
     api.delete(f"{HOSTS}/{HOST}")
     for item in api.get(LEASES)["items"]:
         if item["metadata"]["name"] == HOST:
             api.delete(f"{LEASES}/{HOST}")
-    remove_cgroups(agent.cgroup)
 
 
 @pytest.fixture

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, os.path.dirname(__file__))
+sys.path[:0] = [os.path.dirname(__file__), os.path.dirname(os.path.dirname(__file__))]
 
 import cluster as control  # noqa: E402
+from reaper import reaping  # noqa: E402
 
 
 def pytest_configure(config):
@@ -27,12 +28,25 @@ def pytest_configure(config):
 
 
 @pytest.fixture(scope="session")
-def plane():
+def folder():
+    """Temporary folder of everything; programs started here end with this process, and what they leave is the reaper's."""
+    path = Path(tempfile.mkdtemp(prefix="fks-integration-"))
+    path.chmod(0o755)  # programs of other users start in it
+    if os.environ.get("FKS_KEEP"):
+        print(f"kept: {path}", file=sys.stderr)
+        yield path
+        return
+    with reaping(path):
+        yield path
+
+
+@pytest.fixture(scope="session")
+def plane(folder):
     """The control plane with our manifests applied; no program of ours runs yet."""
     programs = control.assets()
     if programs is None:
         pytest.skip("no control plane programs: set FKS_ASSETS, or run scripts/assets/build.sh")
-    plane = control.ControlPlane(Path(tempfile.mkdtemp(prefix="fks-integration-")), programs)
+    plane = control.ControlPlane(Path(tempfile.mkdtemp(prefix="plane-", dir=folder)), programs)
     try:
         plane.start()
         plane.install()
@@ -40,7 +54,6 @@ def plane():
     finally:
         if os.environ.get("FKS_KEEP"):
             plane.processes.stop_all()
-            print(f"kept: {plane.folder}")
         else:
             plane.stop()
 

@@ -31,12 +31,12 @@ SIZE = {"cpu": 250, "memory": 512 << 20}
 
 
 @pytest.fixture(scope="module")
-def plane():
+def plane(folder):
     """A control plane of its own: its API server is killed. No controllers: nobody else binds, fails or deletes."""
     programs = control.assets()
     if programs is None:
         pytest.skip("no control plane programs: set FKS_ASSETS, or run scripts/assets/build.sh")
-    plane = control.ControlPlane(Path(tempfile.mkdtemp(prefix="fks-chaos-")), programs)
+    plane = control.ControlPlane(Path(tempfile.mkdtemp(prefix="chaos-", dir=folder)), programs)
     try:
         plane.start(controllers=False)
         plane.install()

@@ -101,8 +101,8 @@ def patched(connection):
 
 
 @pytest.fixture
-def webhook(binary):
-    folder = Path(tempfile.mkdtemp(prefix="fks-webhook-"))  # not pytest's, which nobody else may enter
+def webhook(binary, folder):
+    folder = Path(tempfile.mkdtemp(prefix="webhook-", dir=folder))  # not pytest's, which nobody else may enter
     folder.chmod(0o755)
     webhook = Webhook(folder, binary("fks-webhook"))
     yield webhook

@@ -212,10 +212,10 @@ class Suite:
 
 
 @pytest.fixture(scope="module")
-def suite(binary):
+def suite(binary, folder):
     if not SUITE.exists():
         pytest.skip(f"{SUITE} is not there: make assets")
-    suite = Suite(Path(tempfile.mkdtemp(prefix="fks-kubectl-suite-")), control.assets(), binary("fks"))
+    suite = Suite(Path(tempfile.mkdtemp(prefix="kubectl-suite-", dir=folder)), control.assets(), binary("fks"))
     try:
         suite.start()
         yield suite

@@ -167,6 +167,21 @@ static int64_t *encode_groups(struct cri_scratch *scratch, const struct cri_secu
     return groups;
 }
 
+/* Files of cgroup v2 that have no field of their own. */
+static void encode_unified(struct cri_scratch *scratch, const struct cri_resources *resources,
+                           Runtime__V1__LinuxContainerResources *message)
+{
+    struct cri_pair items[2];
+    struct cri_pairs files = {items, 0};
+
+    if (resources->oom_group)
+        items[files.n++] = (struct cri_pair){"memory.oom.group", "1"};
+    if (resources->no_swap)
+        items[files.n++] = (struct cri_pair){"memory.swap.max", "0"};
+    MAKE_MAP(scratch, &files, Runtime__V1__LinuxContainerResources__UnifiedEntry,
+             RUNTIME__V1__LINUX_CONTAINER_RESOURCES__UNIFIED_ENTRY__INIT, message->n_unified, message->unified);
+}
+
 Runtime__V1__LinuxContainerResources *cri_encode_resources(struct cri_scratch *scratch,
                                                            const struct cri_resources *resources)
 {
@@ -178,6 +193,7 @@ Runtime__V1__LinuxContainerResources *cri_encode_resources(struct cri_scratch *s
     message->cpu_shares = resources->cpu_shares;
     message->memory_limit_in_bytes = resources->memory_limit_b;
     message->oom_score_adj = resources->oom_score_adj;
+    encode_unified(scratch, resources, message);
     return message;
 }
 

@@ -59,6 +59,9 @@ struct cri_security { /* sandbox and container */
 
 struct cri_resources { /* 0: not set */
     int64_t cpu_period, cpu_quota, cpu_shares, memory_limit_b, oom_score_adj;
+    /* with cgroup v2 only: */
+    bool oom_group; /* out of memory, all of its processes are killed together */
+    bool no_swap;
 };
 
 struct cri_sandbox_config {

@@ -149,6 +149,13 @@ struct cgroups *cgroups_free(struct cgroups *cgroups)
     return NULL;
 }
 
+bool cgroups_has_file(const struct cgroups *cgroups, const char *file)
+{
+    CLEANUP(xfree) char *path = path_join(cgroups->mount, cgroups->v2 ? "." : "memory", cgroups->root, file, NULL);
+
+    return file_exists(path);
+}
+
 char *cgroups_path(const struct cgroups *cgroups, const char *uid)
 {
     return xasprintf("/%s/pod%s", cgroups->root, uid);

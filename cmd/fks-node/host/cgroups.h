@@ -18,6 +18,8 @@ struct cgroups;
 int cgroups_new(const char *mount, const char *root, struct cgroups **ret, struct err *err) MUST_CHECK;
 struct cgroups *cgroups_free(struct cgroups *cgroups);
 
+/* Whether cgroups have this file of the memory controller: which there are depends on version and kernel. */
+bool cgroups_has_file(const struct cgroups *cgroups, const char *file);
 /* What goes into CRI's cgroup_parent: "/fks/pod<UID>". Heap string. */
 char *cgroups_path(const struct cgroups *cgroups, const char *uid) MUST_CHECK;
 /* Makes the pod's cgroup and sets its memory limit. Repeatable. */

@@ -241,6 +241,8 @@ void pod_context(struct pod *pod, struct podspec_context *ret)
         .provisioned_cpu_m = pod->size.cpu_m,
         .provisioned_mem_b = pod->size.mem_b,
         .user_ids = pod->user_ids,
+        .oom_group = cgroups_has_file(pod->agent->cgroups, "memory.oom.group"),
+        .swap_limits = cgroups_has_file(pod->agent->cgroups, "memory.swap.max"),
     };
 }
 

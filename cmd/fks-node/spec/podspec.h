@@ -37,6 +37,7 @@ struct podspec_context {
     int64_t provisioned_cpu_m;      /* the pod's machine: its cap where containers set no limits */
     int64_t provisioned_mem_b;
     struct cri_id_range user_ids; /* of the pod's user namespace; length 0: it has none */
+    bool oom_group, swap_limits;  /* the host's cgroups have memory.oom.group and memory.swap.max: v2 only */
 };
 
 struct podspec_memory; /* private: what the pointers of a configuration point to */

@@ -111,6 +111,9 @@ int podspec_container_resources(const struct json *pod, const struct json *conta
     if (amounts.mem_limit_b > 0)
         ret->memory_limit_b = smaller(amounts.mem_limit_b, context->provisioned_mem_b);
     ret->oom_score_adj = oom_score(pod, &amounts, context->provisioned_mem_b);
+    /* as the kubelet has it: no part of a container goes on without the rest, and none swaps, limited or not */
+    ret->oom_group = context->oom_group;
+    ret->no_swap = context->swap_limits;
     return 0;
 }
 

@@ -301,7 +301,26 @@ static void test_podspec__resources(void **state)
         assert_int_equal(resources->cpu_quota, rows[i].quota);
         assert_int_equal(resources->memory_limit_b, rows[i].memory);
         assert_int_equal(resources->oom_score_adj, rows[i].oom);
+        assert_false(resources->oom_group);
+        assert_false(resources->no_swap);
     }
+}
+
+static void test_podspec__resources_of_cgroup_v2(void **state)
+{
+    CLEANUP(json_free) struct json *container = parse("{\"name\":\"c\"}");
+    struct podspec_context host = context;
+    struct cri_resources resources = {0};
+    CLEANUP(err_clear) struct err err = {0};
+
+    (void)state;
+    host.oom_group = true; /* a kernel without swap has no file for it */
+    assert_int_equal(podspec_container_resources(container, container, &host, &resources, &err), 0);
+    assert_true(resources.oom_group);
+    assert_false(resources.no_swap);
+    host.swap_limits = true;
+    assert_int_equal(podspec_container_resources(container, container, &host, &resources, &err), 0);
+    assert_true(resources.no_swap);
 }
 
 static void test_podspec__security(void **state)
@@ -561,6 +580,7 @@ int main(void)
         cmocka_unit_test(test_podspec__sysctls),
         cmocka_unit_test(test_podspec__container_basics),
         cmocka_unit_test(test_podspec__resources),
+        cmocka_unit_test(test_podspec__resources_of_cgroup_v2),
         cmocka_unit_test(test_podspec__security),
         cmocka_unit_test(test_podspec__security_defaults),
         cmocka_unit_test(test_podspec__non_root),

@@ -27,6 +27,7 @@
 struct loop_fd {
     struct loop *loop;
     int fd;
+    uint32_t events;
     uint32_t slot;
     loop_fd_callback *callback;
     void *data;
@@ -199,6 +200,7 @@ int loop_fd_new(struct loop *loop, int fd, uint32_t events, loop_fd_callback *ca
     *source = (struct loop_fd){
         .loop = loop,
         .fd = fd,
+        .events = events,
         .slot = find_free_slot(loop),
         .callback = callback,
         .data = data,
@@ -216,8 +218,11 @@ int loop_fd_new(struct loop *loop, int fd, uint32_t events, loop_fd_callback *ca
 
 int loop_fd_modify(struct loop_fd *source, uint32_t events, struct err *err)
 {
+    if (source->events == events)
+        return 0;
     if (control(source, EPOLL_CTL_MOD, events) < 0)
         return err_errno(err, errno, "cannot watch descriptor %d", source->fd);
+    source->events = events;
     return 0;
 }
 

@@ -373,6 +373,12 @@ static void step_send(struct light_connection *connection)
         light_fail(connection, ERR_IO, "epoll");
 }
 
+/* Whether the last read took all that was there, so that another would only be told so. */
+static bool is_drained(const struct light_connection *connection, size_t n)
+{
+    return connection->tls != NULL ? !tls_has_pending(connection->tls) : n < READ_SIZE;
+}
+
 /* False when a call is over: the connection may be gone, or be at its next call. */
 static bool step_receive(struct light_connection *connection)
 {
@@ -387,6 +393,8 @@ static bool step_receive(struct light_connection *connection)
             buf_advance(&connection->in, n);
             if (!light_take_input(connection))
                 return false;
+            if (is_drained(connection, n) && set_events(connection, EPOLLIN) == 0)
+                return true;
         } else {
             if (result != 0)
                 lost(connection, result < 0 ? result : 0, err_text(&err));

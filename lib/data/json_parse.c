@@ -68,12 +68,14 @@ static const char *expected(struct json_parser *parser, const char *p, const cha
     return NULL;
 }
 
-/* From behind the opening quote. */
+/* From behind the opening quote. The quotes inside the keys of managedFields are what most escapes are for. */
 static inline const char *skip_string(struct json_parser *parser, const char *start)
 {
     const char *p = skip_ascii(start, parser->end);
     struct str text;
 
+    while (parser->end - p >= 2 && p[0] == '\\' && p[1] == '"')
+        p = skip_ascii(p + 2, parser->end);
     if (p < parser->end && *p == '"')
         return p + 1;
     parser->p = start;

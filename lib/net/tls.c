@@ -124,6 +124,7 @@ static int use_certificate(SSL_CTX *ctx, SSL *ssl, const char *cert_pem, const c
     CLEANUP(openssl_certs_free) STACK_OF(X509) *certs = NULL;
     CLEANUP(EVP_PKEY_free) EVP_PKEY *key = NULL;
 
+    tls_algorithms_name_digests();
     int r = openssl_parse_certs(cert_pem, &certs, err);
     if (r == 0)
         r = openssl_parse_key(key_pem, &key, err);
@@ -160,6 +161,7 @@ static int trust(SSL_CTX *ctx, const char *ca_pem, bool announce, struct err *er
 /* ca_pem NULL: the system's, unless nothing is verified. */
 static int trust_authorities(struct tls_context *context, const char *ca_pem, struct err *err)
 {
+    tls_algorithms_name_digests();
     if (ca_pem != NULL)
         return trust(context->ctx, ca_pem, false, err);
     if (!context->insecure && !SSL_CTX_set_default_verify_paths(context->ctx))

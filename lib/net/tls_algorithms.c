@@ -9,7 +9,9 @@
 #include <strings.h>
 
 #include <openssl/core_dispatch.h>
+#include <openssl/core_names.h>
 #include <openssl/evp.h>
+#include <openssl/params.h>
 #include <openssl/provider.h>
 
 #include "base/compiler.h"
@@ -34,6 +36,8 @@ static const char *const exchanges[] = {"ECDH", "X25519", NULL};
 static const char *const signatures[] = {"RSA", "ECDSA", "ED25519", "HMAC", NULL};
 static const char *const decoders[] = {"RSA", "RSA-PSS", "EC", "ED25519", "DER", NULL};
 
+static const char *const groups[] = {"secp256r1", "secp384r1", "secp521r1", "x25519", NULL};
+
 static const struct operation {
     int id;
     const char *const *list;
@@ -46,6 +50,7 @@ static const struct operation {
 /* Filled once, before the first answer: OpenSSL hands a provider's functions no place of our own. */
 static struct {
     OSSL_FUNC_provider_query_operation_fn *query;
+    OSSL_FUNC_provider_get_capabilities_fn *capabilities;
     OSSL_DISPATCH dispatch[DISPATCH_MAX];
     OSSL_ALGORITHM algorithms[countof(operations)][KEPT_MAX];
 } kept;
@@ -89,6 +94,30 @@ static const OSSL_ALGORITHM *query_operation(void *context, int operation, int *
     return all;
 }
 
+struct receiver {
+    OSSL_CALLBACK *callback;
+    void *data;
+};
+
+static int offer_if_listed(const OSSL_PARAM description[], void *data)
+{
+    const struct receiver *receiver = data;
+    const OSSL_PARAM *group = OSSL_PARAM_locate_const(description, OSSL_CAPABILITY_TLS_GROUP_NAME);
+    const char *const *listed = groups;
+
+    while (group != NULL && *listed != NULL && !streq(*listed, group->data))
+        listed++;
+    return *listed == NULL || receiver->callback(description, receiver->data);
+}
+
+/* A context asks for the groups that there are, fifty by all their names, and looks for the kind of key of each. */
+static int get_capabilities(void *context, const char *capability, OSSL_CALLBACK *callback, void *data)
+{
+    struct receiver receiver = {callback, data};
+
+    return kept.capabilities(context, capability, offer_if_listed, &receiver);
+}
+
 static int provider_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in, const OSSL_DISPATCH **out, void **context)
 {
     const OSSL_DISPATCH *functions = NULL;
@@ -101,6 +130,9 @@ static int provider_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in
         if (functions->function_id == OSSL_FUNC_PROVIDER_QUERY_OPERATION) {
             kept.query = OSSL_FUNC_provider_query_operation(functions);
             kept.dispatch[n].function = (void (*)(void))query_operation;
+        } else if (functions->function_id == OSSL_FUNC_PROVIDER_GET_CAPABILITIES) {
+            kept.capabilities = OSSL_FUNC_provider_get_capabilities(functions);
+            kept.dispatch[n].function = (void (*)(void))get_capabilities;
         }
         n++;
     }
@@ -108,13 +140,16 @@ static int provider_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in
     return kept.query != NULL;
 }
 
-void tls_algorithms_limit(void)
+void tls_algorithms_name_digests(void)
 {
-    /* certificates name digests by number, and those names come from a list that OpenSSL fills only when it is told to */
     const EVP_MD *const named[] = {EVP_sha1(), EVP_sha224(), EVP_sha256(), EVP_sha384(), EVP_sha512(), EVP_md5()};
 
     for (size_t i = 0; i < countof(named); i++)
         (void)EVP_add_digest(named[i]);
+}
+
+void tls_algorithms_limit(void)
+{
     /* what fails here leaves OpenSSL with its default provider */
     if (ossl_default_provider_init != NULL && kept.query == NULL && OSSL_PROVIDER_add_builtin(NULL, NAME, provider_init))
         (void)OSSL_PROVIDER_load(NULL, NAME);

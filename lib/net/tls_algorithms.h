@@ -8,3 +8,8 @@
  * taken apart: everything works then too, a millisecond later.
  */
 void tls_algorithms_limit(void);
+/*
+ * Before a certificate is verified or used: it names its digest by number, and the names of those come from a list that
+ * OpenSSL, once limited, fills only when it is told to.
+ */
+void tls_algorithms_name_digests(void);

@@ -84,15 +84,16 @@ static size_t find_words(const struct opt *options, int argc, char **argv, int p
 /* How many words of the command the line begins with; 0 unless all match. */
 static size_t match_words(const char *words, char **argv, const int *places, size_t n_places)
 {
-    CLEANUP(strv_done) struct strv parts = {0};
-    strv_split(&parts, words, ' ');
-    if (parts.n > n_places)
-        return 0;
-    for (size_t i = 0; i < parts.n; i++) {
-        if (!streq(parts.items[i], argv[places[i]]))
+    for (size_t n = 0; n < n_places; n++) {
+        const char *argument = argv[places[n]];
+        size_t len = strcspn(words, " ");
+        if (strncmp(words, argument, len) != 0 || argument[len] != '\0')
             return 0;
+        words += len;
+        if (*words++ == '\0')
+            return n + 1;
     }
-    return parts.n;
+    return 0;
 }
 
 /* Edit distance, ASCII case ignored. */

@@ -10,9 +10,12 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import xml.etree.ElementTree
 from pathlib import Path
+
+from reaper import reaping
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "build/test"
@@ -180,8 +183,10 @@ def unit(env):
     heading("unit tests")
     # a binary whose source is gone is no test any more
     sources = {path.relative_to(ROOT / "test/unit").with_suffix("").as_posix() for path in (ROOT / "test/unit").rglob("test_*.c")}
-    for source in sorted(sources):
-        unit_program(ROOT / "build/san/test" / source, env)
+    folder = tempfile.mkdtemp(prefix="fks-unit-")
+    with reaping(folder):
+        for source in sorted(sources):
+            unit_program(ROOT / "build/san/test" / source, {**env, "TMPDIR": folder})
     heading("fuzz corpora")
     for source in sorted((ROOT / "test/fuzz").glob("fuzz_*.c")):
         replay_program(ROOT / "build/san/replay" / source.stem, env)

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "fake_api.h"
+#include "temporary.h"
 
 #define CRD(plural, kind, short_name)                                                                                  \
     "{\"resource\":\"" plural "\",\"responseKind\":{\"kind\":\"" kind "\"},\"scope\":\"Cluster\","                     \
@@ -19,7 +20,7 @@
 #define DISCOVERY(items) "{\"kind\":\"APIGroupDiscoveryList\",\"items\":[" items "]}"
 
 struct content {
-    char folder[40];
+    char *folder;
     bool has_hosts; /* the second kind exists by now */
     bool broken;    /* nothing is told */
 };
@@ -49,8 +50,7 @@ static int setup(void **state)
 {
     struct fake_api *api = fake_api_new(on_request);
     struct content *content = NEW(struct content);
-    memcpy(content->folder, "/tmp/fks-discovery-XXXXXX", 26);
-    assert_non_null(mkdtemp(content->folder));
+    content->folder = temporary_folder();
     api->data = content;
     *state = api;
     return 0;
@@ -60,8 +60,7 @@ static int teardown(void **state)
 {
     struct fake_api *api = *state;
     struct content *content = api->data;
-    CLEANUP(err_clear) struct err err = {0};
-    assert_int_equal(dir_remove(content->folder, &err), 0);
+    temporary_remove(content->folder);
     free(content);
     fake_api_free(api);
     return 0;

@@ -14,22 +14,18 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "temporary.h"
 
 static int make_folder(void **state)
 {
-    char *folder = xstrdup("/tmp/test_file.XXXXXX");
-
-    *state = mkdtemp(folder);
-    return *state != NULL ? 0 : -1;
+    *state = temporary_folder();
+    return 0;
 }
 
 static int remove_folder(void **state)
 {
-    CLEANUP(err_clear) struct err err = {0};
-    int code = dir_remove(*state, &err);
-
-    free(*state);
-    return code;
+    temporary_remove(*state);
+    return 0;
 }
 
 static int count_entries(const char *folder)

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "data/yaml.h"
+#include "temporary.h"
 
 #define BASIC                                                                                                          \
     "apiVersion: v1\nkind: Config\ncurrent-context: one\n"                                                             \
@@ -23,8 +24,7 @@
 
 static int setup(void **state)
 {
-    char *folder = xstrdup("/tmp/fks-kubeconfig-XXXXXX");
-    assert_non_null(mkdtemp(folder));
+    char *folder = temporary_folder();
     unsetenv("KUBECONFIG");
     unsetenv("KUBERNETES_MASTER");
     unsetenv("KUBERNETES_SERVICE_HOST");
@@ -35,9 +35,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    CLEANUP(err_clear) struct err err = {0};
-    assert_int_equal(dir_remove(*state, &err), 0);
-    free(*state);
+    temporary_remove(*state);
     return 0;
 }
 

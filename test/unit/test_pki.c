@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "temporary.h"
 
 static X509 *parse(const char *pem)
 {
@@ -236,18 +237,17 @@ static void test_pki__service_account_key(void **state)
 static void test_pki__digests(void **state)
 {
     CLEANUP(err_clear) struct err err = {0};
-    char text[65], path[] = "/tmp/test_pki.XXXXXX";
+    CLEANUP(temporary_remove) char *folder = temporary_folder();
+    CLEANUP(xfree) char *path = path_join(folder, "abc", NULL), *none = path_join(folder, "none", NULL);
+    char text[65];
     (void)state;
     pki_sha256_hex("abc", 3, text);
     assert_string_equal(text, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-    int fd = mkstemp(path);
-    assert_int_equal(write(fd, "abc", 3), 3);
-    close(fd);
+    temporary_file(folder, "abc", "abc");
     memset(text, 0, sizeof(text));
     assert_int_equal(pki_sha256_file(path, text, &err), 0);
     assert_string_equal(text, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-    unlink(path);
-    assert_int_equal(pki_sha256_file(path, text, &err), ERR_NOT_FOUND);
+    assert_int_equal(pki_sha256_file(none, text, &err), ERR_NOT_FOUND);
 }
 
 /* openssl req -new -subj "/O=org1/O=org2/OU=u/C=DE/L=Berlin/ST=B/CN=some:user/serialNumber=77" -addext subjectAltName=... */

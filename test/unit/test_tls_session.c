@@ -14,6 +14,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "net/pki.h"
+#include "temporary.h"
 
 struct fixture {
     struct pki_pair ca, server, client;
@@ -35,14 +36,13 @@ static int setup(void **state)
 {
     struct fixture *f = NEW(struct fixture);
     struct err err = {0};
-    char dir[] = "/tmp/test_tls_session.XXXXXX";
+    CLEANUP(xfree) char *dir = temporary_folder();
     static const char *const addresses[] = {"127.0.0.1", NULL};
     struct pki_request server = {.common_name = "s", .ip_addresses = addresses, .server = true, .days = 1};
     struct pki_request client = {.common_name = "alice", .client = true, .days = 1};
     assert_int_equal(pki_make_ca("ca", 1, &f->ca, &err), 0);
     assert_int_equal(pki_issue(&f->ca, &server, &f->server, &err), 0);
     assert_int_equal(pki_issue(&f->ca, &client, &f->client, &err), 0);
-    assert_non_null(mkdtemp(dir));
     f->dir = path_join(dir, "cache", NULL);
     f->context = server_context(f);
     *state = f;

@@ -24,6 +24,7 @@
 #include "cmd/fks-node/pod/pod.h"
 #include "cmd/fks-node/pod/probe_state.h"
 #include "cmd/fks-node/images/pull_secrets.h"
+#include "../temporary.h"
 
 /* --- back-off */
 
@@ -327,33 +328,6 @@ static void test_node_name__carries_the_address(void **state)
 
 /* --- cgroups */
 
-static char *make_folder(void)
-{
-    char *folder = xstrdup("/tmp/test-agent-rules-XXXXXX");
-
-    assert_non_null(mkdtemp(folder));
-    return folder;
-}
-
-static void remove_folder(char *folder)
-{
-    CLEANUP(err_clear) struct err err = {0};
-
-    assert_int_equal(dir_remove(folder, &err), 0);
-    free(folder);
-}
-DEFINE_CLEANUP_POINTER(char *, remove_folder)
-
-static void make_file(const char *folder, const char *path, const char *text)
-{
-    CLEANUP(err_clear) struct err err = {0};
-    CLEANUP(xfree) char *full = path_join(folder, path, NULL);
-    CLEANUP(xfree) char *parent = xstrndup(full, (size_t)(strrchr(full, '/') - full));
-
-    assert_int_equal(dir_make(parent, 0755, &err), 0);
-    assert_int_equal(file_write_atomic(full, text, strlen(text), 0644, &err), 0);
-}
-
 static void expect_file(const char *folder, const char *path, const char *want)
 {
     CLEANUP(err_clear) struct err err = {0};
@@ -367,18 +341,18 @@ static void expect_file(const char *folder, const char *path, const char *want)
 
 static void test_cgroups__v2_files(void **state)
 {
-    CLEANUP(remove_folder) char *mount = make_folder();
+    CLEANUP(temporary_remove) char *mount = temporary_folder();
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(cgroups_free) struct cgroups *cgroups = NULL;
 
     (void)state;
-    make_file(mount, "cgroup.controllers", "cpu memory\n");
+    temporary_file(mount, "cgroup.controllers", "cpu memory\n");
     assert_int_equal(cgroups_new(mount, "fks", &cgroups, &err), 0);
     CLEANUP(xfree) char *path = cgroups_path(cgroups, "u-1");
     assert_string_equal(path, "/fks/podu-1");
     /* the kernel makes these with the folder */
-    make_file(mount, "fks/podu-1/memory.max", "max\n");
-    make_file(mount, "fks/podu-1/cpu.max", "max\n");
+    temporary_file(mount, "fks/podu-1/memory.max", "max\n");
+    temporary_file(mount, "fks/podu-1/cpu.max", "max\n");
     assert_int_equal(cgroups_make(cgroups, "u-1", 536870912, &err), 0);
     expect_file(mount, "fks/podu-1/memory.max", "536870912");
     assert_int_equal(cgroups_limit_cpu(cgroups, "u-1", 250, &err), 0);
@@ -391,17 +365,17 @@ static void test_cgroups__v2_files(void **state)
 
 static void test_cgroups__v1_files(void **state)
 {
-    CLEANUP(remove_folder) char *mount = make_folder();
+    CLEANUP(temporary_remove) char *mount = temporary_folder();
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(cgroups_free) struct cgroups *cgroups = NULL;
 
     (void)state;
-    make_file(mount, "cpu/x", "");
-    make_file(mount, "memory/x", "");
+    temporary_file(mount, "cpu/x", "");
+    temporary_file(mount, "memory/x", "");
     assert_int_equal(cgroups_new(mount, "/fks", &cgroups, &err), 0);
-    make_file(mount, "memory/fks/podu/memory.limit_in_bytes", "-1\n");
-    make_file(mount, "cpu/fks/podu/cpu.cfs_quota_us", "-1\n");
-    make_file(mount, "cpu/fks/podu/cpu.cfs_period_us", "100000\n");
+    temporary_file(mount, "memory/fks/podu/memory.limit_in_bytes", "-1\n");
+    temporary_file(mount, "cpu/fks/podu/cpu.cfs_quota_us", "-1\n");
+    temporary_file(mount, "cpu/fks/podu/cpu.cfs_period_us", "100000\n");
     assert_int_equal(cgroups_make(cgroups, "u", 1048576, &err), 0);
     expect_file(mount, "memory/fks/podu/memory.limit_in_bytes", "1048576");
     assert_int_equal(cgroups_limit_cpu(cgroups, "u", 2000, &err), 0);
@@ -410,13 +384,13 @@ static void test_cgroups__v1_files(void **state)
 
 static void test_cgroups__containers(void **state)
 {
-    CLEANUP(remove_folder) char *mount = make_folder();
+    CLEANUP(temporary_remove) char *mount = temporary_folder();
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(cgroups_free) struct cgroups *cgroups = NULL;
     int status;
 
     (void)state;
-    make_file(mount, "cgroup.controllers", "cpu memory\n");
+    temporary_file(mount, "cgroup.controllers", "cpu memory\n");
     assert_int_equal(cgroups_new(mount, "fks", &cgroups, &err), 0);
     pid_t pid = fork();
     if (pid == 0) {
@@ -424,9 +398,9 @@ static void test_cgroups__containers(void **state)
         _exit(0);
     }
     CLEANUP(xfree) char *processes = xasprintf("%d\n", (int)pid);
-    make_file(mount, "fks/podu/running/cgroup.procs", processes);
-    make_file(mount, "fks/podu/ended/cgroup.procs", "");
-    make_file(mount, "fks/podu/elsewhere/cgroup.procs", "0\n"); /* of another pid namespace */
+    temporary_file(mount, "fks/podu/running/cgroup.procs", processes);
+    temporary_file(mount, "fks/podu/ended/cgroup.procs", "");
+    temporary_file(mount, "fks/podu/elsewhere/cgroup.procs", "0\n"); /* of another pid namespace */
     assert_true(cgroups_container_lives(cgroups, "u", "running"));
     assert_true(cgroups_container_lives(cgroups, "u", "elsewhere"));
     assert_false(cgroups_container_lives(cgroups, "u", "ended"));
@@ -441,7 +415,7 @@ static void test_cgroups__containers(void **state)
 
 static void test_cgroups__no_cgroups(void **state)
 {
-    CLEANUP(remove_folder) char *mount = make_folder();
+    CLEANUP(temporary_remove) char *mount = temporary_folder();
     CLEANUP(err_clear) struct err err = {0};
     struct cgroups *cgroups = NULL;
 

@@ -12,22 +12,20 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "../temporary.h"
 
-static char folder[] = "/tmp/fks-atomic-XXXXXX";
+static char *folder;
 
-static int set_up(void **state)
+static int set_up(void **state UNUSED)
 {
-    (void)state;
-    memcpy(folder + strlen(folder) - 6, "XXXXXX", 6);
-    return mkdtemp(folder) == NULL ? -1 : 0;
+    folder = temporary_folder();
+    return 0;
 }
 
-static int tear_down(void **state)
+static int tear_down(void **state UNUSED)
 {
-    CLEANUP(err_clear) struct err err = {0};
-
-    (void)state;
-    return dir_remove(folder, &err);
+    temporary_remove(folder);
+    return 0;
 }
 
 static bool write_files(const struct atomic_file *files, size_t n)

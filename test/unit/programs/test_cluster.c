@@ -14,6 +14,7 @@
 #include "cluster/processes.h"
 #include "data/yaml.h"
 #include "install/manifests.h"
+#include "../temporary.h"
 
 static void test_name__letters_digits_hyphens(void **state UNUSED)
 {
@@ -61,8 +62,7 @@ static struct cluster example(void)
 
 static void test_description__survives_a_round_trip(void **state UNUSED)
 {
-    char folder[] = "/tmp/fks-test-XXXXXX";
-    assert_non_null(mkdtemp(folder));
+    CLEANUP(temporary_remove) char *folder = temporary_folder();
     CLEANUP(cluster_done) struct cluster cluster = example();
     CLEANUP(cluster_done) struct cluster read = {0};
     CLEANUP(err_clear) struct err err = {0};
@@ -81,15 +81,12 @@ static void test_description__survives_a_round_trip(void **state UNUSED)
     assert_int_equal(read.hosts[1].kind, CLUSTER_HOST_KUBELET);
     cluster_remove_nodegroup(&read, "ng");
     assert_int_equal(read.n_hosts, 1);
-    CLEANUP(err_clear) struct err cleaning = {0};
-    assert_int_equal(dir_remove(folder, &cleaning), 0);
 }
 
 static void test_description__damaged_is_refused(void **state UNUSED)
 {
     static const char *const texts[] = {"", "{", "[]", "{\"name\":\"x\"}", "{\"name\":\"x\",\"number\":5000}"};
-    char folder[] = "/tmp/fks-test-XXXXXX";
-    assert_non_null(mkdtemp(folder));
+    CLEANUP(temporary_remove) char *folder = temporary_folder();
     CLEANUP(xfree) char *path = path_join(folder, "cluster.json", NULL);
     for (size_t i = 0; i < countof(texts); i++) {
         CLEANUP(err_clear) struct err err = {0};
@@ -98,8 +95,6 @@ static void test_description__damaged_is_refused(void **state UNUSED)
         assert_int_equal(cluster_load_from(folder, &cluster, &err), ERR_PARSE);
         assert_non_null(strstr(err_text(&err), path));
     }
-    CLEANUP(err_clear) struct err cleaning = {0};
-    assert_int_equal(dir_remove(folder, &cleaning), 0);
 }
 
 static const struct process *find(const struct process_list *list, const char *name)

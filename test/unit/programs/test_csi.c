@@ -10,6 +10,7 @@
 #include "volumes/csi_records.h"
 
 #include "../trees.h"
+#include "../temporary.h"
 
 #define POD                                                                                        \
     "{metadata: {uid: u, name: web, namespace: ns}, spec: {serviceAccountName: sa, securityContext: {fsGroup: 2000}}}"
@@ -178,22 +179,6 @@ static void test_csi__names(UNUSED void **state)
 
 /* --- files */
 
-static char *new_folder(void)
-{
-    char *path = xstrdup("/tmp/test_csi.XXXXXX");
-
-    assert_non_null(mkdtemp(path));
-    return path;
-}
-
-static void remove_folder(char **path)
-{
-    CLEANUP(err_clear) struct err err = {0};
-
-    assert_int_equal(dir_remove(*path, &err), 0);
-    free(*path);
-}
-
 static struct stat facts_of(const char *folder, const char *name)
 {
     CLEANUP(xfree) char *path = path_join(folder, name, NULL);
@@ -214,8 +199,8 @@ static void make_file(const char *folder, const char *name, mode_t mode)
 /* With the group that the files have already, since only root may give them to another. */
 static void test_csi_owner__give(UNUSED void **state)
 {
-    __attribute__((cleanup(remove_folder))) char *outside = new_folder();
-    __attribute__((cleanup(remove_folder))) char *folder = new_folder();
+    CLEANUP(temporary_remove) char *outside = temporary_folder();
+    CLEANUP(temporary_remove) char *folder = temporary_folder();
     CLEANUP(xfree) char *below = path_join(folder, "below", NULL);
     CLEANUP(xfree) char *link = path_join(folder, "link", NULL);
     CLEANUP(xfree) char *target = path_join(outside, "file", NULL);
@@ -262,7 +247,7 @@ static void on_record(const char *uid, const char *name, const struct json *reco
 
 static void test_csi_records__come_back(UNUSED void **state)
 {
-    __attribute__((cleanup(remove_folder))) char *folder = new_folder();
+    CLEANUP(temporary_remove) char *folder = temporary_folder();
     CLEANUP(json_free) struct json *record = tree_of("{driver: d}");
     CLEANUP(err_clear) struct err err = {0};
     struct seen seen = {0};

@@ -16,6 +16,7 @@
 #include "cmd/fks-node/daemonset/leave.h"
 #include "cmd/fks-node/host/cgroups.h"
 #include "net/pki.h"
+#include "../temporary.h"
 
 static struct json *parse(const char *text)
 {
@@ -95,16 +96,6 @@ static void test_leave__folders_of_others(void **state)
 
 /* --- cgroups without pods of ours in hand */
 
-static void make_file(const char *folder, const char *name, const char *text)
-{
-    CLEANUP(xfree) char *path = path_join(folder, name, NULL);
-    CLEANUP(xfree) char *parent = xstrndup(path, (size_t)(strrchr(path, '/') - path));
-    CLEANUP(err_clear) struct err err = {0};
-
-    assert_int_equal(dir_make(parent, 0755, &err), 0);
-    assert_int_equal(file_write_atomic(path, text, strlen(text), 0644, &err), 0);
-}
-
 static void expect_file(const char *folder, const char *name, const char *text)
 {
     CLEANUP(xfree) char *path = path_join(folder, name, NULL);
@@ -117,22 +108,21 @@ static void expect_file(const char *folder, const char *name, const char *text)
 
 static void test_cgroups__enter_every_hierarchy(void **state)
 {
-    char v1[] = "/tmp/fks-cgroups-XXXXXX", v2[] = "/tmp/fks-cgroups-XXXXXX";
+    CLEANUP(temporary_remove) char *v1 = temporary_folder();
+    CLEANUP(temporary_remove) char *v2 = temporary_folder();
     CLEANUP(err_clear) struct err err = {0};
 
     (void)state;
-    assert_non_null(mkdtemp(v1));
-    assert_non_null(mkdtemp(v2));
-    make_file(v1, "cpu/cgroup.procs", "");
-    make_file(v1, "systemd/cgroup.procs", "");
-    make_file(v1, "other/x", "");
-    make_file(v1, "cpu/fks/runtime/cgroup.procs", ""); /* which the kernel makes with the folder */
-    make_file(v1, "systemd/fks/runtime/cgroup.procs", "");
+    temporary_file(v1, "cpu/cgroup.procs", "");
+    temporary_file(v1, "systemd/cgroup.procs", "");
+    temporary_file(v1, "other/x", "");
+    temporary_file(v1, "cpu/fks/runtime/cgroup.procs", ""); /* which the kernel makes with the folder */
+    temporary_file(v1, "systemd/fks/runtime/cgroup.procs", "");
     assert_int_equal(cgroups_enter(v1, "fks/runtime", &err), 0);
     expect_file(v1, "cpu/fks/runtime/cgroup.procs", "0");
     expect_file(v1, "systemd/fks/runtime/cgroup.procs", "0");
-    make_file(v2, "cgroup.controllers", "cpu\n");
-    make_file(v2, "fks/runtime/cgroup.procs", "");
+    temporary_file(v2, "cgroup.controllers", "cpu\n");
+    temporary_file(v2, "fks/runtime/cgroup.procs", "");
     assert_int_equal(cgroups_enter(v2, "fks/runtime", &err), 0);
     expect_file(v2, "fks/runtime/cgroup.procs", "0");
     assert_int_equal(cgroups_enter(v2, "..", &err), ERR_INVALID);
@@ -141,12 +131,10 @@ static void test_cgroups__enter_every_hierarchy(void **state)
     err_clear(&err);
 
     assert_false(cgroups_has_pods(v1, "fks"));
-    make_file(v1, "systemd/fks/pod-u/x", "");
+    temporary_file(v1, "systemd/fks/pod-u/x", "");
     assert_true(cgroups_has_pods(v1, "fks"));
     assert_false(cgroups_has_pods(v2, "fks"));
     assert_int_equal(cgroups_end(v1, "absent", &err), 0);
-    assert_int_equal(dir_remove(v1, &err), 0);
-    assert_int_equal(dir_remove(v2, &err), 0);
 }
 
 int main(void)

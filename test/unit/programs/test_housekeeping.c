@@ -16,6 +16,7 @@
 #include "cmd/fks-node/host/log_rotation.h"
 #include "cmd/fks-node/pod/pod.h"
 #include "cmd/fks-node/host/storage.h"
+#include "../temporary.h"
 
 static struct json *parse(const char *text)
 {
@@ -27,14 +28,6 @@ static struct json *parse(const char *text)
     return json;
 }
 
-static char *make_folder(void)
-{
-    char *folder = xstrdup("/tmp/fks-test-XXXXXX");
-
-    assert_non_null(mkdtemp(folder));
-    return folder;
-}
-
 static void write_file(const char *folder, const char *name, size_t len)
 {
     CLEANUP(xfree) char *path = path_join(folder, name, NULL);
@@ -42,14 +35,6 @@ static void write_file(const char *folder, const char *name, size_t len)
     CLEANUP(err_clear) struct err err = {0};
 
     assert_int_equal(file_write_atomic(path, bytes, len, 0600, &err), 0);
-}
-
-static void remove_folder(char *folder)
-{
-    CLEANUP(err_clear) struct err err = {0};
-
-    assert_int_equal(dir_remove(folder, &err), 0);
-    free(folder);
 }
 
 /* --- limits */
@@ -94,7 +79,7 @@ static void test_storage__limits(void **state)
 static void test_storage__measures_files_below(void **state)
 {
     CLEANUP(err_clear) struct err err = {0};
-    char *folder = make_folder();
+    CLEANUP(temporary_remove) char *folder = temporary_folder();
     CLEANUP(xfree) char *below = path_join(folder, "d", NULL);
     int64_t bytes, files;
 
@@ -108,7 +93,6 @@ static void test_storage__measures_files_below(void **state)
     storage_measure("/nonexistent", &bytes, &files);
     assert_int_equal(bytes, 0);
     assert_int_equal(files, 0);
-    remove_folder(folder);
 }
 
 /* --- logs */
@@ -116,7 +100,7 @@ static void test_storage__measures_files_below(void **state)
 static void test_log_rotation__files_of_one_log(void **state)
 {
     CLEANUP(strv_done) struct strv found = {0};
-    char *folder = make_folder();
+    CLEANUP(temporary_remove) char *folder = temporary_folder();
     CLEANUP(xfree) char *log = path_join(folder, "0.log", NULL);
     CLEANUP(xfree) char *other = path_join(folder, "10.log", NULL);
 
@@ -134,7 +118,6 @@ static void test_log_rotation__files_of_one_log(void **state)
     assert_false(file_exists(found.items[0]));
     assert_false(file_exists(found.items[1]));
     assert_true(file_exists(other));
-    remove_folder(folder);
 }
 
 /* --- images */
@@ -150,7 +133,7 @@ static void expect_name(const char *log, int64_t now_s, const char *want)
 static void test_log_rotation__names_never_go_back(void **state)
 {
     (void)state;
-    char *folder = make_folder();
+    CLEANUP(temporary_remove) char *folder = temporary_folder();
     CLEANUP(xfree) char *log = path_join(folder, "0.log", NULL);
 
     expect_name(log, 1767366245, "20260102-150405");
@@ -162,7 +145,6 @@ static void test_log_rotation__names_never_go_back(void **state)
     expect_name(log, 0, "20260103-000000");
     write_file(folder, "0.log.somebody-else", 1);
     expect_name(log, 1767366245, "20260102-150405");
-    remove_folder(folder);
 }
 
 static void test_image_gc__least_recently_used_first(void **state)
@@ -188,7 +170,7 @@ static void test_image_gc__least_recently_used_first(void **state)
 
 static void test_image_credentials__private_images_stay_private(void **state)
 {
-    char *folder = make_folder();
+    CLEANUP(temporary_remove) char *folder = temporary_folder();
     struct pull_credential a = {.username = (char *)(uintptr_t) "a", .password = (char *)(uintptr_t) "x"};
     struct pull_credential b = {.username = (char *)(uintptr_t) "a", .password = (char *)(uintptr_t) "y"};
     const struct pull_credentials none = {0}, has_a = {.items = &a, .n = 1}, has_b = {.items = &b, .n = 1};
@@ -217,7 +199,6 @@ static void test_image_credentials__private_images_stay_private(void **state)
     records = image_credentials_new(folder); /* a damaged file */
     assert_true(image_credentials_allow(records, "private", &none));
     image_credentials_free(records);
-    remove_folder(folder);
 }
 
 /* --- use */
@@ -225,7 +206,7 @@ static void test_image_credentials__private_images_stay_private(void **state)
 static void test_image_credentials__written_when_the_disk_has_room_again(void **state)
 {
     (void)state;
-    char *folder = make_folder();
+    CLEANUP(temporary_remove) char *folder = temporary_folder();
     CLEANUP(xfree) char *state_dir = path_join(folder, "state", NULL);
     CLEANUP(err_clear) struct err err = {0};
     struct pull_credential a = {.username = (char *)(uintptr_t) "a", .password = (char *)(uintptr_t) "1"};
@@ -241,7 +222,6 @@ static void test_image_credentials__written_when_the_disk_has_room_again(void **
     records = image_credentials_new(state_dir);
     assert_false(image_credentials_allow(records, "private", &none));
     image_credentials_free(records);
-    remove_folder(folder);
 }
 
 int main(void)

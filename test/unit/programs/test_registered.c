@@ -10,19 +10,18 @@
 #include "base/mem.h"
 #include "install/install.h"
 #include "install/registered.h"
+#include "../temporary.h"
 
-static char home[] = "/tmp/fks-test-XXXXXX";
-
-static int setup(void **state UNUSED)
+static int setup(void **state)
 {
-    assert_non_null(mkdtemp(home));
-    return setenv("FKS_HOME", home, 1);
+    *state = temporary_folder();
+    return setenv("FKS_HOME", *state, 1);
 }
 
-static int teardown(void **state UNUSED)
+static int teardown(void **state)
 {
-    CLEANUP(err_clear) struct err err = {0};
-    return dir_remove(home, &err);
+    temporary_remove(*state);
+    return 0;
 }
 
 static void test_registered__kept_listed_removed(void **state UNUSED)

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "cmd/fks-node/api/stats.h"
 #include "cmd/fks-node/pod/pod.h"
+#include "../temporary.h"
 
 static void test_stats__network(void **state)
 {
@@ -129,33 +130,6 @@ static void test_stats__cadvisor_page(void **state)
 
 /* --- cgroup files */
 
-static char *make_folder(void)
-{
-    char *folder = xstrdup("/tmp/fks-test-XXXXXX");
-
-    assert_non_null(mkdtemp(folder));
-    return folder;
-}
-
-static void remove_folder(char *folder)
-{
-    CLEANUP(err_clear) struct err err = {0};
-
-    assert_int_equal(dir_remove(folder, &err), 0);
-    free(folder);
-}
-DEFINE_CLEANUP_POINTER(char *, remove_folder)
-
-static void make_file(const char *folder, const char *path, const char *text)
-{
-    CLEANUP(err_clear) struct err err = {0};
-    CLEANUP(xfree) char *full = path_join(folder, path, NULL);
-    CLEANUP(xfree) char *parent = xstrndup(full, (size_t)(strrchr(full, '/') - full));
-
-    assert_int_equal(dir_make(parent, 0755, &err), 0);
-    assert_int_equal(file_write_atomic(full, text, strlen(text), 0644, &err), 0);
-}
-
 /* The same container as either version of cgroups tells of it; 999:7 is no device of any machine. */
 static void expect_figures(const struct cgroups *cgroups)
 {
@@ -192,54 +166,54 @@ static void expect_figures(const struct cgroups *cgroups)
 
 static void test_cgroups_figures__v2(void **state)
 {
-    CLEANUP(remove_folder) char *mount = make_folder();
+    CLEANUP(temporary_remove) char *mount = temporary_folder();
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(cgroups_free) struct cgroups *cgroups = NULL;
 
     (void)state;
-    make_file(mount, "cgroup.controllers", "cpu memory\n");
+    temporary_file(mount, "cgroup.controllers", "cpu memory\n");
     assert_int_equal(cgroups_new(mount, "fks", &cgroups, &err), 0);
-    make_file(mount, "fks/podu/c1/cpu.stat", "usage_usec 30000\nuser_usec 20000\nsystem_usec 10000\nnr_periods 7\n"
+    temporary_file(mount, "fks/podu/c1/cpu.stat", "usage_usec 30000\nuser_usec 20000\nsystem_usec 10000\nnr_periods 7\n"
                                              "nr_throttled 3\nthrottled_usec 42\n");
-    make_file(mount, "fks/podu/c1/cpu.max", "25000 100000\n");
-    make_file(mount, "fks/podu/c1/memory.stat", "anon 1\nfile 8192\nfile_mapped 4096\n");
-    make_file(mount, "fks/podu/c1/memory.peak", "65536\n");
-    make_file(mount, "fks/podu/c1/memory.max", "max\n");
-    make_file(mount, "fks/podu/c1/memory.events", "low 0\nhigh 0\nmax 9\noom 1\noom_kill 1\n");
-    make_file(mount, "fks/podu/c1/pids.current", "6\n");
-    make_file(mount, "fks/podu/c1/cgroup.procs", "10\n11\n");
-    make_file(mount, "fks/podu/c1/io.stat", "999:7 rbytes=100 wbytes=200 rios=1 wios=2 dbytes=0 dios=0\n");
-    make_file(mount, "fks/podu/cpu.max", "max 100000\n");
+    temporary_file(mount, "fks/podu/c1/cpu.max", "25000 100000\n");
+    temporary_file(mount, "fks/podu/c1/memory.stat", "anon 1\nfile 8192\nfile_mapped 4096\n");
+    temporary_file(mount, "fks/podu/c1/memory.peak", "65536\n");
+    temporary_file(mount, "fks/podu/c1/memory.max", "max\n");
+    temporary_file(mount, "fks/podu/c1/memory.events", "low 0\nhigh 0\nmax 9\noom 1\noom_kill 1\n");
+    temporary_file(mount, "fks/podu/c1/pids.current", "6\n");
+    temporary_file(mount, "fks/podu/c1/cgroup.procs", "10\n11\n");
+    temporary_file(mount, "fks/podu/c1/io.stat", "999:7 rbytes=100 wbytes=200 rios=1 wios=2 dbytes=0 dios=0\n");
+    temporary_file(mount, "fks/podu/cpu.max", "max 100000\n");
     expect_figures(cgroups);
 }
 
 static void test_cgroups_figures__v1(void **state)
 {
-    CLEANUP(remove_folder) char *mount = make_folder();
+    CLEANUP(temporary_remove) char *mount = temporary_folder();
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(cgroups_free) struct cgroups *cgroups = NULL;
     int64_t tick_ms = 1000 / sysconf(_SC_CLK_TCK);
     CLEANUP(xfree) char *ticks = xasprintf("user %lld\nsystem %lld\n", 20ll / tick_ms, 10ll / tick_ms);
 
     (void)state;
-    make_file(mount, "cpu/x", "");
-    make_file(mount, "memory/x", "");
+    temporary_file(mount, "cpu/x", "");
+    temporary_file(mount, "memory/x", "");
     assert_int_equal(cgroups_new(mount, "fks", &cgroups, &err), 0);
-    make_file(mount, "cpuacct/fks/podu/c1/cpuacct.stat", ticks);
-    make_file(mount, "cpu/fks/podu/c1/cpu.stat", "nr_periods 7\nnr_throttled 3\nthrottled_time 42000\n");
-    make_file(mount, "cpu/fks/podu/c1/cpu.cfs_quota_us", "25000\n");
-    make_file(mount, "cpu/fks/podu/c1/cpu.cfs_period_us", "100000\n");
-    make_file(mount, "memory/fks/podu/c1/memory.stat", "cache 1\ntotal_cache 8192\ntotal_mapped_file 4096\n");
-    make_file(mount, "memory/fks/podu/c1/memory.max_usage_in_bytes", "65536\n");
-    make_file(mount, "memory/fks/podu/c1/memory.limit_in_bytes", "9223372036854771712\n");
-    make_file(mount, "memory/fks/podu/c1/memory.failcnt", "9\n");
-    make_file(mount, "memory/fks/podu/c1/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n");
-    make_file(mount, "memory/fks/podu/c1/cgroup.procs", "10\n11\n");
-    make_file(mount, "pids/fks/podu/c1/pids.current", "6\n");
-    make_file(mount, "blkio/fks/podu/c1/blkio.throttle.io_service_bytes_recursive",
+    temporary_file(mount, "cpuacct/fks/podu/c1/cpuacct.stat", ticks);
+    temporary_file(mount, "cpu/fks/podu/c1/cpu.stat", "nr_periods 7\nnr_throttled 3\nthrottled_time 42000\n");
+    temporary_file(mount, "cpu/fks/podu/c1/cpu.cfs_quota_us", "25000\n");
+    temporary_file(mount, "cpu/fks/podu/c1/cpu.cfs_period_us", "100000\n");
+    temporary_file(mount, "memory/fks/podu/c1/memory.stat", "cache 1\ntotal_cache 8192\ntotal_mapped_file 4096\n");
+    temporary_file(mount, "memory/fks/podu/c1/memory.max_usage_in_bytes", "65536\n");
+    temporary_file(mount, "memory/fks/podu/c1/memory.limit_in_bytes", "9223372036854771712\n");
+    temporary_file(mount, "memory/fks/podu/c1/memory.failcnt", "9\n");
+    temporary_file(mount, "memory/fks/podu/c1/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n");
+    temporary_file(mount, "memory/fks/podu/c1/cgroup.procs", "10\n11\n");
+    temporary_file(mount, "pids/fks/podu/c1/pids.current", "6\n");
+    temporary_file(mount, "blkio/fks/podu/c1/blkio.throttle.io_service_bytes_recursive",
               "999:7 Read 100\n999:7 Write 200\n999:7 Total 300\nTotal 300\n");
-    make_file(mount, "blkio/fks/podu/c1/blkio.throttle.io_serviced_recursive", "999:7 Read 1\n999:7 Write 2\nTotal 3\n");
-    make_file(mount, "cpu/fks/podu/cpu.cfs_quota_us", "-1\n");
+    temporary_file(mount, "blkio/fks/podu/c1/blkio.throttle.io_serviced_recursive", "999:7 Read 1\n999:7 Write 2\nTotal 3\n");
+    temporary_file(mount, "cpu/fks/podu/cpu.cfs_quota_us", "-1\n");
     expect_figures(cgroups);
 }
 

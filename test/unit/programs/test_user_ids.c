@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "../temporary.h"
 
 static void test_user_ids__parse(void **state)
 {
@@ -51,12 +52,11 @@ static void make_folder(const char *dir, const char *uid)
 
 static void test_user_ids__each_pod_its_own_and_kept(void **state)
 {
-    char dir[] = "/tmp/fks-user-ids-XXXXXX";
+    CLEANUP(temporary_remove) char *dir = temporary_folder();
     CLEANUP(err_clear) struct err err = {0};
     struct cri_id_range a, b, again;
 
     (void)state;
-    assert_non_null(mkdtemp(dir));
     struct user_ids *ids = user_ids_new(dir); /* no folder of pods yet */
     assert_int_equal(user_ids_get(ids, "a").length, 0);
     assert_true(user_ids_take(ids, "a", &a, &err) < 0); /* its folder is not there: no record could be kept */
@@ -78,23 +78,20 @@ static void test_user_ids__each_pod_its_own_and_kept(void **state)
     user_ids_give(ids, "a");
     assert_int_equal(user_ids_get(ids, "a").length, 0);
     user_ids_free(ids);
-    assert_int_equal(dir_remove(dir, &err), 0);
 }
 
 static void test_user_ids__a_bad_record_is_not_used(void **state)
 {
-    char dir[] = "/tmp/fks-user-ids-XXXXXX";
+    CLEANUP(temporary_remove) char *dir = temporary_folder();
     CLEANUP(err_clear) struct err err = {0};
 
     (void)state;
-    assert_non_null(mkdtemp(dir));
     make_folder(dir, "a");
     CLEANUP(xfree) char *path = path_join(dir, "pods", "a", "userns", NULL);
     assert_int_equal(file_write_atomic(path, "{", 1, 0600, &err), 0);
     struct user_ids *ids = user_ids_new(dir);
     assert_int_equal(user_ids_get(ids, "a").length, 0);
     user_ids_free(ids);
-    assert_int_equal(dir_remove(dir, &err), 0);
 }
 
 int main(void)

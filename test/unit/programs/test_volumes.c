@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "../temporary.h"
 
 #define TMPFS_MAGIC 0x01021994
 
@@ -129,7 +130,7 @@ static void test_volumes__trust(void **state)
 /* --- on disk */
 
 struct disk {
-    char dir[40];
+    char *dir;
     struct json *pod, *cm, *se;
     struct map objects, tokens;
     struct volumes_input input;
@@ -143,8 +144,9 @@ static void disk_done(struct disk *disk)
 {
     CLEANUP(err_clear) struct err err = {0};
 
-    if (volumes_tear_down(disk->dir, "u1", &err) < 0 || dir_remove(disk->dir, &err) < 0)
+    if (volumes_tear_down(disk->dir, "u1", &err) < 0)
         print_error("%s\n", err_text(&err));
+    temporary_remove(disk->dir);
     json_free(disk->pod);
     json_free(disk->cm);
     json_free(disk->se);
@@ -162,8 +164,7 @@ static void disk_make(struct disk *disk, const char *spec)
 
     if (geteuid() != 0)
         skip();
-    memcpy(disk->dir, "/tmp/fks-volumes-XXXXXX", sizeof("/tmp/fks-volumes-XXXXXX"));
-    assert_non_null(mkdtemp(disk->dir));
+    disk->dir = temporary_folder();
     disk->pod = make_pod(spec);
     disk->cm = parse("{\"data\":{\"a\":\"1\",\"b\":\"2\"},\"binaryData\":{\"bin\":\"AAEC\"}}");
     disk->se = parse("{\"data\":{\"pw\":\"czNjcmV0\"}}");

@@ -12,15 +12,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-
-static void write_file(const char *folder, const char *name, const char *text)
-{
-    CLEANUP(xfree) char *path = path_join(folder, name, NULL);
-    CLEANUP(err_clear) struct err err = {0};
-
-    if (file_write_atomic(path, text, strlen(text), 0600, &err) < 0)
-        fail_msg("%s", err_text(&err));
-}
+#include "../temporary.h"
 
 static void make_link(const char *folder, const char *name, const char *target)
 {
@@ -43,16 +35,15 @@ static void test_volumes_read__what_is_there(void **state)
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(json_free) struct json *pod =
         json_build("{s:{s:s}, s:{s:[{s:s}]}}", "metadata", "uid", "u1", "spec", "volumes", "name", "e");
-    char dir[] = "/tmp/fks-volumes-XXXXXX";
+    CLEANUP(temporary_remove) char *dir = temporary_folder();
 
     (void)state;
-    assert_non_null(mkdtemp(dir));
     CLEANUP(xfree) char *volume = volumes_dir(dir, "u1", "e");
     CLEANUP(xfree) char *sub = path_join(volume, "sub", NULL);
     CLEANUP(xfree) char *pipe = path_join(volume, "pipe", NULL);
     assert_int_equal(dir_make(sub, 0700, &err), 0);
-    write_file(volume, "env", "A='1'\n");
-    write_file(sub, "env", "B='2'\n");
+    temporary_file(volume, "env", "A='1'\n");
+    temporary_file(sub, "env", "B='2'\n");
     make_link(volume, "link", "/env"); /* the volume's root */
     make_link(volume, "out", "/etc/passwd");
     assert_int_equal(mkfifo(pipe, 0600), 0);
@@ -63,7 +54,6 @@ static void test_volumes_read__what_is_there(void **state)
         if (code != rows[i].code || !streq(buf_text(&text), rows[i].text))
             fail_msg("%s: %d '%s' %s", rows[i].path, code, buf_text(&text), err_text(&why));
     }
-    assert_int_equal(dir_remove(dir, &err), 0);
 }
 
 int main(void)

@@ -55,9 +55,17 @@ int set_pod_spec(struct json *object, struct json **ret, struct err *err)
                    slash != NULL ? slash + 1 : version, kind);
 }
 
-bool set_selects(const struct set *set, const char *container)
+struct json *set_next_container(const struct set *set, struct json *spec, size_t *position)
 {
-    return fnmatch(set->containers, container, FNM_NOESCAPE) == 0;
+    struct json *containers = json_edit_member(spec, "containers"), *init = json_edit_member(spec, "initContainers");
+    size_t n = json_len(containers);
+    while (*position < n + json_len(init)) {
+        size_t i = (*position)++;
+        struct json *container = i < n ? json_edit_at(containers, i) : json_edit_at(init, i - n);
+        if (fnmatch(set->containers, json_str_or("", container, "name", NULL), FNM_NOESCAPE) == 0)
+            return container;
+    }
+    return NULL;
 }
 
 int set_select(struct set *set, const struct strv *resources, struct items *ret, struct failures *failures,
@@ -277,23 +285,15 @@ static void add_amounts(struct json *container, const char *which, const struct 
 
 static int change_resources(struct set *set, void *data, const struct item *item, struct json *object, struct err *err)
 {
-    static const char *const lists[] = {"containers", "initContainers"};
     const struct requirements *wanted = data;
-    struct json *spec = NULL;
+    struct json *spec = NULL, *container;
     bool found = false;
     (void)item;
     if (set_pod_spec(object, &spec, err) < 0)
         return err->code;
-    for (size_t i = 0; i < countof(lists); i++) {
-        struct json *containers = json_edit_member(spec, lists[i]);
-        for (size_t j = 0; j < json_len(containers); j++) {
-            struct json *container = json_edit_at(containers, j);
-            if (!set_selects(set, json_str_or("", container, "name", NULL)))
-                continue;
-            add_amounts(container, "limits", wanted->limits_map);
-            add_amounts(container, "requests", wanted->requests_map);
-            found = true;
-        }
+    for (size_t i = 0; (container = set_next_container(set, spec, &i)) != NULL; found = true) {
+        add_amounts(container, "limits", wanted->limits_map);
+        add_amounts(container, "requests", wanted->requests_map);
     }
     if (!found) {
         struct err missing = {0};

@@ -62,5 +62,5 @@ int set_select(struct set *set, const struct strv *resources, struct items *ret,
 int set_pod_spec(struct json *object, struct json **ret, struct err *err) MUST_CHECK;
 /* Adds the members that kubectl's types always have. */
 void set_fill_types(struct json *object);
-/* Whether a container is among those of --containers. */
-bool set_selects(const struct set *set, const char *container);
+/* The next container that --containers selects, init containers last; NULL: there is none. *position is 0 at first. */
+struct json *set_next_container(const struct set *set, struct json *spec, size_t *position);

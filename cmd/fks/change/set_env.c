@@ -341,28 +341,20 @@ static void list_container(const struct env *env, const struct item *item, const
 
 static int change_env(struct set *set, void *data, const struct item *item, struct json *object, struct err *err)
 {
-    static const char *const lists[] = {"containers", "initContainers"};
     const struct env *env = data;
-    struct json *spec = NULL;
+    struct json *spec = NULL, *container;
     size_t n = 0;
     if (set_pod_spec(object, &spec, err) < 0)
         return err->code;
-    for (size_t i = 0; i < countof(lists); i++) {
-        struct json *containers = json_edit_member(spec, lists[i]);
-        for (size_t j = 0; j < json_len(containers); j++) {
-            struct json *container = json_edit_at(containers, j);
-            if (!set_selects(set, json_str_or("", container, "name", NULL)))
-                continue;
-            n++;
-            if (refuse_overwrites(env, json_get(container, "env", NULL), err) < 0)
-                return err->code;
-            struct json *variables = updated(env, json_get(container, "env", NULL));
-            json_set(container, "env", variables);
-            if (json_len(variables) == 0)
-                json_del(container, "env");
-            if (env->list)
-                list_container(env, item, container);
-        }
+    for (size_t i = 0; (container = set_next_container(set, spec, &i)) != NULL; n++) {
+        if (refuse_overwrites(env, json_get(container, "env", NULL), err) < 0)
+            return err->code;
+        struct json *variables = updated(env, json_get(container, "env", NULL));
+        json_set(container, "env", variables);
+        if (json_len(variables) == 0)
+            json_del(container, "env");
+        if (env->list)
+            list_container(env, item, container);
     }
     if (n == 0)
         fprintf(stderr, "Warning: %s/%s does not have any containers matching \"%s\"\n",

@@ -24,7 +24,7 @@ struct kube_discovery {
     struct discovery_answer unsaved; /* what is not on disk yet */
     struct discovery_shelf *shelf;   /* where it goes if it is the first; or NULL */
     struct strv stale;    /* group/version that the server could not tell about */
-    struct discovery_list built_in, server;
+    struct discovery_list server;
     bool has_server;  /* server is filled */
     bool asked;       /* by this process: asking again would tell nothing new */
     bool waited;      /* for a kind that the server may be about to offer */
@@ -36,33 +36,11 @@ struct kube_discovery {
 
 /* --- lists */
 
-static void fill_built_in(struct discovery_list *list)
-{
-    list->items = xcalloc(discovery_table_len, sizeof(list->items[0]));
-    list->cap = discovery_table_len;
-    for (size_t i = 0; i < discovery_table_len; i++) {
-        const struct discovery_row *row = &discovery_table[i];
-        struct kube_resource *resource = &list->items[list->n++];
-        resource->group = xstrdup(row->group);
-        resource->version = xstrdup(row->version);
-        resource->plural = xstrdup(row->plural);
-        resource->singular = xstrdup(row->kind);
-        for (char *c = resource->singular; *c != '\0'; c++)
-            *c = *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c;
-        resource->kind = xstrdup(row->kind);
-        resource->namespaced = row->namespaced;
-        strv_split(&resource->short_names, row->short_names, ',');
-        strv_split(&resource->categories, row->categories, ',');
-        strv_split(&resource->verbs, row->verbs, ',');
-    }
-}
-
 struct kube_discovery *kube_discovery_new(struct kube_client *client, const char *cache_dir)
 {
     struct kube_discovery *discovery = NEW(struct kube_discovery);
     discovery->client = client;
     discovery->cache_path = discovery_cache_path(cache_dir, kube_client_config(client)->server);
-    fill_built_in(&discovery->built_in);
     return discovery;
 }
 
@@ -80,7 +58,6 @@ struct kube_discovery *kube_discovery_free(struct kube_discovery *discovery)
         return NULL;
     kube_discovery_save(discovery);
     strv_done(&discovery->stale);
-    discovery_list_done(&discovery->built_in);
     discovery_list_done(&discovery->server);
     for (size_t i = 0; i < discovery->n_outdated; i++)
         discovery_list_done(&discovery->outdated[i]);
@@ -124,6 +101,21 @@ static int need_server(struct kube_discovery *discovery, struct err *err)
 
 /* --- words */
 
+struct resources {
+    const struct kube_resource *items;
+    size_t n;
+};
+
+static struct resources built_in(void)
+{
+    return (struct resources){discovery_table, discovery_table_len};
+}
+
+static struct resources of_server(const struct kube_discovery *discovery)
+{
+    return (struct resources){discovery->server.items, discovery->server.n};
+}
+
 enum group_match { GROUP_ANY, GROUP_EXACT, GROUP_PREFIX };
 
 struct word { /* "deploy.v1.apps" in its two readings */
@@ -144,22 +136,33 @@ static bool in_group(const struct kube_resource *resource, const struct word *wo
     }
 }
 
-static bool is_short_name(const struct kube_resource *resource, const char *name)
+bool kube_resource_lists(const char *list, const char *word)
 {
-    for (size_t i = 0; i < resource->short_names.n; i++)
-        if (strcasecmp(resource->short_names.items[i], name) == 0)
+    size_t len = strlen(word);
+    while (len > 0 && *list != '\0') {
+        size_t item_len = strcspn(list, ",");
+        if (item_len == len && strncmp(list, word, len) == 0)
             return true;
+        list += item_len;
+        list += *list == ',';
+    }
     return false;
 }
 
+/* In this case only, other than names and kinds: "PODS" is one, "PO" is not. */
+static bool is_short_name(const struct kube_resource *resource, const char *name)
+{
+    return kube_resource_lists(resource->short_names, name);
+}
+
 /* Full names before short ones, exact groups before prefixes of one ("deploy.app"), as client-go's mapper. */
-static const struct kube_resource *find_word(const struct discovery_list *list, const struct word *word)
+static const struct kube_resource *find_word(struct resources list, const struct word *word)
 {
     enum group_match match = word->group != NULL ? GROUP_EXACT : GROUP_ANY;
     for (;;) {
         for (int by_short = 0; by_short < 2; by_short++) {
-            for (size_t i = 0; i < list->n; i++) {
-                const struct kube_resource *resource = &list->items[i];
+            for (size_t i = 0; i < list.n; i++) {
+                const struct kube_resource *resource = &list.items[i];
                 bool named = by_short ? is_short_name(resource, word->name)
                                       : strcasecmp(resource->plural, word->name) == 0 ||
                                             strcasecmp(resource->singular, word->name) == 0 ||
@@ -175,7 +178,7 @@ static const struct kube_resource *find_word(const struct discovery_list *list, 
     }
 }
 
-static const struct kube_resource *find_text(const struct discovery_list *list, const char *text)
+static const struct kube_resource *find_text(struct resources list, const char *text)
 {
     size_t len = strcspn(text, ".");
     CLEANUP(xfree) char *name = xstrndup(text, len);
@@ -192,11 +195,11 @@ static const struct kube_resource *find_text(const struct discovery_list *list, 
     return find_word(list, &(struct word){.name = name, .group = rest});
 }
 
-static const struct kube_resource *find_kind(const struct discovery_list *list, const char *group, const char *version,
+static const struct kube_resource *find_kind(struct resources list, const char *group, const char *version,
                                              const char *kind)
 {
-    for (size_t i = 0; i < list->n; i++) {
-        const struct kube_resource *resource = &list->items[i];
+    for (size_t i = 0; i < list.n; i++) {
+        const struct kube_resource *resource = &list.items[i];
         if (streq(resource->kind, kind) && streq(resource->group, group) && streq(resource->version, version))
             return resource;
     }
@@ -204,13 +207,13 @@ static const struct kube_resource *find_kind(const struct discovery_list *list, 
 }
 
 /* A bare short name that another resource has too: kubectl says so and takes the first. */
-static void warn_of_others(struct kube_discovery *discovery, const struct discovery_list *list, const char *text,
+static void warn_of_others(struct kube_discovery *discovery, struct resources list, const char *text,
                            const struct kube_resource *found)
 {
     if (strchr(text, '.') != NULL || !is_short_name(found, text))
         return;
-    for (size_t i = 0; i < list->n; i++) {
-        const struct kube_resource *other = &list->items[i];
+    for (size_t i = 0; i < list.n; i++) {
+        const struct kube_resource *other = &list.items[i];
         if (!is_short_name(other, text) || (streq(other->group, found->group) && streq(other->plural, found->plural)))
             continue;
         CLEANUP(xfree)
@@ -224,22 +227,22 @@ static void warn_of_others(struct kube_discovery *discovery, const struct discov
 int kube_discovery_find(struct kube_discovery *discovery, const char *text, const struct kube_resource **ret,
                         struct err *err)
 {
-    const struct kube_resource *found = find_text(&discovery->built_in, text);
+    const struct kube_resource *found = find_text(built_in(), text);
     if (found == NULL) {
         if (need_server(discovery, err) < 0)
             return (int)err->code;
-        found = find_text(&discovery->server, text);
+        found = find_text(of_server(discovery), text);
     }
     if (found == NULL && !discovery->asked) {
         if (ask_server(discovery, err) < 0)
             return (int)err->code;
-        found = find_text(&discovery->server, text);
+        found = find_text(of_server(discovery), text);
     }
     if (found == NULL)
         return err_set(err, ERR_NOT_FOUND, "the server doesn't have a resource type \"%.*s\"", (int)strcspn(text, "."),
                        text);
-    bool is_built_in = found >= discovery->built_in.items && found < discovery->built_in.items + discovery->built_in.n;
-    warn_of_others(discovery, is_built_in ? &discovery->built_in : &discovery->server, text, found);
+    bool is_built_in = found >= discovery_table && found < discovery_table + discovery_table_len;
+    warn_of_others(discovery, is_built_in ? built_in() : of_server(discovery), text, found);
     *ret = found;
     return 0;
 }
@@ -249,23 +252,23 @@ int kube_discovery_find_kind(struct kube_discovery *discovery, const char *api_v
 {
     const char *slash = strchr(api_version, '/'), *version = slash != NULL ? slash + 1 : api_version;
     CLEANUP(xfree) char *group = slash != NULL ? xstrndup(api_version, (size_t)(slash - api_version)) : xstrdup("");
-    const struct kube_resource *found = find_kind(&discovery->built_in, group, version, kind);
+    const struct kube_resource *found = find_kind(built_in(), group, version, kind);
     if (found == NULL) {
         if (need_server(discovery, err) < 0)
             return (int)err->code;
-        found = find_kind(&discovery->server, group, version, kind);
+        found = find_kind(of_server(discovery), group, version, kind);
     }
     if (found == NULL && !discovery->asked) {
         if (ask_server(discovery, err) < 0)
             return (int)err->code;
-        found = find_kind(&discovery->server, group, version, kind);
+        found = find_kind(of_server(discovery), group, version, kind);
     }
     for (int tries = 0; found == NULL && tries < KIND_TRIES && !discovery->waited; tries++) {
         const struct timespec pause = {.tv_nsec = KIND_PAUSE_MS * 1000000L};
         (void)nanosleep(&pause, NULL);
         if (ask_server(discovery, err) < 0)
             return (int)err->code;
-        found = find_kind(&discovery->server, group, version, kind);
+        found = find_kind(of_server(discovery), group, version, kind);
     }
     discovery->waited = discovery->waited || found == NULL;
     if (found == NULL)
@@ -309,7 +312,7 @@ static size_t collect(const struct discovery_list *list, const char *category, c
     size_t n = 0;
     for (size_t i = 0; i < list->n; i++) {
         const struct kube_resource *resource = &list->items[i];
-        bool is_member = strv_has(&resource->categories, category);
+        bool is_member = kube_resource_lists(resource->categories, category);
         for (size_t j = 0; j < n && is_member; j++) /* another version of it */
             is_member = !streq(members[j]->plural, resource->plural) || !streq(members[j]->group, resource->group);
         if (is_member)
@@ -323,13 +326,13 @@ int kube_discovery_category(struct kube_discovery *discovery, const char *catego
 {
     *ret = NULL;
     *ret_n = 0;
-    if (find_text(&discovery->built_in, category) != NULL)
+    if (find_text(built_in(), category) != NULL)
         return 0;
     if (need_server(discovery, err) < 0)
         return (int)err->code;
     CLEANUP(xfree) const struct kube_resource **members = xcalloc(discovery->server.n + 1, sizeof(void *));
     size_t n = collect(&discovery->server, category, members);
-    if (n == 0 && !discovery->asked && find_text(&discovery->server, category) == NULL) {
+    if (n == 0 && !discovery->asked && find_text(of_server(discovery), category) == NULL) {
         if (ask_server(discovery, err) < 0)
             return (int)err->code;
         members = xrealloc(members, discovery->server.n + 1, sizeof(void *));

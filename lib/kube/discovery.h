@@ -8,11 +8,14 @@
 #include "kube/client.h"
 
 struct kube_resource {
-    char *group, *version, *plural, *singular, *kind;
+    const char *group, *version, *plural;
+    const char *singular; /* of a built-in resource in the case of its kind: compare it without */
+    const char *kind;
     bool namespaced;
-    struct strv short_names, categories, verbs;
+    const char *short_names, *categories, *verbs; /* comma separated; "" for none */
 };
-void kube_resource_done(struct kube_resource *resource);
+/* Whether a comma separated list has the word. */
+bool kube_resource_lists(const char *list, const char *word);
 
 struct kube_discovery;
 /* cache_dir: NULL for $KUBECACHEDIR or ~/.kube/cache. */

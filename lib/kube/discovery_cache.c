@@ -195,7 +195,7 @@ bool discovery_shelf_step(void *data)
     if (!make_root(shelf))
         return false;
     for (; shelf->row < discovery_table_len; shelf->row++) {
-        const struct discovery_row *row = &discovery_table[shelf->row];
+        const struct kube_resource *row = &discovery_table[shelf->row];
         CLEANUP(xfree)
         char *group_version = row->group[0] != '\0' ? xasprintf("%s/%s", row->group, row->version) : xstrdup(row->version);
         if (find_place(shelf, group_version) != NULL)

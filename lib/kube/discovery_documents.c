@@ -188,34 +188,28 @@ bool discovery_answer_print(const struct discovery_answer *answer, discovery_tak
 
 /* --- to resources */
 
-void kube_resource_done(struct kube_resource *resource)
-{
-    free(resource->group);
-    free(resource->version);
-    free(resource->plural);
-    free(resource->singular);
-    free(resource->kind);
-    strv_done(&resource->short_names);
-    strv_done(&resource->categories);
-    strv_done(&resource->verbs);
-    *resource = (struct kube_resource){0};
-}
-
 void discovery_list_done(struct discovery_list *list)
 {
-    for (size_t i = 0; i < list->n; i++)
-        kube_resource_done(&list->items[i]);
+    strv_done(&list->texts);
     free(list->items);
     *list = (struct discovery_list){0};
 }
 
-static void add_strings(struct strv *to, const struct json *array)
+static const char *keep(struct discovery_list *list, char *text)
 {
+    strv_take(&list->texts, text);
+    return text;
+}
+
+static const char *join(struct discovery_list *list, const struct json *array)
+{
+    struct buf text = {0};
     const struct json *item;
     json_each(item, array) {
-        if (json_string_value(item) != NULL)
-            strv_add(to, json_string_value(item));
+        buf_add_str(&text, text.len > 0 ? "," : "");
+        buf_add_str(&text, strempty(json_string_value(item)));
     }
+    return text.len > 0 ? keep(list, buf_take(&text)) : "";
 }
 
 /* One more resource with what is called the same in both kinds of documents. */
@@ -223,44 +217,49 @@ static struct kube_resource *new_resource(struct discovery_list *list, const str
 {
     GROW(list->items, list->n, list->cap);
     struct kube_resource *resource = &list->items[list->n++];
-    *resource = (struct kube_resource){0};
-    add_strings(&resource->short_names, json_member(source, "shortNames"));
-    add_strings(&resource->categories, json_member(source, "categories"));
-    add_strings(&resource->verbs, json_member(source, "verbs"));
+    *resource = (struct kube_resource){
+        .short_names = join(list, json_member(source, "shortNames")),
+        .categories = join(list, json_member(source, "categories")),
+        .verbs = join(list, json_member(source, "verbs")),
+    };
     return resource;
 }
 
 void discovery_list_add(struct discovery_list *list, const struct json *document)
 {
     const char *group_version = json_str_or("", document, "groupVersion", NULL), *slash = strchr(group_version, '/');
+    const char *group = slash != NULL ? keep(list, xstrndup(group_version, (size_t)(slash - group_version))) : "";
+    const char *version = keep(list, xstrdup(slash != NULL ? slash + 1 : group_version));
     const struct json *item;
     json_each(item, json_member(document, "resources")) {
         const char *plural = json_str(item, "name", NULL), *kind = json_str(item, "kind", NULL);
         if (plural == NULL || kind == NULL || strchr(plural, '/') != NULL)
             continue;
         struct kube_resource *resource = new_resource(list, item);
-        resource->group = slash != NULL ? xstrndup(group_version, (size_t)(slash - group_version)) : xstrdup("");
-        resource->version = xstrdup(slash != NULL ? slash + 1 : group_version);
-        resource->plural = xstrdup(plural);
-        resource->singular = xstrdup(json_str_or("", item, "singularName", NULL));
-        resource->kind = xstrdup(kind);
+        resource->group = group;
+        resource->version = version;
+        resource->plural = keep(list, xstrdup(plural));
+        resource->singular = keep(list, xstrdup(json_str_or("", item, "singularName", NULL)));
+        resource->kind = keep(list, xstrdup(kind));
         resource->namespaced = json_is_true(item, "namespaced", NULL);
     }
 }
 
 static void add_version_resources(struct discovery_list *list, const struct json *group, const struct json *version)
 {
+    const char *group_name = keep(list, xstrdup(name_of(group)));
+    const char *version_name = keep(list, xstrdup(json_str_or("", version, "version", NULL)));
     const struct json *item;
     json_each(item, json_member(version, "resources")) {
         const char *kind = json_str(item, "responseKind", "kind", NULL);
         if (kind == NULL)
             continue;
         struct kube_resource *resource = new_resource(list, item);
-        resource->group = xstrdup(name_of(group));
-        resource->version = xstrdup(json_str_or("", version, "version", NULL));
-        resource->plural = xstrdup(json_str_or("", item, "resource", NULL));
-        resource->singular = xstrdup(json_str_or("", item, "singularResource", NULL));
-        resource->kind = xstrdup(kind);
+        resource->group = group_name;
+        resource->version = version_name;
+        resource->plural = keep(list, xstrdup(json_str_or("", item, "resource", NULL)));
+        resource->singular = keep(list, xstrdup(json_str_or("", item, "singularResource", NULL)));
+        resource->kind = keep(list, xstrdup(kind));
         resource->namespaced = streq(json_str(item, "scope", NULL), "Namespaced");
     }
 }

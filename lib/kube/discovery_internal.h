@@ -5,17 +5,13 @@
 
 #include "kube/discovery.h"
 
-struct discovery_row { /* a resource that is compiled in; lists are comma separated */
-    const char *group, *version, *plural, *kind;
-    bool namespaced;
-    const char *short_names, *categories, *verbs;
-};
-extern const struct discovery_row discovery_table[];
+extern const struct kube_resource discovery_table[]; /* what is compiled in */
 extern const size_t discovery_table_len;
 
 struct discovery_list {
     struct kube_resource *items;
     size_t n, cap;
+    struct strv texts; /* theirs */
 };
 void discovery_list_done(struct discovery_list *list);
 DEFINE_CLEANUP_IN_PLACE(struct discovery_list, discovery_list_done)

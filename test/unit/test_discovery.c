@@ -107,6 +107,18 @@ static void test_find__built_in(void **state)
     assert_int_equal(api->requests, 0);
 }
 
+static void test_lists__whole_words(void **state)
+{
+    (void)state;
+    assert_true(kube_resource_lists("get,list", "get"));
+    assert_true(kube_resource_lists("get,list", "list"));
+    assert_false(kube_resource_lists("get,list", "lis"));
+    assert_false(kube_resource_lists("get,list", "LIST"));
+    assert_false(kube_resource_lists("get,list", "get,list"));
+    assert_false(kube_resource_lists("get,list", ""));
+    assert_false(kube_resource_lists("", "get"));
+}
+
 static void test_find__asks_once_and_caches(void **state)
 {
     struct fake_api *api = *state;
@@ -117,7 +129,7 @@ static void test_find__asks_once_and_caches(void **state)
     assert_string_equal(resource->kind, "FargateProfile");
     assert_string_equal(resource->version, "v1");
     assert_false(resource->namespaced);
-    assert_true(strv_has(&resource->verbs, "list"));
+    assert_true(kube_resource_lists(resource->verbs, "list"));
     assert_int_equal(api->requests, 2);
     kube_discovery_free(first);
 
@@ -340,7 +352,8 @@ static void test_find__broken_cache_and_no_server(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_find__built_in),       CASE(test_find__asks_once_and_caches),
+        CASE(test_find__built_in),       CASE(test_lists__whole_words),
+        CASE(test_find__asks_once_and_caches),
         CASE(test_find__miss_refreshes_once), CASE(test_find_kind),
         CASE(test_category),             CASE(test_all),
         CASE(test_cache__is_in_kubectls_form), CASE(test_cache__is_read_as_it_is_there),

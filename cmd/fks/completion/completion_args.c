@@ -84,7 +84,7 @@ static void add_types(struct cli *cli, struct completion *completion, const char
     const char *comma = strrchr(completion->typed, ',');
     list = xcalloc(n_all + 1, sizeof(*list));
     for (size_t i = 0; i < n_all; i++) {
-        if (strv_has(&all[i].verbs, "get"))
+        if (kube_resource_lists(all[i].verbs, "get"))
             list[n++] = &all[i];
     }
     qsort(list, n, sizeof(*list), by_group);

@@ -19,10 +19,10 @@ struct api_resources {
 
 /* --- which, and in which order */
 
-static bool has_all(const struct strv *have, const struct strv *wanted)
+static bool has_all(const char *list, const struct strv *wanted)
 {
     for (size_t i = 0; i < wanted->n; i++) {
-        if (!strv_has(have, wanted->items[i]))
+        if (!kube_resource_lists(list, wanted->items[i]))
             return false;
     }
     return true;
@@ -30,9 +30,9 @@ static bool has_all(const struct strv *have, const struct strv *wanted)
 
 static bool is_wanted(const struct api_resources *options, const struct kube_resource *resource)
 {
-    return resource->verbs.n > 0 && (!options->group_seen || streq(resource->group, options->group)) &&
+    return resource->verbs[0] != '\0' && (!options->group_seen || streq(resource->group, options->group)) &&
            (!options->namespaced_seen || resource->namespaced == options->namespaced) &&
-           has_all(&resource->verbs, &options->verbs) && has_all(&resource->categories, &options->categories);
+           has_all(resource->verbs, &options->verbs) && has_all(resource->categories, &options->categories);
 }
 
 /* By one text, then by name; what is equal stays in the server's order, that of the array. */
@@ -65,15 +65,11 @@ static int by_kind(const void *left, const void *right)
 
 static void write_row(const struct kube_resource *resource, bool wide, struct buf *out)
 {
-    CLEANUP(xfree) char *short_names = strv_join(&resource->short_names, ",");
-    buf_printf(out, "%s\t%s\t%s%s%s\t%s\t%s", resource->plural, short_names, resource->group,
+    buf_printf(out, "%s\t%s\t%s%s%s\t%s\t%s", resource->plural, resource->short_names, resource->group,
                resource->group[0] != '\0' ? "/" : "", resource->version, resource->namespaced ? "true" : "false",
                resource->kind);
-    if (wide) {
-        CLEANUP(xfree) char *verbs = strv_join(&resource->verbs, ",");
-        CLEANUP(xfree) char *categories = strv_join(&resource->categories, ",");
-        buf_printf(out, "\t%s\t%s", verbs, categories);
-    }
+    if (wide)
+        buf_printf(out, "\t%s\t%s", resource->verbs, resource->categories);
     buf_add_char(out, '\n');
 }
 
@@ -97,13 +93,15 @@ static void print_table(const struct api_resources *options, const struct kube_r
 }
 
 /* An array, or NULL where kubectl leaves an empty one out. */
-static struct json *texts(const struct strv *list)
+static struct json *texts(const char *list)
 {
-    if (list->n == 0)
+    CLEANUP(strv_done) struct strv words = {0};
+    strv_split(&words, list, ',');
+    if (words.n == 0)
         return NULL;
     struct json *array = json_new_array();
-    for (size_t i = 0; i < list->n; i++)
-        json_push(array, json_new_string(list->items[i]));
+    for (size_t i = 0; i < words.n; i++)
+        json_push(array, json_new_string(words.items[i]));
     return array;
 }
 
@@ -115,8 +113,8 @@ static int print_list(struct api_resources *options, const struct kube_resource 
         json_push(resources, json_build("{s:s, s:s, s:b, s:s*, s:s, s:s, s:o, s:o*, s:o*}", "name", r->plural,
                                         "singularName", r->singular, "namespaced", (int)r->namespaced, "group",
                                         r->group[0] != '\0' ? r->group : NULL, "version", r->version, "kind", r->kind,
-                                        "verbs", texts(&r->verbs), "shortNames", texts(&r->short_names), "categories",
-                                        texts(&r->categories)));
+                                        "verbs", texts(r->verbs), "shortNames", texts(r->short_names), "categories",
+                                        texts(r->categories)));
     }
     CLEANUP(json_free)
     struct json *document = json_build("{s:s, s:s, s:s, s:o}", "kind", "APIResourceList", "apiVersion", "v1",

@@ -56,7 +56,7 @@ static void read_network(pid_t pid, struct stats_network *ret)
         stats_network_parse(buf_text(&text), ret);
 }
 
-/* cAdvisor's page tells more than the runtime does: the containers' cgroups are read, too. */
+/* Some pages tell more than the runtime does: the containers' cgroups are read, too. */
 static void read_figures(struct stats_view *view)
 {
     const struct agent *agent = view->pod->agent;
@@ -85,9 +85,7 @@ static void print_cadvisor(struct stats_view *view, struct buf *out)
 
     view->machine = machine;
     view->sandbox_image = agent->sandbox_image;
-    read_figures(view);
     stats_cadvisor(view, out);
-    figures_done(view);
     view->machine = NULL;
 }
 
@@ -115,12 +113,15 @@ static void on_stats(const struct cri_stats *items, size_t n, struct err *err, v
         for (size_t j = 0; j < pod->n_containers && items[i].cpu_time_ns != 0; j++)
             if (pod->containers[j]->current != NULL && streq(pod->containers[j]->current->id, items[i].id))
                 set_rate(&pod->containers[j]->rate, items[i].cpu_time_ns, (int64_t)items[i].cpu_usage_ns);
+    if (query->page != STATS_RESOURCE)
+        read_figures(&view);
     if (query->page == STATS_SUMMARY)
         stats_summary(&view, &text);
     else if (query->page == STATS_RESOURCE)
         stats_resource(&view, &text);
     else
         print_cadvisor(&view, &text);
+    figures_done(&view);
     server_respond(query->request, 200,
                    query->page == STATS_SUMMARY ? "application/json" : "text/plain; version=0.0.4; charset=utf-8",
                    text.data, text.len);

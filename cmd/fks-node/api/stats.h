@@ -32,7 +32,7 @@ struct stats_view { /* everything that a page is made of */
     const struct pod *pod;
     const struct cri_stats *containers;
     size_t n_containers;
-    struct stats_figures *figures, pod_figures; /* of each of containers, or NULL, and of the pod: STATS_CADVISOR only */
+    struct stats_figures *figures, pod_figures; /* of each of containers, or NULL, and of the pod: not for STATS_RESOURCE */
     struct cgroups_usage use;
     bool has_use;
     bool brief; /* CPU and memory only: STATS_SUMMARY */

@@ -55,6 +55,40 @@ static struct json *cpu_of(int64_t time_ns, int64_t cpu_ns, const struct pod_rat
     return cpu;
 }
 
+static void add_pressure(struct json *object, const struct cgroups_pressure *pressure)
+{
+    const struct cgroups_waiting *both[] = {&pressure->full, &pressure->some};
+    static const char *const names[] = {"full", "some"};
+    struct json *psi = json_new_object();
+
+    for (size_t i = 0; i < countof(both); i++) {
+        struct json *entry = json_build("{s:I}", "total", (long long)both[i]->total_us);
+        json_set(entry, "avg10", json_new_real(both[i]->avg10));
+        json_set(entry, "avg60", json_new_real(both[i]->avg60));
+        json_set(entry, "avg300", json_new_real(both[i]->avg300));
+        json_set(psi, names[i], entry);
+    }
+    json_set(object, "psi", psi);
+}
+
+/* What the kernel knows of waiting, put beside what was used. */
+static void add_pressures(struct json *entry, const struct stats_figures *figures, int64_t time_ns, bool brief)
+{
+    struct json *cpu = json_edit_member(entry, "cpu"), *memory = json_edit_member(entry, "memory");
+
+    if (!figures->known)
+        return;
+    if (cpu != NULL && figures->of.cpu_pressure.known)
+        add_pressure(cpu, &figures->of.cpu_pressure);
+    if (memory != NULL && figures->of.memory_pressure.known)
+        add_pressure(memory, &figures->of.memory_pressure);
+    if (brief || !figures->of.io_pressure.known)
+        return;
+    struct json *io = json_build("{s:o}", "time", time_of(time_ns));
+    add_pressure(io, &figures->of.io_pressure);
+    json_set(entry, "io", io);
+}
+
 static struct json *files_of(int64_t time_ns, int64_t used_b, int64_t inodes, int64_t capacity_b)
 {
     struct json *files = json_build("{s:o}", "time", time_of(time_ns));
@@ -84,6 +118,8 @@ static struct json *container_summary(const struct stats_view *view, const struc
                             (long long)stats->memory_usage_b, "workingSetBytes", (long long)stats->memory_working_b,
                             "rssBytes", (long long)stats->memory_rss_b, "pageFaults", (long long)stats->page_faults,
                             "majorPageFaults", (long long)stats->major_page_faults));
+    if (view->figures != NULL)
+        add_pressures(entry, &view->figures[stats - view->containers], view->now_ns, view->brief);
     if (view->brief)
         return entry;
     if (stats->layer_time_ns != 0)
@@ -137,6 +173,7 @@ static void add_machine(const struct stats_view *view, struct json *entry)
     if (view->has_use) {
         json_set(entry, "cpu", cpu_of(view->now_ns, view->use.cpu_ns, &view->pod->rate));
         json_set(entry, "memory", memory_summary(view));
+        add_pressures(entry, &view->pod_figures, view->now_ns, view->brief);
     }
     if (view->network.known && !view->brief)
         json_set(entry, "network", network_summary(view));

@@ -10,6 +10,7 @@
 #include "pod/pod.h"
 
 #define SECOND_NS 1000000000
+#define SECOND_US 1000000
 
 /* The figures of one container, of the whole pod, or of the machine that the pod has for itself. */
 struct subject {
@@ -221,6 +222,24 @@ static const struct series all_series[] = {
     {"container_spec_cpu_quota", "gauge", "CPU quota of the container.", "", FIGURE(quota_us, quota_us), 1},
     {"container_spec_memory_limit_bytes", "gauge", "Memory limit for the container.", "",
      FIGURE(memory_limit_b, processes), 1},
+    {"container_pressure_cpu_stalled_seconds_total", "counter",
+     "Total time duration no tasks in the container could make progress due to CPU congestion.", "",
+     FIGURE(cpu_pressure.full.total_us, cpu_pressure.known), SECOND_US},
+    {"container_pressure_cpu_waiting_seconds_total", "counter",
+     "Total time duration tasks in the container have waited due to CPU congestion.", "",
+     FIGURE(cpu_pressure.some.total_us, cpu_pressure.known), SECOND_US},
+    {"container_pressure_memory_stalled_seconds_total", "counter",
+     "Total time duration no tasks in the container could make progress due to memory congestion.", "",
+     FIGURE(memory_pressure.full.total_us, memory_pressure.known), SECOND_US},
+    {"container_pressure_memory_waiting_seconds_total", "counter",
+     "Total time duration tasks in the container have waited due to memory congestion.", "",
+     FIGURE(memory_pressure.some.total_us, memory_pressure.known), SECOND_US},
+    {"container_pressure_io_stalled_seconds_total", "counter",
+     "Total time duration no tasks in the container could make progress due to IO congestion.", "",
+     FIGURE(io_pressure.full.total_us, io_pressure.known), SECOND_US},
+    {"container_pressure_io_waiting_seconds_total", "counter",
+     "Total time duration tasks in the container have waited due to IO congestion.", "",
+     FIGURE(io_pressure.some.total_us, io_pressure.known), SECOND_US},
     {"container_fs_usage_bytes", "gauge", "Number of bytes that are consumed by the container on this filesystem.",
      "device=\"\",", OF(files_b), offsetof(struct subject, files_b), 0, 1},
     {"container_start_time_seconds", "gauge", "Start time of the container since unix epoch in seconds.", "",

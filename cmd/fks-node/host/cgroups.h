@@ -41,6 +41,13 @@ struct cgroups_disk {
     char *device; /* "/dev/vda"; owned */
     int64_t reads, writes, read_b, written_b;
 };
+struct cgroups_pressure { /* how long processes waited for it: some of them, all of them; the kernel's PSI */
+    int64_t known; /* 1: v2, and the kernel keeps count */
+    struct cgroups_waiting {
+        int64_t total_us;
+        double avg10, avg60, avg300; /* percent of the last seconds */
+    } some, full;
+};
 struct cgroups_figures { /* of a pod or a container, beyond what the runtime tells; counters since it began */
     int64_t user_ns, system_ns;
     int64_t quota_us, period_us; /* of the CPU; quota 0: none */
@@ -49,6 +56,7 @@ struct cgroups_figures { /* of a pod or a container, beyond what the runtime tel
     int64_t memory_peak_b, memory_limit_b; /* limit 0: none */
     int64_t memory_failures, oom_kills;    /* times the limit was hit; processes that the kernel killed for it */
     int64_t processes, threads;
+    struct cgroups_pressure cpu_pressure, memory_pressure, io_pressure;
     struct cgroups_disk *disks;
     size_t n_disks;
 };

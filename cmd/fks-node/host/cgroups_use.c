@@ -186,6 +186,36 @@ static void read_disks(const char *directory, const char *file, bool operations,
         add_disk_line(ret, lines.items[i], operations);
 }
 
+/* "some avg10=0.12 avg60=0.00 avg300=0.00 total=4711", and the same of "full", which old kernels do not have for CPU. */
+static void read_pressure(const char *directory, const char *file, struct cgroups_pressure *ret)
+{
+    CLEANUP(buf_done) struct buf text = {0};
+    CLEANUP(strv_done) struct strv lines = {0};
+
+    read_stat(directory, file, &text); /* fails where the kernel was started without it, too */
+    strv_split(&lines, buf_text(&text), '\n');
+    for (size_t i = 0; i < lines.n; i++) {
+        CLEANUP(strv_done) struct strv words = {0};
+        strv_split(&words, lines.items[i], ' ');
+        if (words.n == 0 || (!streq(words.items[0], "some") && !streq(words.items[0], "full")))
+            continue;
+        struct cgroups_waiting *waiting = streq(words.items[0], "some") ? &ret->some : &ret->full;
+        ret->known = 1;
+        for (size_t k = 1; k < words.n; k++) {
+            const char *equals = strchrnul(words.items[k], '=');
+            const char *number = *equals == '=' ? equals + 1 : "";
+            if (starts_with(words.items[k], "total="))
+                waiting->total_us = strtoll(number, NULL, 10);
+            else if (starts_with(words.items[k], "avg10="))
+                waiting->avg10 = strtod(number, NULL);
+            else if (starts_with(words.items[k], "avg60="))
+                waiting->avg60 = strtod(number, NULL);
+            else if (starts_with(words.items[k], "avg300="))
+                waiting->avg300 = strtod(number, NULL);
+        }
+    }
+}
+
 static void figures_v2(const char *directory, struct cgroups_figures *ret)
 {
     CLEANUP(buf_done) struct buf cpu = {0};
@@ -215,6 +245,9 @@ static void figures_v2(const char *directory, struct cgroups_figures *ret)
     ret->oom_kills = stat_value(&events, "oom_kill");
     ret->threads = read_number(directory, "pids.current");
     read_disks(directory, "io.stat", false, ret);
+    read_pressure(directory, "cpu.pressure", &ret->cpu_pressure);
+    read_pressure(directory, "memory.pressure", &ret->memory_pressure);
+    read_pressure(directory, "io.pressure", &ret->io_pressure);
 }
 
 static void figures_v1(const struct cgroups *cgroups, const char *path, struct cgroups_figures *ret)

@@ -98,7 +98,8 @@ static void test_stats__cadvisor_page(void **state)
     struct cgroups_disk disk = {.device = (char *)(uintptr_t) "/dev/vda", .reads = 3, .written_b = 512};
     struct stats_figures figures[] = {
         {true, {.quota_us = 25000, .period_us = 100000, .periods = 10, .throttled_periods = 4, .throttled_ns = 500000000,
-                .processes = 2, .threads = 5, .oom_kills = 1, .disks = &disk, .n_disks = 1}},
+                .processes = 2, .threads = 5, .oom_kills = 1, .disks = &disk, .n_disks = 1,
+                .cpu_pressure = {1, {.total_us = 1500000, .avg10 = 2.5}, {0}}}},
     };
     const struct stats_view view = {.pod = &pod, .containers = stats, .n_containers = 1, .figures = figures,
                                     .has_use = true, .use = {.cpu_ns = 2000000000, .working_set_b = 8192},
@@ -126,6 +127,15 @@ static void test_stats__cadvisor_page(void **state)
     /* a figure that is not known is not shown as nothing */
     assert_null(strstr(buf_text(&text), "\ncontainer_memory_max_usage_bytes{"));
     assert_null(strstr(buf_text(&text), "\ncontainer_cpu_cfs_periods_total{container=\"\""));
+    expect(&text, "\ncontainer_pressure_cpu_waiting_seconds_total{container=\"c\",id=\"/fks/podu/x1\",image=\"i:1\","
+                  "name=\"x1\",namespace=\"n\",pod=\"p\"} 1.5 7000\n");
+    expect(&text, "\ncontainer_pressure_cpu_stalled_seconds_total{container=\"c\",");
+    assert_null(strstr(buf_text(&text), "\ncontainer_pressure_io_waiting_seconds_total{"));
+    buf_clear(&text);
+    stats_summary(&view, &text);
+    expect(&text, "\"psi\":{\"full\":{\"total\":0,\"avg10\":0");
+    expect(&text, "\"some\":{\"total\":1500000,\"avg10\":2.5,");
+    assert_null(strstr(buf_text(&text), "\"io\""));
 }
 
 /* --- cgroup files */
@@ -187,6 +197,30 @@ static void test_cgroups_figures__v2(void **state)
     expect_figures(cgroups);
 }
 
+static void test_cgroups_figures__pressure(void **state)
+{
+    CLEANUP(temporary_remove) char *mount = temporary_folder();
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(cgroups_free) struct cgroups *cgroups = NULL;
+    CLEANUP(cgroups_figures_done) struct cgroups_figures figures = {0};
+
+    (void)state;
+    temporary_file(mount, "cgroup.controllers", "cpu memory\n");
+    assert_int_equal(cgroups_new(mount, "fks", &cgroups, &err), 0);
+    temporary_file(mount, "fks/podu/cpu.pressure", "some avg10=33.24 avg60=39.37 avg300=37.18 total=242337277\n"
+                   "full avg10=0.50 avg60=0.00 avg300=0.00 total=17\n");
+    temporary_file(mount, "fks/podu/memory.pressure", "some total\navg10=1\nmany avg10=1.00 total=5\n");
+    assert_true(cgroups_figures(cgroups, "u", NULL, &figures));
+    assert_true(figures.cpu_pressure.known);
+    assert_int_equal(figures.cpu_pressure.some.total_us, 242337277);
+    assert_true(figures.cpu_pressure.some.avg300 > 37 && figures.cpu_pressure.some.avg300 < 38);
+    assert_int_equal(figures.cpu_pressure.full.total_us, 17);
+    assert_true(figures.cpu_pressure.full.avg10 > 0.4 && figures.cpu_pressure.full.avg10 < 0.6);
+    assert_int_equal(figures.memory_pressure.some.total_us, 0);
+    assert_int_equal(figures.memory_pressure.full.total_us, 0);
+    assert_false(figures.io_pressure.known);
+}
+
 static void test_cgroups_figures__v1(void **state)
 {
     CLEANUP(temporary_remove) char *mount = temporary_folder();
@@ -225,6 +259,7 @@ int main(void)
         cmocka_unit_test(test_stats__cadvisor_page),
         cmocka_unit_test(test_cgroups_figures__v2),
         cmocka_unit_test(test_cgroups_figures__v1),
+        cmocka_unit_test(test_cgroups_figures__pressure),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -77,6 +77,7 @@ class Runtime:
         self.starts = {}   # (pod uid, container) → how often it was started
         self.killed = {}   # (pod uid, container) → how often it was stopped while it ran
         self.calls = {}    # method → calls
+        self.under_way, self.most = {}, {}  # method → how many are being served now, and were at most
         self.failures, self.delays = {}, {}
         self.lists = {}    # method → the answer's bytes, until something changes
         self.names = set() # of sandboxes and containers, also of those that are being made
@@ -124,6 +125,9 @@ class Runtime:
             if refused:
                 time.sleep(delay[1] if slow else 0)
                 context.abort(failure[1], f"{name}: the test wants a failure")
+            with self.lock:
+                self.under_way[name] = self.under_way.get(name, 0) + 1
+                self.most[name] = max(self.most.get(name, 0), self.under_way[name])
             taken = None
             try:
                 taken = self.reserve(name, message)
@@ -139,6 +143,9 @@ class Runtime:
                 with self.lock:
                     self.names.discard(taken)
                 context.abort(error.code, str(error))
+            finally:
+                with self.lock:
+                    self.under_way[name] -= 1
 
         return grpc.unary_unary_rpc_method_handler(
             on_call, request_deserializer=getattr(self.messages, request).FromString,
@@ -279,6 +286,9 @@ class Runtime:
         container = self.container(request.container_id)
         if container["status"].state != CREATED:
             raise Refused(grpc.StatusCode.FAILED_PRECONDITION, f"container {request.container_id} was started before")
+        if list(container["config"].command) == ["/no/such/program"]:  # as containerd: an end without a beginning
+            self.end(container, 128, "StartError")
+            raise Refused(grpc.StatusCode.UNKNOWN, "failed to create containerd task: no such file or directory")
         container["status"].state = RUNNING
         container["status"].started_at = time.time_ns()
         self.starts[self.key_of(container)] = self.starts.get(self.key_of(container), 0) + 1

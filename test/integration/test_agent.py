@@ -26,6 +26,11 @@ CALLS = ["ImageStatus", "RunPodSandbox", "PodSandboxStatus", "CreateContainer", 
          "ListContainers", "StopContainer", "RemoveContainer", "StopPodSandbox", "RemovePodSandbox"]
 
 
+def state_of(api, name):
+    """The present state of the only container."""
+    return (api.get(f"{PATH}/{name}")["status"].get("containerStatuses") or [{"state": {}}])[0]["state"]
+
+
 @pytest.mark.parametrize("trouble", ["fails", "is slow"])
 def test_every_call_that_goes_wrong_is_tried_again(api, runtime, agent, trouble):
     for method in CALLS:
@@ -43,6 +48,41 @@ def test_every_call_that_goes_wrong_is_tried_again(api, runtime, agent, trouble)
     api.delete(f"{PATH}/{name}", grace=1)
     until(lambda: api.find(f"{PATH}/{name}") is None, 60, "the pod goes")
     # on its way out a call that failed must not leave anything: the fixture checks
+
+
+def test_slow_exec_probes_do_not_pile_up(api, runtime, agent):
+    """A program that outlives its probe's time limit goes on in the runtime: the next one waits for its end."""
+    runtime.delay("ExecSync", 2.5, 3)
+    probe = {"exec": {"command": ["true"]}, "periodSeconds": 1, "timeoutSeconds": 1, "failureThreshold": 100}
+    create(api, "slow-probe", container={"livenessProbe": probe})
+    until(lambda: runtime.calls.get("ExecSync", 0) >= 4, 120, "programs are run one after the other")
+    assert runtime.most["ExecSync"] == 1
+
+
+def test_program_that_cannot_be_started(api, runtime, agent):
+    """It never ran, so it did not run for long: restarts wait longer and longer."""
+    made = create(api, "no-program", container={"command": ["/no/such/program"]})
+    until(lambda: state_of(api, "no-program").get("waiting", {}).get("reason") == "CrashLoopBackOff", 120, "restarts wait")
+    last = api.get(f"{PATH}/no-program")["status"]["containerStatuses"][0]["lastState"]["terminated"]
+    assert (last["reason"], last["exitCode"]) == ("StartError", 128)
+    assert runtime.starts.get((uid(made), "main")) is None
+
+
+@pytest.mark.parametrize("policy", ["Always", "Never"])
+def test_image_is_changed_in_place(api, runtime, agent, policy):
+    """The container is stopped and made anew of the other image, whatever its policy; the pod is the same and does not end."""
+    name = f"image-{policy.lower()}"
+    made = create(api, name, restartPolicy=policy)
+    until(lambda: is_ready(api.get(f"{PATH}/{name}")), 120, "the pod is Ready")
+    patch = {"spec": {"containers": [{"name": "main", "image": "example.com/other:2"}]}}
+    api.request("PATCH", f"{PATH}/{name}", patch, content_type="application/strategic-merge-patch+json")
+    until(lambda: runtime.starts[(uid(made), "main")] == 2, 120, "the other image is started")
+    until(lambda: is_ready(api.get(f"{PATH}/{name}")) and
+          api.get(f"{PATH}/{name}")["status"]["containerStatuses"][0]["restartCount"] == 1, 120, "it is Ready again")
+    assert api.get(f"{PATH}/{name}")["status"]["phase"] == "Running"
+    assert runtime.killed[(uid(made), "main")] == 1 and len(runtime.sandboxes) == 1
+    (running,) = [one for one in runtime.containers.values() if one["status"].state == 1]
+    assert running["config"].image.user_specified_image == "example.com/other:2"
 
 
 def test_agent_killed_at_random_moments(api, runtime, agent):

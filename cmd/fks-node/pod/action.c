@@ -17,8 +17,12 @@
 #include "cri/grpc.h"
 #include "net/http.h"
 
+#include "pod/redirect.h"
+#include "spec/environment.h"
+
 #define OUTPUT_MAX 10240 /* bytes of a program's output or a page that are shown, as the kubelet */
-#define BODY_MAX KIB(64)
+#define BODY_MAX KIB(64) /* of a gRPC answer */
+#define SERVICE_MAX 16383 /* bytes of a gRPC service's name: what a length of two bytes can tell */
 
 struct action_clients {
     struct http_client *plain; /* http and https, certificates unverified: the pod has no name to verify */
@@ -46,7 +50,12 @@ struct action {
     bool is_grpc;
     int socket;
     struct loop_fd *socket_source;
-    char *peer; /* "10.0.0.1:80" */
+    char *peer; /* "10.0.0.1:80", or a URL */
+    bool is_hook;
+    struct json *headers; /* of httpGet */
+    struct buf page;
+    bool page_is_cut;
+    int status, n_redirects;
 };
 
 /* --- clients */
@@ -155,6 +164,8 @@ struct action *action_free(struct action *action)
         loop_timer_free(action->timer);
         free(action->failure);
         free(action->peer);
+        json_free(action->headers);
+        buf_done(&action->page);
         free(action);
     }
     return NULL;
@@ -223,19 +234,24 @@ static void on_exec(const char *out, size_t out_len, const char *errout, size_t 
     finish(action, exit_code == 0 ? ACTION_SUCCEEDED : ACTION_FAILED, buf_text(&output));
 }
 
-static void start_exec(struct action *action, const struct json *exec, const char *container_id)
+/* A probe's words may name variables that the container's spec has values for; a hook's are taken as they are. */
+static void start_exec(struct action *action, const struct json *exec, const struct action_target *target)
 {
+    CLEANUP(environment_done) struct environment values = {0};
     CLEANUP(strv_done) struct strv argv = {0};
     const struct json *word;
 
-    json_each(word, json_get(exec, "command", NULL))
-        strv_add(&argv, strempty(json_string_value(word)));
+    environment_values(target->env, &values);
+    json_each(word, json_get(exec, "command", NULL)) {
+        const char *text = strempty(json_string_value(word));
+        strv_take(&argv, action->is_hook ? xstrdup(text) : environment_expand(&values, text));
+    }
     if (argv.n == 0) {
         fail_later(action, xstrdup("the handler has no command"));
         return;
     }
     action->exec = exec_call_new(action);
-    cri_exec_sync(action->agent->cri, container_id, (const char *const *)argv.items,
+    cri_exec_sync(action->agent->cri, target->container_id, (const char *const *)argv.items,
                   (action->timeout_ms + 999) / 1000, on_exec, action->exec);
 }
 
@@ -262,32 +278,113 @@ static int port_of(const struct json *value, const struct json *ports)
 
 /* --- HTTP */
 
+/* "dial tcp 10.0.0.1:80: connect: connection refused", as Go says it of a URL. */
+static void add_failure(const struct action *action, const struct err *err, struct buf *text)
+{
+    const char *authority = action->peer + strcspn(action->peer, ":") + strlen("://");
+
+    if (ends_with(err_text(err), ": connection refused"))
+        buf_printf(text, "dial tcp %.*s: connect: connection refused", (int)strcspn(authority, "/?"), authority);
+    else
+        buf_add_str(text, err_text(err));
+}
+
+static void get(struct action *action);
+
+static bool on_page(const struct http_response *response, const char *bytes, size_t len, void *data)
+{
+    struct action *action = data;
+    size_t room = OUTPUT_MAX - action->page.len;
+
+    action->status = response->status;
+    action->page_is_cut = len > room;
+    buf_add(&action->page, bytes, len < room ? len : room);
+    return !action->page_is_cut; /* what a page says counts, not how long it is */
+}
+
+/* True when the next page is on its way, or there were too many. Those that lead elsewhere are not followed. */
+static bool follow(struct action *action, const struct http_response *response, int status)
+{
+    CLEANUP(xfree) char *target =
+        redirect_is(status) ? redirect_target(action->peer, http_response_header(response, "location")) : NULL;
+
+    if (target == NULL)
+        return false;
+    if (++action->n_redirects >= REDIRECT_MAX) {
+        CLEANUP(xfree) char *text = xasprintf("Get \"%s\": stopped after %d redirects", target, REDIRECT_MAX);
+        finish(action, ACTION_FAILED, text);
+        return true;
+    }
+    free(action->peer);
+    action->peer = take(&target);
+    buf_done(&action->page);
+    action->page = (struct buf){0};
+    action->page_is_cut = false;
+    get(action);
+    return true;
+}
+
 static void on_http(struct http_response *response, struct err *err, void *data)
 {
     struct action *action = data;
     CLEANUP(buf_done) struct buf text = {0};
+    int status = action->page_is_cut ? action->status : response->status;
+    enum action_result result = ACTION_SUCCEEDED;
 
     action->http = NULL;
-    if (err->code != 0) {
-        buf_printf(&text, "Get \"%s\": %s", action->peer, err_text(err));
+    if (err->code != 0 && !action->page_is_cut) {
+        buf_printf(&text, "Get \"%s\": ", action->peer);
+        add_failure(action, err, &text);
         finish(action, ACTION_FAILED, buf_text(&text));
         return;
     }
-    bool success = response->status >= 200 && response->status < 400;
-    if (!success)
-        buf_printf(&text, "HTTP probe failed with statuscode: %d", response->status);
-    finish(action, success ? ACTION_SUCCEEDED : ACTION_FAILED, buf_text(&text));
+    if (follow(action, response, status))
+        return;
+    if (action->is_hook) {
+        ; /* it was told: what it answers is its own affair */
+    } else if (status >= 300 && status < 400) {
+        result = ACTION_WARNED;
+        buf_printf(&text, "Probe terminated redirects, Response body: %s", buf_text(&action->page));
+    } else if (status < 200 || status >= 300) {
+        result = ACTION_FAILED;
+        buf_printf(&text, "HTTP probe failed with statuscode: %d", status);
+    }
+    finish(action, result, buf_text(&text));
 }
 
-static void start_http(struct action *action, const struct json *get, const struct action_target *target)
+/* Asks for the page at action->peer. */
+static void get(struct action *action)
 {
-    const char *host = json_str_or("", get, "host", NULL);
-    const char *path = json_str_or("/", get, "path", NULL);
-    bool https = strcasecmp(json_str_or("HTTP", get, "scheme", NULL), "HTTPS") == 0;
-    int port = port_of(json_get(get, "port", NULL), target->ports);
-    struct http_header headers[LIMIT_HTTP_HEADERS];
+    struct http_header headers[LIMIT_HTTP_HEADERS + 1];
+    bool names_agent = false;
     size_t n = 0;
     const struct json *header;
+
+    json_each(header, action->headers)
+        if (n < LIMIT_HTTP_HEADERS) {
+            headers[n] =
+                (struct http_header){json_str_or("", header, "name", NULL), json_str_or("", header, "value", NULL)};
+            names_agent = names_agent || strcasecmp(headers[n++].name, "User-Agent") == 0;
+        }
+    if (action->is_hook && !names_agent)
+        headers[n++] = (struct http_header){"User-Agent", "kube-lifecycle/1.36"};
+    struct http_request request = {
+        .method = "GET",
+        .url = action->peer,
+        .headers = headers,
+        .n_headers = n,
+        .dedicated = true, /* each probe makes a connection of its own, as the kubelet's do */
+    };
+    action->http = http_start(action->agent->actions->plain, &request, on_page, on_http, action);
+}
+
+static void start_http(struct action *action, const struct json *handler, const struct action_target *target)
+{
+    const char *host = json_str_or("", handler, "host", NULL);
+    const char *path = json_str_or("/", handler, "path", NULL);
+    bool https = strcasecmp(json_str_or("HTTP", handler, "scheme", NULL), "HTTPS") == 0;
+    int port = port_of(json_get(handler, "port", NULL), target->ports);
+    const struct json *headers = json_get(handler, "httpHeaders", NULL);
 
     if (*host == '\0')
         host = strempty(target->address);
@@ -298,19 +395,8 @@ static void start_http(struct action *action, const struct json *get, const stru
     bool v6 = strchr(host, ':') != NULL;
     action->peer = xasprintf("%s://%s%s%s:%d%s%s", https ? "https" : "http", v6 ? "[" : "", host, v6 ? "]" : "", port,
                              *path == '/' ? "" : "/", path);
-    json_each(header, json_get(get, "httpHeaders", NULL))
-        if (n < countof(headers))
-            headers[n++] =
-                (struct http_header){json_str_or("", header, "name", NULL), json_str_or("", header, "value", NULL)};
-    struct http_request request = {
-        .method = "GET",
-        .url = action->peer,
-        .headers = headers,
-        .n_headers = n,
-        .max_response = BODY_MAX,
-        .dedicated = true, /* each probe makes a connection of its own, as the kubelet's do */
-    };
-    action->http = http_start(action->agent->actions->plain, &request, NULL, on_http, action);
+    action->headers = headers != NULL ? json_clone(headers) : NULL;
+    get(action);
 }
 
 /* --- gRPC: grpc.health.v1.Health/Check, https://github.com/grpc/grpc/blob/master/doc/health-checking.md */
@@ -336,7 +422,10 @@ static void on_grpc(struct http_response *response, struct err *err, void *data)
     CLEANUP(buf_done) struct buf text = {0};
 
     action->http = NULL;
-    if (err->code != 0)
+    if (err->code == ERR_REFUSED)
+        buf_printf(&text, "timeout: failed to connect service \"%s\" within %llds: connection refused", action->peer,
+                   (long long)(action->timeout_ms + 999) / 1000);
+    else if (err->code != 0)
         buf_printf(&text, "error: this server does not implement the grpc health protocol or is away: %s",
                    err_text(err));
     else if (grpc_status(http_response_header(response, "grpc-status"),
@@ -358,13 +447,15 @@ static void start_grpc(struct action *action, const struct json *grpc, const str
     static const struct http_header headers[] = {{"content-type", "application/grpc"}, {"te", "trailers"}};
 
     action->is_grpc = true;
-    if (port == 0 || target->address == NULL || len > 127) {
+    if (port == 0 || target->address == NULL || len > SERVICE_MAX) {
         fail_later(action, xstrdup("the handler's port or service cannot be used"));
         return;
     }
     if (len > 0) { /* HealthCheckRequest{service = 1}: field 1, length-delimited */
         buf_add_char(&message, 0x0a);
-        buf_add_char(&message, (char)len);
+        if (len > 127)
+            buf_add_char(&message, (char)(0x80 | (len & 0x7f)));
+        buf_add_char(&message, (char)(len > 127 ? len >> 7 : len));
         buf_add(&message, service, len);
     }
     grpc_frame(buf_text(&message), message.len, &frame);
@@ -386,6 +477,11 @@ static void start_grpc(struct action *action, const struct json *grpc, const str
 
 /* --- TCP */
 
+static const char *failure_text(int failure)
+{
+    return failure == ECONNREFUSED ? "connection refused" : failure == EHOSTUNREACH ? "no route to host" : strerror(failure);
+}
+
 static void on_connected(struct loop_fd *source UNUSED, uint32_t events UNUSED, void *data)
 {
     struct action *action = data;
@@ -398,7 +494,7 @@ static void on_connected(struct loop_fd *source UNUSED, uint32_t events UNUSED, 
         finish(action, ACTION_SUCCEEDED, "");
         return;
     }
-    CLEANUP(xfree) char *text = xasprintf("dial tcp %s: connect: %s", action->peer, strerror(failure));
+    CLEANUP(xfree) char *text = xasprintf("dial tcp %s: connect: %s", action->peer, failure_text(failure));
     finish(action, ACTION_FAILED, text);
 }
 
@@ -413,6 +509,8 @@ static void start_tcp(struct action *action, const struct json *tcp, const struc
 
     if (*host == '\0')
         host = strempty(target->address);
+    else if (streq(host, "localhost"))
+        host = "127.0.0.1";
     (void)snprintf(service, sizeof(service), "%d", port);
     action->peer = xasprintf("%s:%d", host, port);
     /* names would need a resolver that does not block; probes of a pod's own address do not use any */
@@ -425,7 +523,7 @@ static void start_tcp(struct action *action, const struct json *tcp, const struc
     int failure = errno;
     freeaddrinfo(found);
     if (result < 0 && failure != EINPROGRESS)
-        fail_later(action, xasprintf("dial tcp %s: connect: %s", action->peer, strerror(failure)));
+        fail_later(action, xasprintf("dial tcp %s: connect: %s", action->peer, failure_text(failure)));
     else if (loop_fd_new(action->agent->loop, action->socket, EPOLLOUT, on_connected, action, &action->socket_source,
                          &err) < 0)
         fail_later(action, xstrdup(err_text(&err)));
@@ -441,15 +539,16 @@ struct action *action_start(struct agent *agent, const struct json *handler, con
     action->done = done;
     action->data = data;
     action->socket = -1;
+    action->is_hook = target->is_hook;
     action->timeout_ms = timeout_ms;
     action->timer = loop_timer_new(agent->loop, on_timer, action);
     action->due_ms = loop_now_ms(agent->loop) + timeout_ms;
     loop_timer_set(action->timer, timeout_ms);
     if ((part = json_get(handler, "exec", NULL)) != NULL) {
-        start_exec(action, part, target->container_id);
+        start_exec(action, part, target);
     } else if ((part = json_get(handler, "httpGet", NULL)) != NULL) {
         start_http(action, part, target);
-    } else if ((part = json_get(handler, "tcpSocket", NULL)) != NULL) {
+    } else if ((part = json_get(handler, "tcpSocket", NULL)) != NULL && !action->is_hook) {
         start_tcp(action, part, target);
     } else if ((part = json_get(handler, "grpc", NULL)) != NULL) {
         start_grpc(action, part, target);

@@ -16,10 +16,13 @@ struct action_target { /* borrowed for the call */
     const char *container_id;
     const char *address;      /* of the pod: where to connect unless the handler names a host */
     const struct json *ports; /* of the container, for ports given by name; or NULL */
+    const struct json *env;   /* of the container, for $(NAME) in a probe's command; or NULL */
+    bool is_hook;             /* told that something happens; what a web server answers to that is no failure */
 };
 
 enum action_result {
     ACTION_SUCCEEDED,
+    ACTION_WARNED, /* it succeeded, but the output says what is strange about it */
     ACTION_FAILED,
     ACTION_UNKNOWN, /* it could not be tried: the container runtime is away. Says nothing about the container. */
 };

@@ -100,7 +100,7 @@ struct pod_container {
     struct json *resources;  /* in force since creation or the latest resize; NULL: not recalled yet */
     struct json *creating;   /* what the one under way is created with */
     struct json *resizing;   /* what a resize under way leads to */
-    bool resize_restart;     /* its resize policy asks for a restart */
+    bool restart_wanted;     /* stopped, because a resize or another image asks for a new start */
 
     enum pod_image_state image_state;
     struct backoff image_backoff;
@@ -307,6 +307,8 @@ void pod_container_listed(struct pod_container *container);
 bool pod_container_find_lost(struct pod_container *container);
 /* current becomes last; without current nothing happens. */
 void pod_container_shift(struct pod_container *container);
+/* How long it ran; 0 when it never started. */
+int64_t pod_container_ran_ms(const struct cri_container *record);
 /* ContainerStatus of id (current or last); then the pod wakes. */
 void pod_container_query(struct pod_container *container, const char *id);
 

@@ -50,7 +50,7 @@ static bool restarts(const struct pod_container *container)
 {
     if (pod_container_broke_off(container)) /* whatever the policy */
         return true;
-    if (container->resize_restart)
+    if (container->restart_wanted)
         return true;
     return podspec_restarts(container->pod->object, container->spec, container->kind != POD_CONTAINER_MAIN,
                             container->current->exit_code);
@@ -327,9 +327,9 @@ static int create(struct pod_container *container, struct err *err)
 static void recall_backoff(struct pod_container *container)
 {
     const struct cri_container *current = container->current;
-    int64_t ran_ms = (current->finished_ns - current->started_ns) / 1000000;
 
-    if (container->started_here || container->restart.wait_ms > 0 || ran_ms > BACKOFF_RESTART_FORGET_MS)
+    if (container->started_here || container->restart.wait_ms > 0 ||
+        pod_container_ran_ms(current) > BACKOFF_RESTART_FORGET_MS)
         return;
     for (uint32_t i = 0; i < current->attempt && container->restart.wait_ms < BACKOFF_RESTART_MAX_MS; i++)
         backoff_fail(&container->restart, pod_now(container->pod), BACKOFF_RESTART_FIRST_MS, BACKOFF_RESTART_MAX_MS);
@@ -399,6 +399,22 @@ static bool sync_volume_images(struct pod_container *container)
     return true;
 }
 
+/* Of what the kubelet compares only the image can change in place. Whatever the policy says, it starts again. */
+static void replace_if_changed(struct pod_container *container)
+{
+    const char *made_of = cri_pairs_get(&container->current->annotations, PODSPEC_ANNOTATION_HASH);
+    char hash[PODSPEC_HASH_MAX];
+
+    podspec_container_hash(container->spec, hash);
+    if (made_of == NULL || streq(made_of, hash) || !pod_container_is_here(container) ||
+        container->kind == POD_CONTAINER_INIT || container->kind == POD_CONTAINER_EPHEMERAL)
+        return;
+    container->restart_wanted = true;
+    container->image_state = POD_IMAGE_UNKNOWN;
+    pod_container_kill(container, pod_grace_s(container->pod), "Container %s definition changed, will be restarted",
+                       container->name);
+}
+
 static void step(struct pod_container *container)
 {
     CLEANUP(err_clear) struct err err = {0};
@@ -413,8 +429,10 @@ static void step(struct pod_container *container)
         pod_wake(pod);
         return;
     }
-    if (current != NULL && current->state == CRI_RUNNING) /* in a dead sandbox: the next list shows its end */
+    if (current != NULL && current->state == CRI_RUNNING) {
+        replace_if_changed(container); /* one in a dead sandbox: the next list shows its end */
         return;
+    }
     if (wait_ms > 0) {
         pod_wake_in(pod, wait_ms);
         return;
@@ -429,12 +447,12 @@ static void step(struct pod_container *container)
         /* an init container runs again in a sandbox made anew, however it ended in the old one */
         if (!restarts(container) && (here || container->kind != POD_CONTAINER_INIT))
             return;
-        if (!container->resize_restart && is_crash_looping(container))
+        if (!container->restart_wanted && is_crash_looping(container))
             return;
     }
     if (!pod_image_sync(container) || !sync_volume_images(container))
         return;
-    if (is_over(container) && !container->resize_restart)
+    if (is_over(container) && !container->restart_wanted)
         backoff_fail(&container->restart, pod_now(pod), BACKOFF_RESTART_FIRST_MS, BACKOFF_RESTART_MAX_MS);
     if (create(container, &err) < 0) {
         failed(container, "CreateContainerConfigError", &err);
@@ -476,6 +494,7 @@ static void attend(struct pod_container *container)
         .container_id = container->current->id,
         .address = container->pod->address,
         .ports = json_get(container->spec, "ports", NULL),
+        .is_hook = true,
     };
     container->post_start_pending = true;
     container->post_start =

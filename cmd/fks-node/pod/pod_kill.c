@@ -104,6 +104,7 @@ void pod_container_kill(struct pod_container *container, int64_t grace_s, const 
         .container_id = container->current->id,
         .address = pod->address,
         .ports = json_get(container->spec, "ports", NULL),
+        .is_hook = true,
     };
     container->kill = POD_KILL_PRE_STOP;
     container->pre_stop = action_start(pod->agent, hook, &target, grace_s * 1000, on_pre_stop, container);

@@ -76,12 +76,16 @@ static char *termination_message(const struct pod *pod, const struct cri_contain
 
 /* --- status */
 
+int64_t pod_container_ran_ms(const struct cri_container *record)
+{
+    return record->started_ns > 0 ? (record->finished_ns - record->started_ns) / 1000000 : 0;
+}
+
 /* A run that was long enough makes the back-off start over. */
 static void ended(struct pod_container *container)
 {
     const struct cri_container *record = container->current;
     struct pod *pod = container->pod;
-    int64_t ran_ms = (record->finished_ns - record->started_ns) / 1000000;
     int64_t ago_ms = (clock_wall_ns() - record->finished_ns) / 1000000;
 
     container->ended_ms = pod_now(pod) - (ago_ms > 0 ? ago_ms : 0);
@@ -92,7 +96,7 @@ static void ended(struct pod_container *container)
     container->probing = container->post_start_pending = container->recalled = false;
     pod_container_wait(container, NULL, NULL); /* how it ended says more, unless it is to be started again */
     container->ready = container->startup_done = false;
-    if (ran_ms > BACKOFF_RESTART_FORGET_MS)
+    if (pod_container_ran_ms(record) > BACKOFF_RESTART_FORGET_MS)
         backoff_reset(&container->restart);
     log_info("container ended", "pod", pod_title(pod), "container", container->name, "reason", record->reason);
 }

@@ -159,7 +159,7 @@ static void resize(struct pod_container *container)
     if (container->resizing != NULL || !pod_may_try(pod))
         return;
     if (needs_restart(container)) {
-        container->resize_restart = true;
+        container->restart_wanted = true;
         pod_container_kill(container, pod_grace_s(pod), "Container %s resize requires restart", container->name);
         return;
     }
@@ -178,7 +178,7 @@ void pod_resize_created(struct pod_container *container)
 {
     json_free(container->resources);
     container->resources = take(&container->creating);
-    container->resize_restart = false;
+    container->restart_wanted = false;
 }
 
 void pod_resize_sync(struct pod *pod)

@@ -42,6 +42,8 @@ static struct podstatus_container fact_of(const struct pod_container *container)
                     : container->restarted     ? container->last->attempt + 1
                                                : 0,
         .restarting = pod_container_is_restarting(container),
+        .starts_again = container->restart_wanted ||
+                        (container->current != NULL && container->current->state == CRI_CREATED),
     };
 }
 

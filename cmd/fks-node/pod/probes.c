@@ -87,12 +87,14 @@ static void on_result(enum action_result result, const char *output, void *data)
     struct probe *probe = data;
     struct pod_container *container = probe->owner->container;
     CLEANUP(action_free) struct action *over UNUSED = take(&probe->action); /* output may lie in it */
-    bool success = result == ACTION_SUCCEEDED;
+    bool success = result == ACTION_SUCCEEDED || result == ACTION_WARNED;
 
     container->probe_results[probe->state.kind][result == ACTION_UNKNOWN ? 2 : success]++;
     if (!success && !probe->owner->ending)
         pod_event(container->pod, "Warning", "Unhealthy", "%s probe %s: %s", title(probe),
-                  result == ACTION_UNKNOWN ? "errored" : "failed", output);
+                  result == ACTION_UNKNOWN ? "errored and resulted in unknown state" : "failed", output);
+    else if (result == ACTION_WARNED)
+        pod_event(container->pod, "Warning", "ProbeWarning", "%s probe warning: %s", title(probe), output);
     if (result == ACTION_UNKNOWN) {
         loop_timer_set(probe->timer, period_ms(probe));
         return;
@@ -144,6 +146,7 @@ static void run(void *data)
         .container_id = container->current->id,
         .address = container->pod->address,
         .ports = json_get(container->spec, "ports", NULL),
+        .env = json_get(container->spec, "env", NULL),
     };
     probe->action = action_start(container->pod->agent, spec_of(probe), &target,
                                  (timeout_s > 0 ? timeout_s : 1) * 1000, on_result, probe);

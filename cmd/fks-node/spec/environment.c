@@ -53,6 +53,14 @@ static void environment_set(struct environment *environment, const char *name, c
     map_set(&environment->index, name, (void *)(uintptr_t)environment->n);
 }
 
+void environment_values(const struct json *env, struct environment *ret)
+{
+    const struct json *item;
+
+    json_each(item, env)
+        environment_set(ret, json_str_or("", item, "name", NULL), xstrdup(json_str_or("", item, "value", NULL)));
+}
+
 /* --- $(VAR) */
 
 /* Expands into out; the first unknown variable is handed back as a heap string (NULL: all known). */

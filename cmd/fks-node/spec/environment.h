@@ -46,6 +46,12 @@ struct environment_context {
 int environment_make(const struct json *pod, const struct json *container, const struct environment_context *context,
                      struct environment *ret, struct err *err) MUST_CHECK;
 
+/*
+ * What the kubelet knows of a container's env (NULL: nothing) when it expands a probe's command: the values as they stand in
+ * the spec, empty where they come from elsewhere. *ret must be empty ({0}).
+ */
+void environment_values(const struct json *env, struct environment *ret);
+
 /* $(NAME) replaced by known variables, $$ by $; unknown ones stay as they are. Heap string. */
 char *environment_expand(const struct environment *environment, const char *text) MUST_CHECK;
 /*

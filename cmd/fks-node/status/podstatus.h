@@ -25,6 +25,7 @@ struct podstatus_container {
     bool ready;        /* readiness probe's last result, true without one; matters only while it runs */
     uint32_t restarts; /* lower bound of restartCount; the attempt of current is taken into account */
     bool restarting;     /* ended, or removed, because another asked for a restart of all containers */
+    bool starts_again;   /* it will, whatever its policy says: stopped for another image or a resize, or just made */
     bool readonly_below; /* read-only mounts that ask for it are so all the way down */
     /* what is in force, for status.resources (a resize); NULL: what its status says, else its spec */
     const struct json *resources;

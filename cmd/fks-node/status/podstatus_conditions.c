@@ -65,8 +65,9 @@ static void count_sidecar(const struct json *status, struct counts *counts)
 }
 
 static void count_regular(const struct json *pod, const struct json *container, const struct json *status,
-                          struct counts *counts)
+                          const struct podstatus_container *facts, struct counts *counts)
 {
+    bool starts_again = is_restarting(status) || (facts != NULL && facts->starts_again);
     int32_t code;
 
     if (status == NULL) {
@@ -77,7 +78,7 @@ static void count_regular(const struct json *pod, const struct json *container, 
         counts->waiting++;
     } else {
         counts->stopped++;
-        if (!podspec_restarts(pod, container, false, code) && !is_restarting(status))
+        if (!podspec_restarts(pod, container, false, code) && !starts_again)
             counts->stopped_for_good++;
         if (code == 0 && json_get(status, "state", "terminated", NULL) != NULL)
             counts->succeeded++;
@@ -134,7 +135,7 @@ const char *podstatus_phase(const struct json *pod, const struct podstatus_facts
         count_regular(pod, container,
                       podstatus_find_status(json_get(status, "containerStatuses", NULL),
                                             json_str(container, "name", NULL)),
-                      &counts);
+                      podstatus_find(facts, json_str(container, "name", NULL)), &counts);
     phase = phase_by_counts(&counts, facts->terminal, podstatus_has_started(pod, facts));
     if (facts->failed_reason != NULL || (facts->terminal && !is_end(phase)))
         phase = "Failed";

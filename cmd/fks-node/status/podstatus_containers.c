@@ -156,6 +156,8 @@ static struct json *state_of(const struct view *view)
     case CRI_EXITED:
         if (is_restarting(view) && !view->ending)
             return waiting_for_restart();
+        if (view->facts->starts_again && !view->ending) /* no API server lets it start again that was told of an end for good */
+            return default_waiting(view);
         if (view->facts->waiting_reason != NULL && !view->ending)
             return waiting(view->facts->waiting_reason, view->facts->waiting_message);
         return terminated(current, view->facts->current_message);

@@ -248,6 +248,22 @@ static void test_environment__strict_expansion(void **state)
     assert_null(unset);
 }
 
+static void test_environment__probe_values(void **state)
+{
+    CLEANUP(json_free) struct json *env = parse("[{\"name\":\"A\",\"value\":\"x\"},{\"name\":\"B\",\"value\":\"$(A)\"},"
+                                                "{\"name\":\"C\",\"valueFrom\":{\"fieldRef\":{\"fieldPath\":\"metadata.name\"}}}]");
+    CLEANUP(environment_done) struct environment values = {0};
+    CLEANUP(environment_done) struct environment none = {0};
+
+    (void)state;
+    environment_values(env, &values);
+    CLEANUP(xfree) char *text = environment_expand(&values, "$(A) $(B) [$(C)] $(D) $$(A)");
+    assert_string_equal(text, "x $(A) [] $(D) $(A)");
+    environment_values(NULL, &none);
+    CLEANUP(xfree) char *as_it_is = environment_expand(&none, "$(A)");
+    assert_string_equal(as_it_is, "$(A)");
+}
+
 static void test_downward__maps_are_sorted_and_quoted(void **state)
 {
     CLEANUP(json_free) struct json *pod = parse("{\"metadata\":{\"labels\":{\"b\":\"2\",\"a\":\"say \\\"1\\\"\\n\"}}}");
@@ -267,6 +283,7 @@ int main(void)
         cmocka_unit_test(test_environment__errors),
         cmocka_unit_test(test_environment__service_links_off),
         cmocka_unit_test(test_environment__strict_expansion),
+        cmocka_unit_test(test_environment__probe_values),
         cmocka_unit_test(test_downward__maps_are_sorted_and_quoted),
     };
 

@@ -297,6 +297,28 @@ static void test_podstatus__restarted(void **state)
     assert_string_equal(json_str(of, "imageID", NULL), "ref");
 }
 
+/* "a" was stopped for another image: its end is told to nobody as one for good, or no API server would let it start again. */
+static void test_podstatus__starts_again(void **state)
+{
+    CLEANUP(scene_done) struct scene scene = {0};
+    const struct json *status, *of;
+
+    (void)state;
+    scene_make(&scene, NEVER "\"containers\":[{\"name\":\"a\",\"image\":\"i\"}]", "{}", "a:r");
+    scene_apply(&scene);
+    scene_set(&scene, "a:e9");
+    scene.containers[0].starts_again = true;
+    scene_apply(&scene);
+    status = json_get(scene.pod, "status", NULL);
+    assert_string_equal(json_str(status, "phase", NULL), "Running");
+    of = json_at(json_get(status, "containerStatuses", NULL), 0);
+    assert_string_equal(json_str(of, "state", "waiting", "reason", NULL), "ContainerCreating");
+    assert_int_equal(json_int_or(0, of, "lastState", "terminated", "exitCode", NULL), 9);
+    scene.containers[0].starts_again = false;
+    scene_apply(&scene);
+    assert_string_equal(json_str(scene.pod, "status", "phase", NULL), "Failed");
+}
+
 /* "a" exited with 4, for which all are to start anew; "b" and the init container are stopped for it. */
 static void test_podstatus__restart_of_all(void **state)
 {
@@ -523,6 +545,7 @@ int main(void)
         cmocka_unit_test(test_podstatus__foreign_conditions_and_gates),
         cmocka_unit_test(test_podstatus__crash_loop),
         cmocka_unit_test(test_podstatus__restarted),
+        cmocka_unit_test(test_podstatus__starts_again),
         cmocka_unit_test(test_podstatus__restart_of_all),
         cmocka_unit_test(test_podstatus__waiting_reasons),
         cmocka_unit_test(test_podstatus__vanished_container),

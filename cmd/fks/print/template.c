@@ -1,6 +1,6 @@
 /*
- * template.c: runs a parsed Go template. Values are reference-counted trees; NULL is "no value" (a key that is not
- * there).
+ * template.c: runs a parsed Go template on an object. What a pipeline makes of it is a value of template_value.c; errors
+ * name the place as Go does.
  */
 #include "print/template.h"
 
@@ -8,309 +8,560 @@
 #include "print/gotext.h"
 #include "print/template_internal.h"
 
+#define CALLS_MAX 2000 /* of templates in each other; Go's 100,000 would need a stack that C does not have */
+
 struct variable {
     const char *name; /* borrowed from the template */
-    struct json *value;
+    struct value value;
 };
 
 enum flow { FLOW_ON, FLOW_BREAK, FLOW_CONTINUE };
 
 struct run {
     const char *text; /* of the template */
+    const struct templates *templates;
+    const char *name; /* of the template that runs */
     bool hide_missing;
     struct variable *variables;
     size_t n, cap;
+    size_t first; /* of the variables: those of callers are not seen */
+    int calls;
+    const struct expr *at; /* what is evaluated, for errors */
     struct buf *out;
     struct err *err;
 };
 
-static void declare(struct run *run, const char *name, const struct json *value)
-{
-    GROW(run->variables, run->n, run->cap);
-    run->variables[run->n++] = (struct variable){name, value != NULL ? json_keep(value) : NULL};
-}
+/* --- errors */
 
-static void forget(struct run *run, size_t n)
-{
-    while (run->n > n)
-        json_free(run->variables[--run->n].value);
-}
-
-static struct variable *find_variable(struct run *run, const char *name)
-{
-    for (size_t i = run->n; i-- > 0;) {
-        if (streq(run->variables[i].name, name))
-            return &run->variables[i];
-    }
-    return NULL;
-}
-
-/* Adds where in the template it happened, as Go does. */
-static int locate(struct run *run, const struct operand *operand)
+/* Adds where in the template it happened. */
+static int locate(struct run *run, size_t offset, const char *context)
 {
     size_t line = 1, column = 0;
-    for (size_t i = 0; i < operand->offset; i++) {
+    for (size_t i = 0; i < offset; i++) {
         column++;
         if (run->text[i] == '\n') {
             line++;
             column = 0;
         }
     }
-    return err_wrap(run->err, "template: output:%zu:%zu: executing \"output\" at <%s>", line, column, operand->text);
+    CLEANUP(buf_done) struct buf name = {0};
+    gotext_quote(run->name, &name);
+    return err_wrap(run->err, "template: output:%zu:%zu: executing %s at <%s>", line, column, buf_text(&name), context);
 }
 
-static int walk_fields(struct run *run, const struct operand *operand, const struct json *value,
-                       const struct json **ret)
+PRINTF(3, 4) static int fail(struct run *run, enum err_code code, const char *format, ...)
 {
-    for (size_t i = 0; i < operand->fields.n; i++) {
-        const char *field = operand->fields.items[i];
-        if (json_type(value) != JSON_NULL && !json_is_object(value)) {
-            err_set(run->err, ERR_INVALID, "can't evaluate field %s in type interface {}", field);
-            return locate(run, operand);
-        }
-        const struct json *member = json_member(value, field);
-        if (member == NULL && !run->hide_missing) {
-            err_set(run->err, ERR_NOT_FOUND,
-                    value == NULL ? "nil data; no entry for key \"%s\"" : "map has no entry for key \"%s\"", field);
-            return locate(run, operand);
-        }
-        value = member;
-    }
-    *ret = value;
-    return 0;
+    CLEANUP(buf_done) struct buf context = {0};
+    va_list args;
+    va_start(args, format);
+    err_setv(run->err, code, format, args);
+    va_end(args);
+    expr_print(run->at, &context);
+    return locate(run, run->at->at, buf_text(&context));
 }
 
-static int eval_pipe(struct run *run, const struct pipe *pipe, const struct json *dot, struct json **ret);
-static int eval_call(struct run *run, const struct operand *operands, size_t n_operands, const struct json *dot,
-                     const struct json *last, bool has_last, struct json **ret);
+/* --- variables */
 
-static int eval_operand(struct run *run, const struct operand *operand, const struct json *dot, struct json **ret)
+static void declare(struct run *run, const char *name, const struct value *value)
 {
-    CLEANUP(json_free) struct json *made = NULL;
-    const struct json *value = NULL;
-    switch (operand->kind) {
-    case OPERAND_DOT:
-        value = dot;
-        break;
-    case OPERAND_VARIABLE: {
-        const struct variable *variable = find_variable(run, operand->name);
-        if (variable == NULL)
-            return err_set(run->err, ERR_INVALID, "undefined variable \"%s\"", operand->name);
-        value = variable->value;
-        break;
-    }
-    case OPERAND_LITERAL:
-        value = operand->literal;
-        break;
-    case OPERAND_PIPE:
-        if (eval_pipe(run, operand->pipe, dot, &made) < 0)
-            return run->err->code;
-        value = made;
-        break;
-    case OPERAND_FUNCTION: {
-        if (eval_call(run, operand, 1, dot, NULL, false, &made) < 0)
-            return run->err->code;
-        value = made;
-        break;
-    }
-    }
-    if (walk_fields(run, operand, value, &value) < 0)
-        return run->err->code;
-    *ret = value != NULL ? json_keep(value) : NULL;
-    return 0;
+    GROW(run->variables, run->n, run->cap);
+    run->variables[run->n++] = (struct variable){name, value_copy(value)};
 }
 
-/* "and" and "or" stop at the first argument that decides. */
-static int eval_logic(struct run *run, const struct operand *operands, size_t n_operands, const struct json *dot,
-                      const struct json *last, bool has_last, struct json **ret)
+static void forget(struct run *run, size_t n)
 {
-    bool until = streq(operands[0].name, "or");
-    CLEANUP(json_free) struct json *value = NULL;
-    for (size_t i = 1; i < n_operands; i++) {
-        json_free(value);
-        value = NULL;
-        if (eval_operand(run, &operands[i], dot, &value) < 0)
-            return run->err->code;
-        if (template_is_true(value) == until) {
-            *ret = take(&value);
+    while (run->n > n)
+        value_done(&run->variables[--run->n].value);
+}
+
+static void put(struct variable *variable, const struct value *value)
+{
+    struct value copy = value_copy(value);
+    value_done(&variable->value);
+    variable->value = copy;
+}
+
+static int find_variable(struct run *run, const char *name, struct variable **ret)
+{
+    for (size_t i = run->n; i-- > run->first;) {
+        if (streq(run->variables[i].name, name)) {
+            *ret = &run->variables[i];
             return 0;
         }
     }
-    if (has_last) {
-        *ret = last != NULL ? json_keep(last) : NULL;
-        return 0;
-    }
-    *ret = take(&value);
+    return fail(run, ERR_INVALID, "undefined variable: %s", name);
+}
+
+static int assign(struct run *run, const char *name, const struct value *value)
+{
+    struct variable *variable = NULL;
+    if (find_variable(run, name, &variable) < 0)
+        return run->err->code;
+    put(variable, value);
     return 0;
 }
 
-static int eval_call(struct run *run, const struct operand *operands, size_t n_operands, const struct json *dot,
-                     const struct json *last, bool has_last, struct json **ret)
+/* --- pipelines */
+
+static int eval_pipe(struct run *run, const struct expr *pipe, const struct value *dot, struct value *ret);
+static int eval_word(struct run *run, const struct expr *word, const struct value *dot, struct value *ret);
+
+/* last: what the command before made; NULL: this is the first. */
+static int not_a_function(struct run *run, const struct expr *command, const struct value *last)
 {
-    const struct operand *first = &operands[0];
-    if (first->kind != OPERAND_FUNCTION) {
-        if (n_operands > 1 || has_last)
-            return err_set(run->err, ERR_INVALID, "can't give argument to non-function %s", first->text);
-        return eval_operand(run, first, dot, ret);
+    if (command->n <= 1 && last == NULL)
+        return 0;
+    CLEANUP(buf_done) struct buf text = {0};
+    expr_print(command->items[0], &text);
+    return fail(run, ERR_INVALID, "can't give argument to non-function %s", buf_text(&text));
+}
+
+/* has_args: the last field is given arguments. */
+static int walk_fields(struct run *run, const struct strv *fields, bool has_args, struct value *value)
+{
+    for (size_t i = 0; i < fields->n; i++) {
+        const char *field = fields->items[i];
+        if (value->kind == VALUE_NONE) {
+            if (!run->hide_missing)
+                return fail(run, ERR_NOT_FOUND, "nil data; no entry for key \"%s\"", field);
+            continue;
+        }
+        if (value->kind == VALUE_NIL)
+            return fail(run, ERR_INVALID, "nil pointer evaluating interface {}.%s", field);
+        if (value->kind != VALUE_MAP)
+            return fail(run, ERR_INVALID, "can't evaluate field %s in type %s", field, value_static_type(value));
+        if (has_args && i + 1 == fields->n)
+            return fail(run, ERR_INVALID, "%s is not a method but has arguments", field);
+        struct value member = value_member(value, field, strlen(field));
+        if (member.kind == VALUE_NONE && !run->hide_missing)
+            return fail(run, ERR_NOT_FOUND, "map has no entry for key \"%s\"", field);
+        *value = member; /* a map owns nothing */
     }
-    if (streq(first->name, "and") || streq(first->name, "or"))
-        return eval_logic(run, operands, n_operands, dot, last, has_last, ret);
-    size_t n = n_operands - 1 + (has_last ? 1 : 0);
-    struct json **args = xcalloc(n + 1, sizeof(*args));
-    int code = 0;
-    for (size_t i = 1; i < n_operands && code == 0; i++)
-        code = eval_operand(run, &operands[i], dot, &args[i - 1]);
-    if (has_last && last != NULL)
-        args[n - 1] = json_keep(last);
+    return 0;
+}
+
+static int eval_call(struct run *run, const struct expr *command, const struct expr *name, const struct value *dot,
+                     const struct value *last, struct value *ret);
+
+/* What a field, a variable or a chain starts from. */
+static int eval_start(struct run *run, const struct expr *word, const struct value *dot, struct value *ret)
+{
+    struct variable *variable = NULL;
+    if (word->kind == EXPR_FIELD) {
+        *ret = value_copy(dot);
+        return 0;
+    }
+    if (word->kind == EXPR_CHAIN)
+        return eval_word(run, word->items[0], dot, ret);
+    if (find_variable(run, word->text, &variable) < 0)
+        return run->err->code;
+    *ret = value_copy(&variable->value);
+    return 0;
+}
+
+static int eval_fields(struct run *run, const struct expr *word, bool has_args, const struct value *dot, struct value *ret)
+{
+    run->at = word;
+    CLEANUP(value_done) struct value value = {0};
+    if (eval_start(run, word, dot, &value) < 0 || walk_fields(run, &word->fields, has_args, &value) < 0)
+        return run->err->code;
+    *ret = value;
+    value = (struct value){0};
+    return 0;
+}
+
+/* A word of a command, alone. */
+static int eval_word(struct run *run, const struct expr *word, const struct value *dot, struct value *ret)
+{
+    run->at = word;
+    switch (word->kind) {
+    case EXPR_DOT:
+        *ret = value_copy(dot);
+        return 0;
+    case EXPR_NIL:
+        *ret = (struct value){0};
+        return 0;
+    case EXPR_NUMBER:
+        if (word->value.kind == VALUE_NONE)
+            return fail(run, ERR_INVALID, "%s overflows int", word->text);
+        *ret = word->value;
+        return 0;
+    case EXPR_BOOL:
+    case EXPR_STRING:
+        *ret = value_copy(&word->value);
+        return 0;
+    case EXPR_FIELD:
+    case EXPR_VARIABLE:
+    case EXPR_CHAIN:
+        return eval_fields(run, word, false, dot, ret);
+    case EXPR_FUNCTION:
+        return eval_call(run, NULL, word, dot, NULL, ret);
+    case EXPR_PIPE:
+    case EXPR_COMMAND:
+        break;
+    }
+    return eval_pipe(run, word, dot, ret);
+}
+
+/* The string that a function wants first. */
+static int check_text(struct run *run, struct value *value)
+{
+    if (value->kind == VALUE_TEXT)
+        return 0;
+    if (value->kind == VALUE_NONE)
+        return fail(run, ERR_INVALID, "invalid value; expected string");
+    return fail(run, ERR_INVALID, "wrong type for value; expected string; got %s", value_type(value));
+}
+
+static int eval_text_argument(struct run *run, const struct expr *word, const struct value *dot, struct value *ret)
+{
+    CLEANUP(buf_done) struct buf text = {0};
+    run->at = word;
+    if (word->kind == EXPR_NIL)
+        return fail(run, ERR_INVALID, "cannot assign nil to string");
+    if (word->kind == EXPR_BOOL || word->kind == EXPR_NUMBER) {
+        expr_print(word, &text);
+        return fail(run, ERR_INVALID, "expected string; found %s", buf_text(&text));
+    }
+    if (eval_word(run, word, dot, ret) < 0)
+        return run->err->code;
+    return check_text(run, ret);
+}
+
+/* "and" and "or" stop at the first argument that decides. */
+static int eval_logic(struct run *run, const struct expr *command, const char *name, const struct value *dot,
+                      const struct value *last, struct value *ret)
+{
+    bool until = streq(name, "or");
+    for (size_t i = 1; command != NULL && i < command->n; i++) {
+        value_done(ret);
+        if (eval_word(run, command->items[i], dot, ret) < 0)
+            return run->err->code;
+        if (value_is_true(ret) == until)
+            return 0;
+    }
+    if (last != NULL) {
+        value_done(ret);
+        *ret = value_copy(last);
+    }
+    return 0;
+}
+
+static int check_count(struct run *run, const struct function *function, size_t n_words, size_t n)
+{
+    if (function->more && n < function->n_fixed)
+        return fail(run, ERR_INVALID, "wrong number of args for %s: want at least %zu got %zu", function->name,
+                    function->n_fixed, n_words);
+    if (!function->more && n != function->n_fixed)
+        return fail(run, ERR_INVALID, "wrong number of args for %s: want %zu got %zu", function->name, function->n_fixed, n);
+    return 0;
+}
+
+static int eval_arguments(struct run *run, const struct function *function, const struct expr *command,
+                          const struct value *dot, const struct value *last, struct value *args)
+{
+    size_t n = 0;
+    for (size_t i = 1; command != NULL && i < command->n; i++, n++) {
+        bool text = function->text_first && n == 0;
+        if ((text ? eval_text_argument(run, command->items[i], dot, &args[n])
+                  : eval_word(run, command->items[i], dot, &args[n])) < 0)
+            return run->err->code;
+    }
+    if (last != NULL) {
+        args[n] = value_copy(last);
+        if (function->text_first && n == 0)
+            return check_text(run, &args[n]);
+    }
+    return 0;
+}
+
+/* What "call" was to call, when it came through the pipeline: Go's reflect.Value in words. */
+static void print_callee(const struct value *value, struct buf *out)
+{
+    if (value->kind == VALUE_TEXT)
+        buf_add(out, value->text, value->len);
+    else
+        buf_printf(out, "<%s Value>", value_type(value));
+}
+
+/* command NULL: the function's name stands as an argument, and gets none itself. */
+static int eval_call(struct run *run, const struct expr *command, const struct expr *name, const struct value *dot,
+                     const struct value *last, struct value *ret)
+{
+    const struct function *function = function_find(name->text, strlen(name->text));
+    size_t n_words = command != NULL ? command->n - 1 : 0, n = n_words + (last != NULL ? 1 : 0);
+    run->at = name;
+    if (check_count(run, function, n_words, n) < 0)
+        return run->err->code;
+    if (streq(name->text, "and") || streq(name->text, "or"))
+        return eval_logic(run, command, name->text, dot, last, ret);
+    struct value *args = xcalloc(n + 1, sizeof(*args));
+    CLEANUP(buf_done) struct buf callee = {0};
+    int code = eval_arguments(run, function, command, dot, last, args);
     if (code == 0) {
-        code = template_call(first->name, (const struct json *const *)args, n, ret, run->err);
-        if (code < 0)
-            code = locate(run, first);
+        if (n_words > 0)
+            expr_print(command->items[1], &callee);
+        else if (last != NULL)
+            print_callee(last, &callee);
+        CLEANUP(err_clear) struct err err = {0};
+        if (function_call(function, buf_text(&callee), args, n, ret, &err) < 0) {
+            run->at = command != NULL ? command : name;
+            code = fail(run, err.code, "error calling %s: %s", name->text, err_text(&err));
+        }
     }
     for (size_t i = 0; i < n; i++)
-        json_free(args[i]);
+        value_done(&args[i]);
     free(args);
     return code;
 }
 
-static int eval_pipe(struct run *run, const struct pipe *pipe, const struct json *dot, struct json **ret)
+static int eval_command(struct run *run, const struct expr *command, const struct value *dot, const struct value *last,
+                        struct value *ret)
 {
-    CLEANUP(json_free) struct json *value = NULL;
-    for (size_t i = 0; i < pipe->n; i++) {
-        struct json *next = NULL;
-        if (eval_call(run, pipe->commands[i].operands, pipe->commands[i].n, dot, value, i > 0, &next) < 0)
+    const struct expr *first = command->items[0];
+    bool has_args = command->n > 1 || last != NULL;
+    if (first->kind == EXPR_FUNCTION)
+        return eval_call(run, command, first, dot, last, ret);
+    if (first->fields.n > 0)
+        return eval_fields(run, first, has_args, dot, ret);
+    if (first->kind != EXPR_PIPE)
+        run->at = first;
+    if (not_a_function(run, command, last) < 0)
+        return run->err->code;
+    if (first->kind == EXPR_NIL)
+        return fail(run, ERR_INVALID, "nil is not a command");
+    return eval_word(run, first, dot, ret);
+}
+
+static int bind(struct run *run, const struct expr *pipe, const struct value *value)
+{
+    for (size_t i = 0; i < pipe->variables.n; i++) {
+        const char *name = pipe->variables.items[i];
+        if (!pipe->assigns)
+            declare(run, name, value);
+        else if (assign(run, name, value) < 0)
             return run->err->code;
-        json_free(value);
-        value = next;
     }
-    *ret = take(&value);
     return 0;
 }
 
-/* $x := value, $x = value. */
-static int bind(struct run *run, const struct pipe *pipe, const struct json *value)
+/* Its variables stay until whoever opened their scope forgets them. */
+static int eval_pipe(struct run *run, const struct expr *pipe, const struct value *dot, struct value *ret)
 {
-    if (pipe->variables[0] == NULL)
-        return 0;
-    if (!pipe->assigns) {
-        declare(run, pipe->variables[0], value);
-        return 0;
+    CLEANUP(value_done) struct value value = {0};
+    run->at = pipe;
+    for (size_t i = 0; i < pipe->n; i++) {
+        CLEANUP(value_done) struct value next = {0};
+        if (eval_command(run, pipe->items[i], dot, i > 0 ? &value : NULL, &next) < 0)
+            return run->err->code;
+        value_done(&value);
+        value = next;
+        next = (struct value){0};
+        value_unbox(&value);
     }
-    struct variable *variable = find_variable(run, pipe->variables[0]);
-    if (variable == NULL)
-        return err_set(run->err, ERR_INVALID, "undefined variable \"%s\"", pipe->variables[0]);
-    json_free(variable->value);
-    variable->value = value != NULL ? json_keep(value) : NULL;
+    if (bind(run, pipe, &value) < 0)
+        return run->err->code;
+    *ret = value;
+    value = (struct value){0};
     return 0;
 }
 
-static int run_nodes(struct run *run, const struct nodes *nodes, const struct json *dot, enum flow *flow);
+/* --- nodes */
 
-static int run_element(struct run *run, const struct node *node, struct json *key, const struct json *value,
+static int run_nodes(struct run *run, const struct nodes *nodes, const struct value *dot, enum flow *flow);
+
+static int run_element(struct run *run, const struct node *node, const struct value *key, const struct value *element,
                        enum flow *flow)
 {
-    CLEANUP(json_free) struct json *owned_key = key;
-    size_t scope = run->n;
-    const struct pipe *pipe = node->pipe;
-    if (pipe->variables[1] != NULL) {
-        declare(run, pipe->variables[0], key);
-        declare(run, pipe->variables[1], value);
-    } else if (pipe->variables[0] != NULL) {
-        declare(run, pipe->variables[0], value);
+    const struct expr *pipe = node->pipe;
+    size_t scope = run->n, n = pipe->variables.n;
+    *flow = FLOW_ON;
+    if (n > 0 && pipe->assigns) {
+        if (assign(run, pipe->variables.items[0], n > 1 ? key : element) < 0 ||
+            (n > 1 && assign(run, pipe->variables.items[1], element) < 0))
+            return run->err->code;
+    } else if (n > 0) {
+        put(&run->variables[run->n - 1], element);
+        if (n > 1)
+            put(&run->variables[run->n - 2], key);
     }
-    int code = run_nodes(run, &node->body, value, flow);
+    int code = run_nodes(run, &node->body, element, flow);
     forget(run, scope);
     return code;
 }
 
-static int run_range(struct run *run, const struct node *node, const struct json *dot)
+static int run_numbers(struct run *run, const struct node *node, const struct value *value, enum flow *flow)
 {
-    CLEANUP(json_free) struct json *value = NULL;
-    if (eval_pipe(run, node->pipe, dot, &value) < 0)
-        return run->err->code;
-    enum flow flow = FLOW_ON;
-    if (json_type(value) == JSON_STRING || json_type(value) == JSON_BOOL || json_type(value) == JSON_REAL)
-        return err_set(run->err, ERR_INVALID, "range can't iterate over %s", strempty(json_string_value(value)));
-    if (!template_is_true(value))
-        return run_nodes(run, &node->otherwise, dot, &flow);
-    int64_t count = json_type(value) == JSON_INT ? json_int_value(value) : 0;
-    for (int64_t i = 0; i < count && flow != FLOW_BREAK; i++) {
-        CLEANUP(json_free) struct json *number = json_new_int(i);
-        flow = FLOW_ON;
-        if (run_element(run, node, json_new_int(i), number, &flow) < 0)
-            return run->err->code;
-    }
-    CLEANUP(strv_done) struct strv keys = {0};
-    if (json_is_object(value))
-        gotext_keys(value, &keys);
-    size_t n = json_is_array(value) ? json_len(value) : keys.n;
-    for (size_t i = 0; i < n && flow != FLOW_BREAK; i++) {
-        bool is_array = json_is_array(value);
-        flow = FLOW_ON;
-        if (run_element(run, node, is_array ? json_new_int((int64_t)i) : json_new_string(keys.items[i]),
-                        is_array ? json_at(value, i) : json_member(value, keys.items[i]), &flow) < 0)
+    for (int64_t i = 0; i < value->whole && *flow != FLOW_BREAK; i++) {
+        struct value number = {.kind = value->kind, .whole = i};
+        if (run_element(run, node, &number, &number, flow) < 0)
             return run->err->code;
     }
     return 0;
 }
 
-static int run_branch(struct run *run, const struct node *node, const struct json *dot, enum flow *flow)
+static int run_elements(struct run *run, const struct node *node, const struct value *value, enum flow *flow)
 {
-    CLEANUP(json_free) struct json *value = NULL;
-    size_t scope = run->n;
-    if (eval_pipe(run, node->pipe, dot, &value) < 0 || bind(run, node->pipe, value) < 0)
-        return run->err->code;
-    bool taken = template_is_true(value);
-    const struct json *inner = node->kind == NODE_WITH && taken ? value : dot;
-    int code = run_nodes(run, taken ? &node->body : &node->otherwise, inner, flow);
-    forget(run, scope);
-    return code;
+    CLEANUP(strv_done) struct strv keys = {0};
+    bool is_map = value->kind == VALUE_MAP;
+    if (is_map)
+        gotext_keys(value->tree, &keys);
+    for (size_t i = 0; i < value->n && *flow != FLOW_BREAK; i++) {
+        CLEANUP(value_done) struct value key = {0};
+        CLEANUP(buf_done) struct buf text = {0};
+        buf_add_str(&text, is_map ? keys.items[i] : "");
+        key = is_map ? value_take_text(&text) : value_of_int((int64_t)i); /* owned: a variable may outlive the list of keys */
+        struct value element = is_map ? value_member(value, key.text, key.len) : value_item(value, i);
+        if (run_element(run, node, &key, &element, flow) < 0)
+            return run->err->code;
+    }
+    return 0;
 }
 
-static int run_action(struct run *run, const struct node *node, const struct json *dot)
+static int fail_range(struct run *run, const struct value *value)
 {
-    CLEANUP(json_free) struct json *value = NULL;
+    CLEANUP(buf_done) struct buf text = {0};
+    value_print(value, &text);
+    return fail(run, ERR_INVALID, value_is_whole(value) ? "can't use %s to iterate over more than one variable"
+                                                        : "range can't iterate over %s", buf_text(&text));
+}
+
+static int run_range(struct run *run, const struct node *node, const struct value *dot)
+{
+    CLEANUP(value_done) struct value value = {0};
+    enum flow flow = FLOW_ON;
     if (eval_pipe(run, node->pipe, dot, &value) < 0)
         return run->err->code;
-    if (node->pipe->variables[0] != NULL)
-        return bind(run, node->pipe, value);
-    if (json_type(value) == JSON_NULL)
+    switch (value.kind) {
+    case VALUE_INT:
+    case VALUE_INT64:
+    case VALUE_BYTE:
+        if (node->pipe->variables.n > 1)
+            return fail_range(run, &value);
+        if (value.whole > 0)
+            return run_numbers(run, node, &value, &flow);
+        break;
+    case VALUE_LIST:
+    case VALUE_MAP:
+        if (value.n > 0)
+            return run_elements(run, node, &value, &flow);
+        break;
+    case VALUE_BOOL:
+    case VALUE_REAL:
+    case VALUE_TEXT:
+        return fail_range(run, &value);
+    case VALUE_NONE:
+    case VALUE_NIL:
+        break;
+    }
+    return run_nodes(run, &node->otherwise, dot, &flow);
+}
+
+static int run_branch(struct run *run, const struct node *node, const struct value *dot, enum flow *flow)
+{
+    CLEANUP(value_done) struct value value = {0};
+    if (eval_pipe(run, node->pipe, dot, &value) < 0)
+        return run->err->code;
+    bool taken = value_is_true(&value);
+    return run_nodes(run, taken ? &node->body : &node->otherwise, node->kind == NODE_WITH && taken ? &value : dot, flow);
+}
+
+static int run_action(struct run *run, const struct node *node, const struct value *dot)
+{
+    CLEANUP(value_done) struct value value = {0};
+    if (eval_pipe(run, node->pipe, dot, &value) < 0)
+        return run->err->code;
+    if (node->pipe->variables.n > 0)
+        return 0;
+    if (value.kind == VALUE_NONE)
         buf_add_str(run->out, "<no value>");
     else
-        gotext_print(value, run->out);
+        value_print(&value, run->out);
     return 0;
 }
 
-static int run_nodes(struct run *run, const struct nodes *nodes, const struct json *dot, enum flow *flow)
+PRINTF(3, 4) static int fail_call(struct run *run, const struct node *node, const char *format, ...)
+{
+    CLEANUP(buf_done) struct buf context = {0};
+    va_list args;
+    va_start(args, format);
+    err_setv(run->err, ERR_INVALID, format, args);
+    va_end(args);
+    buf_add_str(&context, "{{template ");
+    gotext_quote(node->name, &context);
+    if (node->pipe != NULL) {
+        buf_add_char(&context, ' ');
+        expr_print(node->pipe, &context);
+    }
+    buf_add_str(&context, "}}");
+    return locate(run, node->at, buf_text(&context));
+}
+
+/* {{template "name" pipeline}}: sees nothing of its caller but the value. */
+static int run_call(struct run *run, const struct node *node, const struct value *dot)
+{
+    const struct named_template *called = templates_find(run->templates, node->name);
+    CLEANUP(value_done) struct value value = {0};
+    CLEANUP(buf_done) struct buf quoted = {0};
+    gotext_quote(node->name, &quoted);
+    if (called == NULL)
+        return fail_call(run, node, "template %s not defined", buf_text(&quoted));
+    if (run->calls == CALLS_MAX)
+        return fail_call(run, node, "exceeded maximum template depth (%d)", CALLS_MAX);
+    if (node->pipe != NULL && eval_pipe(run, node->pipe, dot, &value) < 0)
+        return run->err->code;
+    const char *name = run->name;
+    size_t first = run->first, n = run->n;
+    enum flow flow = FLOW_ON;
+    run->name = called->name;
+    run->first = n;
+    run->calls++;
+    declare(run, "$", &value);
+    int code = run_nodes(run, &called->nodes, &value, &flow);
+    forget(run, n);
+    run->calls--;
+    run->first = first;
+    run->name = name;
+    return code;
+}
+
+static int run_node(struct run *run, const struct node *node, const struct value *dot, enum flow *flow)
 {
     size_t scope = run->n;
     int code = 0;
-    for (size_t i = 0; i < nodes->n && code == 0 && *flow == FLOW_ON; i++) {
-        const struct node *node = &nodes->list[i];
-        switch (node->kind) {
-        case NODE_TEXT:
-            buf_add(run->out, node->text, node->text_len);
-            break;
-        case NODE_ACTION:
-            code = run_action(run, node, dot);
-            break;
-        case NODE_IF:
-        case NODE_WITH:
-            code = run_branch(run, node, dot, flow);
-            break;
-        case NODE_RANGE:
-            code = run_range(run, node, dot);
-            break;
-        case NODE_BREAK:
-            *flow = FLOW_BREAK;
-            break;
-        case NODE_CONTINUE:
-            *flow = FLOW_CONTINUE;
-            break;
-        }
+    switch (node->kind) {
+    case NODE_TEXT:
+        buf_add(run->out, node->text, node->len);
+        return 0;
+    case NODE_ACTION:
+        return run_action(run, node, dot);
+    case NODE_TEMPLATE:
+        return run_call(run, node, dot);
+    case NODE_IF:
+    case NODE_WITH:
+        code = run_branch(run, node, dot, flow);
+        break;
+    case NODE_RANGE:
+        code = run_range(run, node, dot);
+        break;
+    case NODE_BREAK:
+        *flow = FLOW_BREAK;
+        return 0;
+    case NODE_CONTINUE:
+        *flow = FLOW_CONTINUE;
+        return 0;
     }
     forget(run, scope);
     return code;
+}
+
+static int run_nodes(struct run *run, const struct nodes *nodes, const struct value *dot, enum flow *flow)
+{
+    for (size_t i = 0; i < nodes->n && *flow == FLOW_ON; i++) {
+        if (run_node(run, &nodes->list[i], dot, flow) < 0 || buf_check(run->out, "what the template prints", run->err) < 0)
+            return run->err->code;
+    }
+    return 0;
 }
 
 /* kubectl prints this beside what the template had printed so far, and on stdout, before the error itself. */
@@ -332,13 +583,15 @@ static void explain_failure(const char *text, const struct json *object, struct 
 
 int template_print(const char *text, const struct json *object, bool hide_missing, struct buf *out, struct err *err)
 {
-    CLEANUP(template_nodes_done) struct nodes nodes = {0};
-    if (template_parse(text, &nodes, err) < 0)
+    CLEANUP(templates_done) struct templates templates = {0};
+    if (template_parse(text, &templates, err) < 0)
         return err->code;
-    struct run run = {.text = text, .hide_missing = hide_missing, .out = out, .err = err};
+    struct run run = {.text = text, .templates = &templates, .name = "output", .hide_missing = hide_missing, .out = out, .err = err};
     enum flow flow = FLOW_ON;
-    declare(&run, "$", object);
-    int code = run_nodes(&run, &nodes, object, &flow);
+    struct value root = value_of_json(object);
+    value_unbox(&root);
+    declare(&run, "$", &root);
+    int code = run_nodes(&run, &templates_find(&templates, "output")->nodes, &root, &flow);
     forget(&run, 0);
     free(run.variables);
     if (code < 0)

@@ -94,6 +94,69 @@ static void test_output__cases(void **state)
     assert_true(n > 40);
 }
 
+/* "⏎" is a line break. */
+static char *with_breaks(struct str text)
+{
+    static const char sign[] = "\xe2\x8f\x8e";
+    struct buf out = {0};
+    for (size_t i = 0; i < text.len; i++) {
+        bool is_break = text.len - i >= 3 && memcmp(text.p + i, sign, 3) == 0;
+        buf_add_char(&out, is_break ? '\n' : text.p[i]);
+        i += is_break ? 2 : 0;
+    }
+    return buf_take(&out);
+}
+
+static void test_output__templates_as_kubectl(void **state)
+{
+    (void)state;
+    CLEANUP(buf_done) struct buf cases = {0}, document = {0};
+    read_text("test/cases/template.txt", &cases);
+    read_text("test/cases/template.json", &document);
+    CLEANUP(json_free) struct json *object = parse(buf_text(&document));
+    struct str rest = {buf_text(&cases), cases.len}, source, answer;
+    size_t n = 0;
+    while (rest.len > 0) {
+        (void)str_cut(rest, '\n', &source, &rest);
+        if (source.len == 0 || source.p[0] == '#')
+            continue;
+        (void)str_cut(rest, '\n', &answer, &rest);
+        assert_true(answer.len >= 2 && (answer.p[0] == '=' || answer.p[0] == '!') && answer.p[1] == ' ');
+        CLEANUP(xfree) char *template = with_breaks(source);
+        CLEANUP(xfree) char *want = with_breaks((struct str){answer.p + 2, answer.len - 2});
+        CLEANUP(buf_done) struct buf got = {0};
+        CLEANUP(err_clear) struct err err = {0};
+        int code = template_print(template, object, true, &got, &err);
+        if (answer.p[0] == '!' && (code == 0 || !ends_with(err_text(&err), want)))
+            fail_msg("%s: want the error '%s', got %d '%s'", template, want, code, err_text(&err));
+        if (answer.p[0] == '=' && (code < 0 || !streq(buf_text(&got), want)))
+            fail_msg("%s: want '%s', got '%s' (%s)", template, want, buf_text(&got), err_text(&err));
+        n++;
+    }
+    assert_true(n > 400);
+}
+
+/* What no row can hold: bytes that are no text, and templates that call themselves for ever. */
+static void test_output__templates_at_their_limits(void **state)
+{
+    (void)state;
+    CLEANUP(json_free) struct json *object = parse("{\"data\":\"/wCA\"}");
+    CLEANUP(buf_done) struct buf out = {0}, deep = {0};
+    CLEANUP(err_clear) struct err err = {0};
+    assert_int_equal(template_print("{{.data | base64decode}}", object, true, &out, &err), 0);
+    assert_int_equal(out.len, 3);
+    assert_memory_equal(out.data, "\xff\x00\x80", 3);
+    assert_int_equal(template_print("{{define \"x\"}}{{template \"x\"}}{{end}}{{template \"x\"}}", object, true, &out, &err), ERR_INVALID);
+    assert_non_null(strstr(err_text(&err), "exceeded maximum template depth"));
+    err_clear(&err);
+    for (int i = 0; i < 10000; i++)
+        buf_add_str(&deep, "{{if (");
+    assert_int_equal(template_print(buf_text(&deep), object, true, &out, &err), ERR_PARSE);
+    err_clear(&err);
+    assert_int_equal(template_print("{{1+2i}}", object, true, &out, &err), ERR_PARSE);
+    assert_non_null(strstr(err_text(&err), "complex numbers are not available"));
+}
+
 static void test_output__missing_keys_may_be_errors(void **state)
 {
     (void)state;
@@ -199,6 +262,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_output__cases),
+        cmocka_unit_test(test_output__templates_as_kubectl),
+        cmocka_unit_test(test_output__templates_at_their_limits),
         cmocka_unit_test(test_output__missing_keys_may_be_errors),
         cmocka_unit_test(test_output__relaxed_paths),
         cmocka_unit_test(test_output__sort),

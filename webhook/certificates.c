@@ -17,6 +17,8 @@ enum { CHECK_MS = 1000, N_FILES = 3 };
 struct certificates {
     const char *paths[N_FILES]; /* certificate, key, client CA or NULL */
     struct stat seen[N_FILES];
+    int64_t delay_ms, due_ms; /* when a change is taken; 0: there is none */
+    struct loop *loop;
     struct tls_context *context;
     struct server *server;
     struct loop_timer *timer;
@@ -81,6 +83,7 @@ void certificates_reload(struct certificates *certificates)
     struct tls_context *context;
 
     (void)note_files(certificates);
+    certificates->due_ms = 0;
     if (load(certificates, &context, &err) < 0) {
         metric_add(certificates->failures, 1);
         log_error("keeping the certificate in use", "error", err_text(&err));
@@ -100,6 +103,8 @@ static void check(void *data)
 
     loop_timer_set(certificates->timer, CHECK_MS);
     if (note_files(certificates))
+        certificates->due_ms = loop_now_ms(certificates->loop) + certificates->delay_ms;
+    if (certificates->due_ms != 0 && loop_now_ms(certificates->loop) >= certificates->due_ms)
         certificates_reload(certificates);
 }
 
@@ -108,6 +113,8 @@ int certificates_new(struct loop *loop, const struct certificates_files *files, 
 {
     CLEANUP(certificates_free) struct certificates *certificates = NEW(struct certificates);
 
+    certificates->loop = loop;
+    certificates->delay_ms = files->delay_ms;
     certificates->paths[0] = files->cert;
     certificates->paths[1] = files->key;
     certificates->paths[2] = files->client_ca;

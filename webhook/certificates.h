@@ -13,6 +13,7 @@ struct certificates;
 struct certificates_files {
     const char *cert, *key;
     const char *client_ca; /* or NULL: clients show no certificate */
+    int64_t delay_ms;      /* from a change of the files until it is taken: so long others need to trust it */
 };
 
 /* Reads the files at once; fails when they are unusable. The strings must outlive the result. */

@@ -240,7 +240,8 @@ static void allow_descriptors(int64_t n_connections)
 static int run(const struct options *options, struct err *err)
 {
     CLEANUP(program_done) struct program program = {.options = options, .metrics = metrics_new()};
-    const struct certificates_files files = {options->tls_cert, options->tls_key, options->client_ca};
+    const struct certificates_files files = {
+        options->tls_cert, options->tls_key, options->client_ca, options->certificate_delay_ms};
     struct server_listener *listener = NULL;
 
     (void)signal(SIGPIPE, SIG_IGN);

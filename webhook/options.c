@@ -43,6 +43,8 @@ static int check_numbers(const struct options *options, struct err *err)
         return err_set(err, ERR_USAGE, "--max-connections must be 1 to %d", CONNECTIONS_MAX);
     if (options->max_per_peer < 0 || options->max_per_peer > CONNECTIONS_MAX)
         return err_set(err, ERR_USAGE, "--max-connections-per-peer must be 0 to %d", CONNECTIONS_MAX);
+    if (options->certificate_delay_ms < 0)
+        return err_set(err, ERR_USAGE, "--certificate-delay must not be negative");
     if (options->shutdown_delay_ms < 0)
         return err_set(err, ERR_USAGE, "--shutdown-delay must not be negative");
     return 0;
@@ -75,6 +77,9 @@ int options_parse(int argc, char **argv, struct options *ret, struct err *err)
         {"tls-key", 0, OPT_STRING, &o.tls_key, "FILE", "PEM file of the certificate's private key."},
         {"client-ca", 0, OPT_STRING, &o.client_ca, "FILE",
          "PEM file of CAs: reviews are only taken from clients that show a certificate of theirs."},
+        {"certificate-delay", 0, OPT_DURATION, &o.certificate_delay_ms, "DURATION",
+         "How long a change of these files waits before it is served: until API servers trust a new authority. SIGHUP takes it at "
+         "once."},
         {"kubeconfig", 0, OPT_STRING, &o.kubeconfig, "FILE",
          "Connection file for watching profiles; without it, the pod's service account."},
         {"profiles", 0, OPT_STRING, &o.profiles, "FILE",

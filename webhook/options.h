@@ -19,7 +19,7 @@ struct options { /* texts are borrowed from argv */
     struct fargate_names names;
     int64_t workers;                  /* 0: one for each CPU */
     int64_t max_connections, max_per_peer;
-    int64_t shutdown_delay_ms;
+    int64_t certificate_delay_ms, shutdown_delay_ms;
 };
 
 /* 0: go on; 1: --help or --version was answered, end well; negative: err says why not. Also sets up the log. */

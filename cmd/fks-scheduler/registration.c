@@ -17,6 +17,7 @@
 #define TICK_MS 2000
 #define AGAIN_MS 300000   /* what somebody changed by hand is put right after so long */
 #define TRUSTED_MS 10000  /* until every API server has read a registration */
+#define SERVED_MS 600000  /* until every webhook pod serves what others wrote into the Secret; kubelets take up to two minutes */
 #define SETTLE_MS 10000   /* until the Service of a ready webhook pod works on the API servers' hosts, too */
 #define REGISTRATION_SETTLING "fks.dev/settling" /* annotation of a registration in its first seconds; fks waits for its end */
 #define REGISTRATION_NAMESPACES "fks.dev/namespaces" /* annotation: what it is narrowed to; fks waits until a new profile's are there */
@@ -40,6 +41,9 @@ struct registration {
     struct json *replacement; /* data of a Secret that was lost, until it is there again; or NULL */
     char *authority;         /* base64, as registered; NULL: not yet */
     char *sending;           /* likewise, under way */
+    char *newest;            /* of a Secret that somebody else writes: its authority, base64; or NULL */
+    char *beside;            /* newest, and those that it took the place of; NULL: not for now */
+    int64_t beside_until_ms;
     int64_t since_ms, written_ms; /* authority is registered since; last written */
     bool settling;           /* what is being written, or was, is the gentle form of a first registration */
     bool current;            /* nothing changed since */
@@ -204,6 +208,8 @@ static void on_withdrawn(struct json **answer UNUSED, struct err *err, void *dat
     registration->documents = json_free(registration->documents);
     registration->authority = xfree(registration->authority);
     registration->found = xfree(registration->found);
+    registration->newest = xfree(registration->newest);
+    registration->beside = xfree(registration->beside);
     registration->webhook_seen = false;
 }
 
@@ -434,6 +440,39 @@ static bool keep_secret(struct registration *registration, const struct json *co
     return true;
 }
 
+/*
+ * What to register where somebody else writes the Secret. Its certificate and authority change at once, and webhook pods serve
+ * what they have until their kubelets bring the next one: meanwhile the authorities of before are named, too.
+ */
+static const char *with_those_served(struct registration *registration, const char *authority)
+{
+    const char *before = registration->authority != NULL ? registration->authority : registration->found;
+
+    if (authority == NULL)
+        return NULL;
+    if (!streq(authority, registration->newest)) {
+        free(registration->newest);
+        registration->newest = xstrdup(authority);
+        free(registration->beside);
+        registration->beside = before != NULL ? webhook_secret_beside(authority, before) : NULL;
+        registration->beside_until_ms = loop_now_ms(registration->loop) + SERVED_MS;
+    } else if (registration->beside != NULL && loop_now_ms(registration->loop) >= registration->beside_until_ms) {
+        registration->beside = xfree(registration->beside);
+        registration->current = false;
+        registration->index = 0;
+    }
+    return registration->beside != NULL ? registration->beside : authority;
+}
+
+static const char *authority_to_register(struct registration *registration, bool ours, const struct json *secret)
+{
+    const char *authority = json_str(secret, "data", "ca.crt", NULL);
+
+    if (!ours)
+        return with_those_served(registration, authority);
+    return registration->replacement != NULL ? json_str(registration->replacement, "ca.crt", NULL) : authority;
+}
+
 static void look(void *data)
 {
     struct registration *registration = data;
@@ -466,10 +505,10 @@ static void look(void *data)
         send_document(registration, "GET", NULL, on_asked);
         return;
     }
-    if (streq(json_str(config, "data", "certificates", NULL), "self") && keep_secret(registration, config, secret))
+    bool ours = streq(json_str(config, "data", "certificates", NULL), "self");
+    if (ours && keep_secret(registration, config, secret))
         return;
-    const char *authority = registration->replacement != NULL ? json_str(registration->replacement, "ca.crt", NULL)
-                                                              : json_str(secret, "data", "ca.crt", NULL);
+    const char *authority = authority_to_register(registration, ours, secret);
     if (authority == NULL)
         complain(registration, "the Secret of its certificate is not there, or has no ca.crt");
     else if (!registration->webhook_seen)
@@ -513,6 +552,8 @@ struct registration *registration_free(struct registration *registration)
     free(registration->found);
     free(registration->authority);
     free(registration->sending);
+    free(registration->newest);
+    free(registration->beside);
     free(registration->expression);
     free(registration->namespaces);
     free(registration->complaint);

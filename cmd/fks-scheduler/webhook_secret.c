@@ -10,8 +10,10 @@
 #include "net/pki.h"
 
 #define DAY_S (24 * 60 * 60)
+#define BEGIN_LINE "-----BEGIN CERTIFICATE-----"
 #define END_LINE "-----END CERTIFICATE-----"
 #define SERVED_MAX 3 /* authorities that a replacement keeps: of the pair lost, and of replacements before it */
+#define BESIDE_MAX (128 * 1024) /* bytes of authorities that are named together */
 
 /* A member of the Secret's data as text; NULL: missing, or no base64. Heap. */
 static char *text_of(const struct json *secret, const char *key)
@@ -143,6 +145,34 @@ int webhook_secret_replace(const char *served, const char *dns_name, struct json
     set(data, "tls.key", pair.key_pem);
     *ret_data = data;
     return 0;
+}
+
+char *webhook_secret_beside(const char *authority, const char *before)
+{
+    CLEANUP(buf_done) struct buf text = {0};
+    CLEANUP(buf_done) struct buf old = {0};
+    CLEANUP(buf_done) struct buf encoded = {0};
+    CLEANUP(err_clear) struct err ignored = {0};
+    const char *end, *next;
+    bool added = false;
+
+    if (base64_decode(authority, strlen(authority), &text, &ignored) < 0 ||
+        base64_decode(before, strlen(before), &old, &ignored) < 0)
+        return NULL;
+    for (const char *at = buf_text(&old); (at = strstr(at, BEGIN_LINE)) != NULL && (end = strstr(at, END_LINE)) != NULL; at = next) {
+        next = end + strlen(END_LINE);
+        CLEANUP(xfree) char *one = xstrndup(at, (size_t)(next - at));
+        if (strstr(buf_text(&text), one) != NULL || text.len + strlen(one) > BESIDE_MAX)
+            continue;
+        buf_add_str(&text, "\n");
+        buf_add_str(&text, one);
+        added = true;
+    }
+    if (!added)
+        return NULL;
+    buf_add_str(&text, "\n");
+    base64_encode(text.data, text.len, &encoded);
+    return buf_take(&encoded);
 }
 
 int webhook_secret_expiry(const struct json *secret, int64_t *ret_seconds, struct err *err)

@@ -27,5 +27,10 @@ int webhook_secret_next(const struct json *secret, const char *dns_name, bool tr
 bool webhook_secret_is_usable(const struct json *secret);
 /* The data of a Secret in the place of a lost one. served: the authorities that the registrations name, base64. */
 int webhook_secret_replace(const char *served, const char *dns_name, struct json **ret_data, struct err *err) MUST_CHECK;
+/*
+ * For a Secret that somebody else writes: its authority with those of before that are not in it, all base64. Heap; NULL: before
+ * has no others.
+ */
+char *webhook_secret_beside(const char *authority, const char *before);
 /* Seconds until its tls.crt expires. ERR_INVALID, ERR_PARSE: it has none. */
 int webhook_secret_expiry(const struct json *secret, int64_t *ret_seconds, struct err *err) MUST_CHECK;

@@ -14,7 +14,8 @@ VARIANTS = {
     "default": {},
     "given-certificate": {"certificates": {"mode": "given", "secretName": "mine"}, "webhook": {"clientCA": {"name": "api-servers"}}},
     "cert-manager": {"certificates": {"mode": "cert-manager"}},
-    "cert-manager-issuer": {"certificates": {"mode": "cert-manager", "issuerRef": {"name": "company", "kind": "ClusterIssuer"}}},
+    "cert-manager-issuer": {"certificates": {"mode": "cert-manager", "issuerRef": {"name": "company", "kind": "ClusterIssuer"},
+                                             "duration": "720h", "renewBefore": "240h"}},
     "monitoring": {"metrics": {"serviceMonitor": {"enabled": True, "labels": {"team": "a"}}, "dashboard": {"enabled": True}}},
     "no-policies": {"networkPolicy": {"enabled": False}},
     "eks": {"names": {"scheduler": "fks-scheduler", "profileLabel": "fargate.fks.dev/fargate-profile", "nodeNamePrefix": "fks-ip-"}},
@@ -55,6 +56,7 @@ REFUSED = [
     ({"scheduler": {"placement": "anywhere"}}, "/scheduler/placement"),
     ({"scheduler": {"resources": {"requests": {"cpu": "much"}}}}, "/scheduler/resources/requests/cpu"),
     ({"certificates": {"mode": "none"}}, "/certificates/mode"),
+    ({"certificates": {"duration": "90d"}}, "/certificates/duration"),
     ({"image": {"registry": "fks.dev/"}}, "/image/registry"),
     ({"profiles": [{"name": "eks-a", "spec": {"selectors": [{"namespace": "a"}]}}]}, "/profiles/0/name"),
     ({"profiles": [{"name": "a", "spec": {"selectors": []}}]}, "/profiles/0/spec/selectors"),
@@ -301,6 +303,23 @@ def test_the_webhook_knows_the_api_servers_by_the_authorities_named(render):
             assert volume == {"name": "client-ca", kind: {**reference, "items": [{"key": "ca.crt", "path": "ca.crt"}]}}
         assert ("--client-ca=/etc/fks/client-ca/ca.crt" in container["args"]) == (mounts.get("client-ca") == "/etc/fks/client-ca") == (
             volume is not None) == bool(source)
+
+
+def test_certificates_of_others_are_served_once_they_are_trusted(render):
+    """A Certificate says the name that API servers ask for; what cert-manager or somebody writes waits until fks-scheduler has registered it."""
+    for variant, delay in (("default", "0s"), ("cert-manager", "30s"), ("cert-manager-issuer", "30s"), ("given-certificate", "30s")):
+        _, objects = render(variant)
+        container = named(objects, "Deployment", "fks-webhook")["spec"]["template"]["spec"]["containers"][0]
+        assert f"--certificate-delay={delay}" in container["args"]
+        assert {item["kind"] for item in objects if item["apiVersion"] == "cert-manager.io/v1"} == {
+            "cert-manager": {"Issuer", "Certificate"}, "cert-manager-issuer": {"Certificate"}}.get(variant, set())
+    spec = named(render("cert-manager")[1], "Certificate", "fks-webhook")["spec"]
+    assert spec["dnsNames"][0] == "fks-webhook.fks-system.svc" and spec["issuerRef"]["name"] == "fks-webhook"
+    assert named(render("cert-manager")[1], "Issuer", "fks-webhook")["spec"] == {"selfSigned": {}}
+    spec = named(render("cert-manager-issuer")[1], "Certificate", "fks-webhook")["spec"]
+    assert (spec["duration"], spec["renewBefore"], spec["issuerRef"]["kind"]) == ("720h", "240h", "ClusterIssuer")
+    # nobody but fks-scheduler says what API servers trust: an upgrade puts nothing over it
+    assert "caBundle" not in json.dumps(objects)
 
 
 # options that are no settings of the chart, and why

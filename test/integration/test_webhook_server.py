@@ -387,6 +387,17 @@ def test_certificate_changes_under_a_projected_secret(webhook):
     assert served_certificate(webhook) == second and patched(kept)
 
 
+def test_a_changed_certificate_waits_as_long_as_it_is_told(webhook):
+    """Until API servers trust its authority; an operator who knows that they do says so."""
+    webhook.start("--certificate-delay=1h")
+    first = served_certificate(webhook)
+    webhook.pki.issue("webhook", "another", names="IP:127.0.0.1")
+    time.sleep(2)  # it has looked at the files
+    assert served_certificate(webhook) == first
+    webhook.child.send_signal(signal.SIGHUP)
+    until(lambda: served_certificate(webhook) != first, 30, "the new certificate is served")
+
+
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_sessions_resume(webhook, version):
     webhook.start()

@@ -186,6 +186,38 @@ static void test_replace__keeps_what_is_served(void **state UNUSED)
     assert_int_equal(webhook_secret_replace("!", NAME, &data, &err), ERR_PARSE);
 }
 
+/* For another program's Secret: the authority, and what it took the place of, each once and no more than fits. */
+static void test_beside__names_those_of_before(void **state UNUSED)
+{
+    CLEANUP(json_free) struct json *now = made_before(80);
+    CLEANUP(json_free) struct json *before = made_before(80);
+    const char *authority = json_str(now, "ca.crt", NULL), *old = json_str(before, "ca.crt", NULL);
+    CLEANUP(xfree) char *first = webhook_secret_beside(authority, old);
+    CLEANUP(json_free) struct json *both = json_build("{s:s}", "ca.crt", first);
+    CLEANUP(xfree) char *text = text_of(both, "ca.crt");
+    CLEANUP(xfree) char *newest = text_of(now, "ca.crt");
+    CLEANUP(buf_done) struct buf many = {0};
+
+    assert_int_equal(count_of(text, BEGIN), 2);
+    assert_int_equal(strncmp(text, newest, strlen(newest)), 0);
+    assert_null(webhook_secret_beside(first, old));
+    assert_null(webhook_secret_beside(authority, authority));
+    assert_null(webhook_secret_beside(authority, ""));
+    assert_null(webhook_secret_beside(authority, "!"));
+    assert_null(webhook_secret_beside("!", old));
+    CLEANUP(json_free) struct json *third = made_before(80);
+    CLEANUP(xfree) char *all = webhook_secret_beside(json_str(third, "ca.crt", NULL), first);
+    CLEANUP(json_free) struct json *three = json_build("{s:s}", "ca.crt", all);
+    CLEANUP(xfree) char *text_of_all = text_of(three, "ca.crt");
+    assert_int_equal(count_of(text_of_all, BEGIN), 3);
+
+    for (int i = 0; i < 10000; i++)
+        (void)buf_printf(&many, BEGIN "\n%064d\n-----END CERTIFICATE-----\n", i);
+    set_text(before, "ca.crt", buf_text(&many));
+    CLEANUP(xfree) char *most = webhook_secret_beside(authority, json_str(before, "ca.crt", NULL));
+    assert_in_range(strlen(most), 100 * 1024, 180 * 1024); /* as base64 */
+}
+
 static void test_usable__needs_all_three(void **state UNUSED)
 {
     static const char *const keys[] = {"tls.crt", "tls.key", "ca.crt"};
@@ -216,6 +248,7 @@ int main(void)
         cmocka_unit_test(test_next__a_third_authority_takes_the_place_of_the_first),
         cmocka_unit_test(test_next__damage_is_replaced_at_once),
         cmocka_unit_test(test_replace__keeps_what_is_served),
+        cmocka_unit_test(test_beside__names_those_of_before),
         cmocka_unit_test(test_usable__needs_all_three),
         cmocka_unit_test(test_expiry__without_a_certificate),
     };

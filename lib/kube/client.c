@@ -515,9 +515,9 @@ struct kube_call *kube_start_raw(struct kube_client *client, const struct kube_r
     return call;
 }
 
-bool kube_call_is_sent(const struct kube_call *call)
+bool kube_call_is_connected(const struct kube_call *call)
 {
-    return call->http != NULL && http_call_is_sent(call->http);
+    return call->http != NULL && http_call_is_connected(call->http);
 }
 
 void kube_cancel(struct kube_call *call)

@@ -57,7 +57,7 @@ struct kube_call *kube_start(struct kube_client *client, const struct kube_reque
 /* Raw bytes, as kube_do_raw, whose other half this is. */
 struct kube_call *kube_start_raw(struct kube_client *client, const struct kube_request *request, http_chunk *chunk,
                                  void *chunk_data, struct buf *ret, kube_done *done, void *data);
-bool kube_call_is_sent(const struct kube_call *call); /* nothing but its answer is waited for (http.h) */
+bool kube_call_is_connected(const struct kube_call *call); /* the server has the word (http.h) */
 void kube_cancel(struct kube_call *call); /* done is not called; NULL is fine */
 /* Blocking. *ret gets the answer, on a refusal the Status (free it in both cases); ret may be NULL. */
 int kube_do(struct kube_client *client, const struct kube_request *request, struct json **ret, struct err *err) MUST_CHECK;
@@ -66,7 +66,7 @@ int kube_find(struct kube_client *client, const struct kube_request *request, st
 /*
  * Blocking: several small GETs at once, on one connection where that is possible. ret[i] answers requests[i]; all are NULL
  * when one fails, which err tells of. meanwhile, which may be NULL, does a short piece of other work; it is called again and
- * again while nothing but the server's answer is waited for, until it returns false.
+ * again while a connected server is waited for, until it returns false.
  */
 int kube_do_all(struct kube_client *client, const struct kube_request *requests, size_t n,
                 bool (*meanwhile)(void *data), void *data, struct json **ret, struct err *err) MUST_CHECK;

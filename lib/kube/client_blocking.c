@@ -60,7 +60,7 @@ static bool wait_busily(struct kube_client *client, const struct kube_call *call
                         bool (**meanwhile)(void *data), void *data, struct err *err)
 {
     while (!wait->done) {
-        bool may_work = *meanwhile != NULL && kube_call_is_sent(call);
+        bool may_work = *meanwhile != NULL && kube_call_is_connected(call);
         bool worked = may_work && (*meanwhile)(data);
         if (may_work && !worked)
             *meanwhile = NULL;

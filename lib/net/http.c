@@ -397,9 +397,9 @@ struct http_call *http_start(struct http_client *client, const struct http_reque
     return call;
 }
 
-bool http_call_is_sent(const struct http_call *call)
+bool http_call_is_connected(const struct http_call *call)
 {
-    return call->light && http_light_is_sent(call);
+    return call->light && http_light_is_connected(call);
 }
 
 void http_cancel(struct http_call *call)

@@ -85,8 +85,8 @@ struct http_client *http_client_free(struct http_client *client);
 /* chunk may be NULL: the body is collected. Never calls back before it returns. */
 struct http_call *http_start(struct http_client *client, const struct http_request *request, http_chunk *chunk,
                              http_done *done, void *data);
-/* Whether all of the request is on its way and its answer is waited for; false where that is not known. */
-bool http_call_is_sent(const struct http_call *call);
+/* Whether the server is there and has the word, in the TLS handshake or for its answer; false where that is not known. */
+bool http_call_is_connected(const struct http_call *call);
 /* Ends the call; done is not called. */
 void http_cancel(struct http_call *call);
 /*

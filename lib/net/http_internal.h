@@ -92,5 +92,5 @@ void http_curl_done(struct http_client *client);
 
 void http_light_begin(struct http_call *call);
 void http_light_end(struct http_call *call);
-bool http_light_is_sent(const struct http_call *call);
+bool http_light_is_connected(const struct http_call *call);
 void http_light_done(struct http_client *client);

@@ -96,9 +96,9 @@ void http_light_end(struct http_call *call)
     call->connection = NULL;
 }
 
-bool http_light_is_sent(const struct http_call *call)
+bool http_light_is_connected(const struct http_call *call)
 {
-    return call->connection != NULL && call->connection->state >= HEAD && call->connection->state != IDLE;
+    return call->connection != NULL && call->connection->state > CONNECTING;
 }
 
 void http_light_done(struct http_client *client)

@@ -23,6 +23,8 @@ void table_done(struct table *table)
     tabwriter_done(&table->writer);
     json_free(table->columns);
     table->columns = NULL;
+    free(table->shown);
+    table->shown = NULL;
 }
 
 void table_flush(struct table *table, struct buf *out)
@@ -33,14 +35,15 @@ void table_flush(struct table *table, struct buf *out)
 /* Up to the first line break, marked by "..."; what a terminal would obey is made visible. */
 static void write_text(struct buf *out, const char *text)
 {
-    size_t len = strcspn(text, "\f\n\r");
-    for (size_t i = 0; i < len; i++) {
-        if (text[i] == '\x1b')
-            buf_add_str(out, "^[");
-        else
-            buf_add_char(out, text[i]);
+    for (;; text++) {
+        size_t len = strcspn(text, "\x1b\f\n\r");
+        buf_add(out, text, len);
+        text += len;
+        if (*text != '\x1b')
+            break;
+        buf_add_str(out, "^[");
     }
-    if (text[len] != '\0')
+    if (*text != '\0')
         buf_add_str(out, "...");
 }
 
@@ -82,11 +85,6 @@ static void write_upper(struct buf *out, const char *text)
         buf_add_char(out, (char)toupper((unsigned char)*text));
 }
 
-static bool is_shown(const struct table *table, const struct json *column)
-{
-    return table->options.wide || json_int_or(0, column, "priority", NULL) == 0;
-}
-
 static void write_header(struct table *table, const char *event)
 {
     const struct table_options *options = &table->options;
@@ -97,7 +95,7 @@ static void write_header(struct table *table, const char *event)
     if (options->with_namespace)
         buf_add_str(next_cell(&row), "NAMESPACE");
     json_each(column, table->columns) {
-        if (is_shown(table, column))
+        if (table->shown[column_index])
             write_upper(next_cell(&row), json_str_or("", column, "name", NULL));
     }
     for (size_t i = 0; options->label_columns != NULL && i < options->label_columns->n; i++) {
@@ -128,13 +126,13 @@ static void write_row(struct table *table, const struct json *source, size_t nam
     struct row row = {.out = &table->writer.text};
     const struct json *metadata = json_get(source, "object", "metadata", NULL), *cell;
     const struct json *labels = json_get(metadata, "labels", NULL);
+    size_t n_columns = json_len(table->columns);
     if (event != NULL)
         buf_printf(next_cell(&row), "%-8s", event); /* as wide as the longest */
     if (options->with_namespace)
         buf_add_str(next_cell(&row), json_str_or("", metadata, "namespace", NULL));
     json_each(cell, json_get(source, "cells", NULL)) {
-        const struct json *column = json_at(table->columns, cell_index);
-        if (column == NULL || !is_shown(table, column))
+        if (cell_index >= n_columns || !table->shown[cell_index])
             continue;
         struct buf *out = next_cell(&row);
         if (cell_index == name_column)
@@ -164,14 +162,22 @@ static size_t find_name_column(const struct table *table)
     return SIZE_MAX;
 }
 
+static void set_columns(struct table *table, const struct json *columns)
+{
+    const struct json *column;
+    json_free(table->columns);
+    table->columns = json_keep(columns);
+    table->shown = xrealloc(table->shown, json_len(columns), sizeof(*table->shown));
+    json_each(column, columns)
+        table->shown[column_index] = table->options.wide || json_int_or(0, column, "priority", NULL) == 0;
+    table->printed_headers = false;
+}
+
 void table_add(struct table *table, const struct json *answer, const char *event)
 {
     const struct json *columns = json_get(answer, "columnDefinitions", NULL);
-    if (json_len(columns) > 0 && !json_same(columns, table->columns)) {
-        json_free(table->columns);
-        table->columns = json_keep(columns);
-        table->printed_headers = false;
-    }
+    if (json_len(columns) > 0 && !json_same(columns, table->columns))
+        set_columns(table, columns);
     const struct json *rows = json_get(answer, "rows", NULL), *row;
     if (json_len(rows) == 0)
         return;

@@ -18,6 +18,7 @@ struct table {
     struct table_options options;
     struct tabwriter writer;
     struct json *columns; /* of the last Table that had any: watch events leave them out */
+    bool *shown;          /* of each of the columns */
     bool printed_headers;
     size_t n_rows;
 };

@@ -6,8 +6,6 @@
  */
 #include "net/tls_algorithms.h"
 
-#include <strings.h>
-
 #include <openssl/core_dispatch.h>
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
@@ -59,12 +57,10 @@ static bool is_listed(const OSSL_ALGORITHM *algorithm, const char *const *list)
 {
     const char *names = algorithm->algorithm_names, *properties = algorithm->property_definition;
 
-    if (strstr(properties, "input=msblob") != NULL || strstr(properties, "input=pvk") != NULL)
-        return false; /* keys in Microsoft's forms */
     for (; *list != NULL; list++) {
         size_t len = strlen(*list);
-        if (strncasecmp(names, *list, len) == 0 && (names[len] == ':' || names[len] == '\0'))
-            return true;
+        if (strncmp(names, *list, len) == 0 && (names[len] == ':' || names[len] == '\0'))
+            return strstr(properties, "input=msblob") == NULL && strstr(properties, "input=pvk") == NULL; /* Microsoft's */
     }
     return false;
 }

@@ -45,7 +45,8 @@ CFLAGS_ALL = -std=gnu17 -D_GNU_SOURCE -DFKS_PROGRAM_VERSION='"$(VERSION)"' $(opt
 LDFLAGS_ALL := -pie -Wl,-O1,-z,relro,-z,now -Wl,--as-needed $(san_flags) $(LDFLAGS)
 openssl := -lssl -lcrypto
 yaml := -lyaml
-libs = $(openssl) $(yaml) -lprotobuf-c -lwslay -lm
+# libc first: it has frexp and ldexp, too, and what needs no more of libm does not load it
+libs = $(openssl) $(yaml) -lprotobuf-c -lwslay -lc -lm
 
 layers := base data net kube fargate cri csi
 lib_src := $(foreach l,$(layers),$(wildcard lib/$(l)/*.c))

@@ -190,7 +190,10 @@ static void check_large_bodies(void)
     buf_clear(&client.in);
     client_send(&client, "GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     client_wait_end(&client);
-    assert_int_equal(count_of(&client, "LLLLLLLLLL"), 100000);
+    size_t n = 0; /* not by count_of, whose strstr measures all that follows each time under the sanitizer */
+    for (const char *at = strstr(buf_text(&client.in), "\r\n\r\n"); *at != '\0'; at++)
+        n += *at == 'L';
+    assert_int_equal(n, 1000000);
     client_close(&client);
 }
 

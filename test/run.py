@@ -24,7 +24,7 @@ PARTS = ["unit", "integration", "e2e", "conformance"]
 CONFORMANCE = "test/e2e/test_conformance.py"
 MAKE = ["make", "--no-print-directory", "SAN=address,undefined", "WERROR=1"]
 # seconds until a step is ended
-LIMIT_ASSETS, LIMIT_BUILD, LIMIT_UNIT, LIMIT_INTEGRATION, LIMIT_E2E, LIMIT_CONFORMANCE = 3600, 1800, 120, 1800, 1800, 900
+LIMIT_ASSETS, LIMIT_BUILD, LIMIT_UNIT, LIMIT_INTEGRATION, LIMIT_E2E, LIMIT_CONFORMANCE = 3600, 1800, 300, 1800, 1800, 900
 
 LIBC = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1

@@ -2,6 +2,7 @@
 
 import re
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +39,14 @@ def test_two_clusters_stop_start_delete(cluster, make_home):
         assert not stopped, stopped
         assert "STOPPED" in home.fks.ok("get", "cluster", "second")
         assert "This page comes from" in page(cluster)
+
+        # its addresses are somebody else's meanwhile
+        taken = Path(f"/run/fks/{second.number}")
+        taken.mkdir()
+        (taken / "owner").write_text("/elsewhere/clusters/other")
+        assert "those of the cluster in '/elsewhere/clusters/other' now" in home.fks.fails("start", "cluster", "second").err
+        (taken / "owner").unlink()
+        taken.rmdir()
 
         # start: the same objects, the pods run again
         home.fks.ok("start", "cluster", "second", seconds=240)
@@ -77,7 +86,7 @@ def test_create_cut_off(cluster, make_home, moment, number):
 
 
 def test_create_killed(cluster, make_home):
-    """kill -9 of create leaves a cluster that can be deleted, and is then gone."""
+    """kill -9 of create leaves a cluster that can be deleted, but not started, and is then gone."""
     home = make_home("killed")
     before = machine(home)
     with home.fks.spawn("create", "cluster", "cut", "--fargate") as create:
@@ -85,6 +94,8 @@ def test_create_killed(cluster, make_home):
         create.child.kill()
         create.wait(60)
     ours = marks(home)
+    assert "FAILED" in home.fks.ok("get", "cluster", "cut")
+    assert "creating cluster 'cut' was cut off" in home.fks.fails("start", "cluster", "cut").err
     home.fks.ok("delete", "cluster", "cut")
     left = left_over(before, machine(home), ours)
     assert not left, left

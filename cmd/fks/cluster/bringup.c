@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,6 +28,7 @@
 
 #define CONTAINERD_TIMEOUT_MS 30000
 #define IMPORT_TIMEOUT_MS 180000
+#define ROOM_MIN_B (UINT64_C(256) << 20) /* etcd and its log take half of it at once, images and logs the rest */
 
 int bringup_check_machine(struct err *err)
 {
@@ -48,6 +51,23 @@ int bringup_check_machine(struct err *err)
     }
     CLEANUP(xfree) char *cni = NULL;
     return host_files_cni_dir(&cni, err);
+}
+
+int bringup_check_room(const char *folder, struct err *err)
+{
+    CLEANUP(xfree) char *path = xstrdup(folder);
+    struct statvfs disk;
+    while (statvfs(path, &disk) != 0) {
+        char *slash = strrchr(path, '/');
+        if (errno != ENOENT || slash == NULL || slash == path)
+            return 0; /* whoever writes there says it better */
+        *slash = '\0';
+    }
+    uint64_t free_b = (uint64_t)disk.f_bavail * disk.f_frsize;
+    if (free_b >= ROOM_MIN_B)
+        return 0;
+    return err_set(err, ERR_TOO_BIG, "'%s' has %llu MiB left, a cluster needs %llu MiB to start: free some, or set FKS_HOME", path,
+                   (unsigned long long)(free_b >> 20), (unsigned long long)(ROOM_MIN_B >> 20));
 }
 
 /* --- images */
@@ -98,6 +118,7 @@ static int load_all_images(const struct cluster *cluster, pid_t *ret_pid, int *r
         return err_errno(err, failed, "starting a process to load images");
     }
     if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody waits for the images of a command that was killed */
         struct err failure = {0};
         int r = 0;
         for (size_t i = 0; r == 0 && i < cluster->n_hosts; i++)

@@ -19,3 +19,5 @@ int bringup(const struct cluster *cluster, const struct bringup_options *options
 int bringup_host(const struct cluster *cluster, const struct cluster_host *host, struct err *err) MUST_CHECK;
 /* Before anything is made: root, the programs a cluster needs. ERR_FORBIDDEN, ERR_NOT_FOUND say what to do. */
 int bringup_check_machine(struct err *err) MUST_CHECK;
+/* There is room on the disk of this folder, which need not exist yet. ERR_TOO_BIG says how much is wanted. */
+int bringup_check_room(const char *folder, struct err *err) MUST_CHECK;

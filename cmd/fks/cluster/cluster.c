@@ -229,6 +229,13 @@ int cluster_list(struct strv *ret, struct err *err)
     return 0;
 }
 
+void cluster_tidy_home(void)
+{
+    CLEANUP(xfree) char *home = cluster_fks_home();
+    CLEANUP(xfree) char *path = path_join(home, "clusters", NULL);
+    (void)rmdir(path);
+}
+
 /* --- the lock of the machine */
 
 #define RUN_FOLDER "/run/fks"

@@ -8,6 +8,8 @@
  *     hosts/host-1/                   containerd, CNI and fks-node state of one host
  *     supervisor.pid                  locked by the running supervisor
  *     prepared                        its types, RBAC and first profiles are in the API: FKS's programs may start
+ *     unfinished                      "creating" or "deleting", until that is done
+ *     lock                            locked by the command that changes the cluster (claim.h)
  *
  * The network of cluster number I (0..127), chosen so that it overlaps no route of the machine:
  *   bridge fksI-br 10.201.I.0/24: .1 control plane, .10+n host n · pods 10.202-209 as a /20, a /24 a host · services
@@ -20,6 +22,7 @@
 #include "kube/client.h"
 
 #define CLUSTER_PREPARED "prepared"
+#define CLUSTER_UNFINISHED "unfinished"
 #define CLUSTER_MAX 128      /* clusters on one machine */
 #define CLUSTER_HOSTS_MAX 16 /* hosts of one cluster: pod /24s in its /20 */
 
@@ -66,6 +69,8 @@ int cluster_load_from(const char *home, struct cluster *ret, struct err *err) MU
 int cluster_save(const struct cluster *cluster, struct err *err) MUST_CHECK;
 /* Names of all clusters, sorted; an absent home gives none. */
 int cluster_list(struct strv *ret, struct err *err) MUST_CHECK;
+/* Removes the folder of all clusters when it is empty. */
+void cluster_tidy_home(void);
 void cluster_done(struct cluster *cluster);
 struct cluster_host *cluster_add_host(struct cluster *cluster, enum cluster_host_kind kind, const char *zone,
                                       const char *nodegroup);

@@ -2,6 +2,7 @@
  * create.c: `fks create cluster`, with eksctl's flags where they mean something without AWS. Either the whole cluster
  * stands at the end, or nothing of it is left (unless --keep-on-failure).
  */
+#include <errno.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include "base/opt.h"
 #include "cluster/assets.h"
 #include "cluster/bringup.h"
+#include "cluster/claim.h"
 #include "cluster/commands.h"
 #include "cluster/kubeconfig_target.h"
 #include "cluster/network.h"
@@ -272,11 +274,26 @@ static void add_hosts(struct cluster *cluster, const struct create_options *opti
     }
 }
 
+/* In the folder that was just made: nobody else has it, and from here on `delete` can remove what there is. */
+static int describe(struct cluster *cluster, const struct create_options *options, int *ret_lock, struct err *err)
+{
+    static const char creating[] = "creating";
+    CLEANUP(xfree) char *unfinished_path = cluster_path(cluster, CLUSTER_UNFINISHED);
+    int r = claim_prepare(cluster->home, err);
+    if (r < 0 || (r = claim_cluster(cluster->home, ret_lock, err)) < 0 ||
+        (r = file_write_atomic(unfinished_path, creating, strlen(creating), 0600, err)) < 0)
+        return r;
+    add_hosts(cluster, options);
+    r = cluster_save(cluster, err);
+    return r < 0 ? r : claim_number_locked(cluster, err);
+}
+
 /* Claims name and number: from here on a second create of the same name fails. */
-static int claim(struct cluster *cluster, const struct create_options *options, struct err *err)
+static int claim(struct cluster *cluster, const struct create_options *options, int *ret_lock, struct err *err)
 {
     CLEANUP(xfree) char *parent = cluster_fks_home();
     CLEANUP(xfree) char *clusters = path_join(parent, "clusters", NULL);
+    bool known[CLUSTER_MAX] = {false};
     int r = dir_make(clusters, 0700, err);
     CLEANUP(fd_close) int lock = -1;
     if (r < 0 || (r = cluster_lock(&lock, err)) < 0)
@@ -285,19 +302,15 @@ static int claim(struct cluster *cluster, const struct create_options *options, 
         return err_set(err, ERR_EXISTS,
                        "cluster '%s' exists already ('%s'): choose another name, or 'fks delete cluster %s' first", cluster->name,
                        cluster->home, cluster->name);
-    if ((r = network_find_number(&cluster->number, err)) < 0 || (r = choose_ports(cluster, options, err)) < 0)
+    if ((r = claim_numbers(known, err)) < 0 || (r = network_find_number(known, &cluster->number, err)) < 0 ||
+        (r = choose_ports(cluster, options, err)) < 0 || (r = dir_make(cluster->home, 0700, err)) < 0)
         return r;
-    CLEANUP(xfree) char *claimed = xasprintf("/run/fks/%d", cluster->number);
-    if ((r = dir_make(cluster->home, 0700, err)) < 0)
-        return r;
-    add_hosts(cluster, options);
-    if ((r = cluster_save(cluster, err)) < 0 || (r = dir_make(claimed, CLUSTER_RUN_MODE, err)) < 0) {
+    if ((r = describe(cluster, options, ret_lock, err)) < 0) {
         struct err ignored = {0};
         if (dir_remove(cluster->home, &ignored) < 0)
             err_clear(&ignored);
-        return r;
     }
-    return 0;
+    return r;
 }
 
 static void print_config(const struct cluster *cluster, const struct create_options *options)
@@ -314,11 +327,12 @@ static void print_config(const struct cluster *cluster, const struct create_opti
     (void)!write(STDOUT_FILENO, text.data, text.len);
 }
 
-static int create(struct cluster *cluster, const struct create_options *options, struct err *err)
+static int create(struct cluster *cluster, const struct create_options *options, int *ret_lock, struct err *err)
 {
     int r = bringup_check_machine(err);
     bool nodes = !options->fargate || options->managed;
-    if (r < 0 || (r = assets_find(options->assets_dir, nodes, &cluster->assets, err)) < 0)
+    if (r < 0 || (r = bringup_check_room(cluster->home, err)) < 0 ||
+        (r = assets_find(options->assets_dir, nodes, &cluster->assets, err)) < 0)
         return r;
     progress(PROGRESS_INFO, "using region %s", cluster->region);
     progress(PROGRESS_INFO, "using Kubernetes version %s", "1.36");
@@ -329,8 +343,10 @@ static int create(struct cluster *cluster, const struct create_options *options,
     (void)sigaddset(&interrupts, SIGINT);
     (void)sigaddset(&interrupts, SIGTERM);
     (void)sigprocmask(SIG_BLOCK, &interrupts, &before); /* what is claimed must be known to on_interrupt */
-    if ((r = claim(cluster, options, err)) == 0)
+    if ((r = claim(cluster, options, ret_lock, err)) == 0)
         unfinished = cluster;
+    else
+        cluster_tidy_home();
     (void)sigprocmask(SIG_SETMASK, &before, NULL);
     if (r < 0)
         return r;
@@ -344,6 +360,9 @@ static int create(struct cluster *cluster, const struct create_options *options,
                                           .timeout_ms = options->timeout_ms};
     if ((r = bringup(cluster, &steps, err)) < 0)
         return r;
+    CLEANUP(xfree) char *unfinished_path = cluster_path(cluster, CLUSTER_UNFINISHED);
+    if (unlink(unfinished_path) != 0)
+        return err_errno(err, errno, "removing '%s'", unfinished_path);
     unfinished = NULL;
     return 0;
 }
@@ -375,6 +394,7 @@ int command_create_cluster(struct cli *cli, int argc, char **argv)
                                      .set_context = true, .write_kubeconfig = true};
     CLEANUP(cluster_done) struct cluster cluster = {0};
     CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(fd_close) int lock = -1;
     int64_t started = clock_monotonic_ms();
     int r = parse(&options, argc, argv, &err);
     if (r < 0)
@@ -409,7 +429,7 @@ int command_create_cluster(struct cli *cli, int argc, char **argv)
     (void)signal(SIGINT, on_interrupt);
     (void)signal(SIGTERM, on_interrupt);
     progress(PROGRESS_INFO, "fks version %s", FKS_PROGRAM_VERSION);
-    r = create(&cluster, &options, &err);
+    r = create(&cluster, &options, &lock, &err);
     strv_done(&options.zones);
     strv_done(&options.tags);
     strv_done(&options.runtime_handlers);

@@ -5,8 +5,10 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "cluster/bringup.h"
+#include "cluster/claim.h"
 #include "cluster/commands.h"
 #include "cluster/credentials.h"
 #include "cluster/eksctl_output.h"
@@ -20,9 +22,21 @@
 #define STOP_TIMEOUT_MS 60000
 #define START_TIMEOUT_MS (25 * 60 * 1000)
 
-/* RUNNING or STOPPED: whether its supervisor is there. */
+/* "creating" or "deleting", if that was begun and is not done; else "". Heap. */
+static char *unfinished(const struct cluster *cluster)
+{
+    CLEANUP(xfree) char *path = cluster_path(cluster, CLUSTER_UNFINISHED);
+    CLEANUP(buf_done) struct buf text = {0};
+    CLEANUP(err_clear) struct err ignored = {0};
+    return xstrdup(file_read(path, LIMIT_FILE, &text, &ignored) < 0 ? "" : buf_text(&text));
+}
+
+/* EKS' words, and STOPPED. Whether it runs: whether its supervisor is there. */
 static const char *status_of(const struct cluster *cluster)
 {
+    CLEANUP(xfree) char *doing = unfinished(cluster);
+    if (*doing != '\0')
+        return !claim_is_held(cluster->home) ? "FAILED" : streq(doing, "deleting") ? "DELETING" : "CREATING";
     return supervisor_pid(cluster) != 0 ? "ACTIVE" : "STOPPED";
 }
 
@@ -154,9 +168,12 @@ int command_get_cluster(struct cli *cli, int argc, char **argv)
     return r < 0 ? cli_fail(cli, &err) : 0;
 }
 
-/* Parses a command that takes a cluster's name and nothing else, and loads it. 1: help was printed. */
+/*
+ * Parses a command that takes a cluster's name and nothing else, and loads the cluster once no other command changes it.
+ * 1: help was printed.
+ */
 static int load_named(struct cluster_options *options, const struct opt *own, const char *words, const char *summary, int argc,
-                      char **argv, struct cluster *ret, struct err *err)
+                      char **argv, int *ret_lock, struct cluster *ret, struct err *err)
 {
     int r = cluster_options_parse(options, own, words, summary, argc, argv, err);
     if (r != 0)
@@ -164,7 +181,10 @@ static int load_named(struct cluster_options *options, const struct opt *own, co
     const char *name = options->name != NULL ? options->name : options->cluster;
     if (name == NULL)
         return err_set(err, ERR_USAGE, "--name must be set");
-    return cluster_load(name, ret, err);
+    if ((r = cluster_check_name(name, err)) < 0)
+        return r;
+    CLEANUP(xfree) char *home = cluster_home(name);
+    return (r = claim_cluster(home, ret_lock, err)) < 0 ? r : cluster_load(name, ret, err);
 }
 
 static int delete_cluster(struct cluster *cluster, struct err *err)
@@ -172,13 +192,17 @@ static int delete_cluster(struct cluster *cluster, struct err *err)
     progress(PROGRESS_INFO, "deleting cluster \"%s\"", cluster->name);
     if (geteuid() != 0)
         return err_set(err, ERR_FORBIDDEN, "deleting a local cluster needs root: run it with sudo");
-    int r = teardown_all(cluster, err);
-    if (r < 0)
-        return r;
-    if (cluster->kubeconfig != NULL) {
+    static const char deleting[] = "deleting";
+    CLEANUP(xfree) char *unfinished_path = cluster_path(cluster, CLUSTER_UNFINISHED);
+    CLEANUP(err_clear) struct err ignored = {0}; /* the disk may be full */
+    (void)!file_write_atomic(unfinished_path, deleting, strlen(deleting), 0600, &ignored);
+    if (cluster->kubeconfig != NULL) { /* while it is still known which file has the entry */
         kubeconfig_target_remove(cluster);
         progress(PROGRESS_SUCCESS, "kubeconfig has been updated");
     }
+    int r = teardown_all(cluster, err);
+    if (r < 0)
+        return r;
     progress(PROGRESS_SUCCESS, "all cluster resources were deleted");
     return 0;
 }
@@ -188,7 +212,9 @@ static int delete_remains(const char *name, struct err *err)
 {
     CLEANUP(xfree) char *home = cluster_home(name);
     progress(PROGRESS_WARNING, "cluster \"%s\" has no description; removing its folder '%s'", name, home);
-    return dir_remove(home, err);
+    int r = dir_remove(home, err);
+    cluster_tidy_home();
+    return r;
 }
 
 int command_delete_cluster(struct cli *cli, int argc, char **argv)
@@ -196,6 +222,7 @@ int command_delete_cluster(struct cli *cli, int argc, char **argv)
     struct cluster_options options = {0};
     CLEANUP(cluster_done) struct cluster cluster = {0};
     CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(fd_close) int lock = -1;
     bool force = false, no_eviction = false;
     int64_t eviction_wait = 0, parallel = 1;
     const struct opt own[] = {
@@ -204,7 +231,7 @@ int command_delete_cluster(struct cli *cli, int argc, char **argv)
         {"pod-eviction-wait-period", 0, OPT_DURATION, &eviction_wait, "DURATION", NULL, NULL, NULL},
         {"parallel", 0, OPT_INT, &parallel, "N", NULL, NULL, NULL},
         {0}};
-    int r = load_named(&options, own, "delete cluster", "Delete a cluster", argc, argv, &cluster, &err);
+    int r = load_named(&options, own, "delete cluster", "Delete a cluster", argc, argv, &lock, &cluster, &err);
     if (r > 0)
         return 0;
     const char *name = options.name != NULL ? options.name : options.cluster;
@@ -225,8 +252,9 @@ int command_stop_cluster(struct cli *cli, int argc, char **argv)
     struct cluster_options options = {0};
     CLEANUP(cluster_done) struct cluster cluster = {0};
     CLEANUP(err_clear) struct err err = {0};
-    int r = load_named(&options, NULL, "stop cluster", "Stop a cluster: its processes end, its state stays", argc, argv, &cluster,
-                       &err);
+    CLEANUP(fd_close) int lock = -1;
+    int r = load_named(&options, NULL, "stop cluster", "Stop a cluster: its processes end, its state stays", argc, argv, &lock,
+                       &cluster, &err);
     if (r > 0)
         return 0;
     if (r == 0)
@@ -237,15 +265,26 @@ int command_stop_cluster(struct cli *cli, int argc, char **argv)
     return r < 0 ? cli_fail(cli, &err) : 0;
 }
 
+/* Half a cluster starts, too, but never works. */
+static int check_finished(const struct cluster *cluster, struct err *err)
+{
+    CLEANUP(xfree) char *doing = unfinished(cluster);
+    if (*doing == '\0')
+        return 0;
+    return err_set(err, ERR_INVALID, "%s cluster '%s' was cut off: 'fks delete cluster %s' removes what there is%s", doing,
+                   cluster->name, cluster->name, streq(doing, "creating") ? ", then create it again" : "");
+}
+
 int command_start_cluster(struct cli *cli, int argc, char **argv)
 {
     struct cluster_options options = {.timeout_ms = START_TIMEOUT_MS};
     CLEANUP(cluster_done) struct cluster cluster = {0};
     CLEANUP(err_clear) struct err err = {0};
-    int r = load_named(&options, NULL, "start cluster", "Start a stopped cluster", argc, argv, &cluster, &err);
+    CLEANUP(fd_close) int lock = -1;
+    int r = load_named(&options, NULL, "start cluster", "Start a stopped cluster", argc, argv, &lock, &cluster, &err);
     if (r > 0)
         return 0;
-    if (r == 0 && (r = bringup_check_machine(&err)) == 0) {
+    if (r == 0 && (r = check_finished(&cluster, &err)) == 0 && (r = bringup_check_machine(&err)) == 0) {
         if (supervisor_pid(&cluster) != 0) {
             progress(PROGRESS_INFO, "cluster \"%s\" is running already", cluster.name);
             return 0;
@@ -253,7 +292,9 @@ int command_start_cluster(struct cli *cli, int argc, char **argv)
         progress(PROGRESS_INFO, "starting cluster \"%s\"", cluster.name);
         const struct bringup_options steps = {.timeout_ms = options.timeout_ms};
         /* what a crash left behind would be in the way */
-        if ((r = teardown_running(&cluster, &err)) == 0 && (r = bringup(&cluster, &steps, &err)) == 0)
+        if ((r = bringup_check_room(cluster.home, &err)) == 0 && (r = claim_number(&cluster, &err)) == 0 &&
+            (r = teardown_running(&cluster, &err)) == 0 && (r = claim_number(&cluster, &err)) == 0 &&
+            (r = bringup(&cluster, &steps, &err)) == 0)
             progress(PROGRESS_SUCCESS, "cluster \"%s\" in \"%s\" region is ready", cluster.name, cluster.region);
     }
     return r < 0 ? cli_fail(cli, &err) : 0;
@@ -264,6 +305,7 @@ int command_write_kubeconfig(struct cli *cli, int argc, char **argv)
     struct cluster_options options = {0};
     CLEANUP(cluster_done) struct cluster cluster = {0};
     CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(fd_close) int lock = -1;
     const char *file = NULL;
     bool automatic = false, set_context = true;
     const struct opt own[] = {
@@ -271,8 +313,8 @@ int command_write_kubeconfig(struct cli *cli, int argc, char **argv)
         {"auto-kubeconfig", 0, OPT_BOOL, &automatic, NULL, "write to ~/.kube/fks/clusters/NAME", NULL, NULL},
         {"set-kubeconfig-context", 0, OPT_BOOL, &set_context, NULL, "make it the current context", NULL, NULL},
         {0}};
-    int r = load_named(&options, own, "utils write-kubeconfig", "Write kubeconfig file for a given cluster", argc, argv, &cluster,
-                       &err);
+    int r = load_named(&options, own, "utils write-kubeconfig", "Write kubeconfig file for a given cluster", argc, argv, &lock,
+                       &cluster, &err);
     if (r > 0)
         return 0;
     if (r == 0) {

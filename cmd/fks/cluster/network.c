@@ -105,7 +105,7 @@ static bool overlaps(const struct strv *taken, const char *cidr)
     return false;
 }
 
-int network_find_number(int *ret, struct err *err)
+int network_find_number(const bool known[CLUSTER_MAX], int *ret, struct err *err)
 {
     CLEANUP(strv_done) struct strv taken = {0};
     int r = routes_taken(&taken, err);
@@ -116,7 +116,7 @@ int network_find_number(int *ret, struct err *err)
         CLEANUP(xfree) char *pods = cluster_pod_cidr(number);
         CLEANUP(xfree) char *services = cluster_service_cidr(number);
         CLEANUP(xfree) char *claim = xasprintf("/run/fks/%d", number);
-        if (file_exists(claim) || overlaps(&taken, bridge) || overlaps(&taken, pods) || overlaps(&taken, services))
+        if (known[number] || file_exists(claim) || overlaps(&taken, bridge) || overlaps(&taken, pods) || overlaps(&taken, services))
             continue;
         *ret = number;
         return 0;

@@ -7,8 +7,8 @@
 
 #include "cluster/cluster.h"
 
-/* The lowest cluster number whose addresses overlap no route or interface of this machine. ERR_EXISTS when all are taken. */
-int network_find_number(int *ret, struct err *err) MUST_CHECK;
+/* The lowest cluster number, but for those known to be taken, whose addresses overlap no route of this machine. ERR_EXISTS: none. */
+int network_find_number(const bool known[CLUSTER_MAX], int *ret, struct err *err) MUST_CHECK;
 /* Bridge, translation rules, and an end to the service range; present parts are kept. */
 int network_up(const struct cluster *cluster, struct err *err) MUST_CHECK;
 /* One host's namespace, its cable and routes; present parts are kept. */

@@ -11,6 +11,7 @@
 #include "cluster/assets.h"
 #include "cluster/bringup.h"
 #include "cluster/cgroup.h"
+#include "cluster/claim.h"
 #include "cluster/commands.h"
 #include "cluster/eksctl_output.h"
 #include "cluster/options.h"
@@ -30,6 +31,18 @@ static int connect_local(struct cli *cli, const struct cluster_options *options,
         r = err_set(err, ERR_UNSUPPORTED,
                     "cluster '%s' is not a local cluster of this machine: its nodes are made where it was made", ret->name);
     return r;
+}
+
+/* The same once no other command changes the cluster, as it is then. */
+static int connect_to_change(struct cli *cli, const struct cluster_options *options, int *ret_lock, struct target *ret,
+                             struct err *err)
+{
+    int r = connect_local(cli, options, ret, err);
+    if (r < 0 || (r = claim_cluster(ret->cluster.home, ret_lock, err)) < 0)
+        return r;
+    CLEANUP(xfree) char *home = xstrdup(ret->cluster.home);
+    cluster_done(&ret->cluster);
+    return cluster_load_from(home, &ret->cluster, err);
 }
 
 static bool has_nodegroup(const struct cluster *cluster, const char *name)
@@ -99,6 +112,7 @@ int command_create_nodegroup(struct cli *cli, int argc, char **argv)
     struct cluster_options options = {.timeout_ms = DEFAULT_TIMEOUT_MS};
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(target_done) struct target target = {0};
+    CLEANUP(fd_close) int lock = -1;
     int64_t nodes = 2;
     const struct opt own[] = {{"nodes", 'N', OPT_INT, &nodes, "N", "total number of nodes", NULL, NULL}, {0}};
     int r = cluster_options_parse(&options, own, "create nodegroup", "Create ordinary nodes in a local cluster", argc, argv, &err);
@@ -110,7 +124,7 @@ int command_create_nodegroup(struct cli *cli, int argc, char **argv)
     random_hex(generated + 3, 8);
     const char *name = options.name != NULL ? options.name : generated;
     if ((r = cluster_check_name(name, &err)) == 0 && (r = bringup_check_machine(&err)) == 0 &&
-        (r = connect_local(cli, &options, &target, &err)) == 0)
+        (r = connect_to_change(cli, &options, &lock, &target, &err)) == 0)
         r = create_nodes(&target, name, nodes, &options, &err);
     return r < 0 ? cli_fail(cli, &err) : 0;
 }
@@ -212,6 +226,7 @@ int command_delete_nodegroup(struct cli *cli, int argc, char **argv)
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(target_done) struct target target = {0};
     CLEANUP(cluster_done) struct cluster before = {0};
+    CLEANUP(fd_close) int lock = -1;
     int r = cluster_options_parse(&options, NULL, "delete nodegroup", "Delete a nodegroup", argc, argv, &err);
     if (r > 0)
         return 0;
@@ -219,7 +234,7 @@ int command_delete_nodegroup(struct cli *cli, int argc, char **argv)
         r = err_set(&err, ERR_USAGE, "--name must be set");
     if (r < 0)
         return cli_usage(cli, "delete nodegroup", &err);
-    if ((r = connect_local(cli, &options, &target, &err)) < 0 || (r = cluster_load(target.cluster.name, &before, &err)) < 0)
+    if ((r = connect_to_change(cli, &options, &lock, &target, &err)) < 0 || (r = cluster_load(target.cluster.name, &before, &err)) < 0)
         return cli_fail(cli, &err);
     if (!has_nodegroup(&before, options.name)) {
         r = err_set(&err, ERR_NOT_FOUND, "nodegroup '%s' not found in cluster '%s'", options.name, before.name);

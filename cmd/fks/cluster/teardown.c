@@ -13,6 +13,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "cluster/cgroup.h"
+#include "cluster/claim.h"
 #include "cluster/network.h"
 
 #define SHIM_SOCKETS "/run/containerd/s"
@@ -103,8 +104,12 @@ static void remove_sandbox_traces(const struct cluster *cluster, const struct cl
 int teardown_running(const struct cluster *cluster, struct err *err)
 {
     CLEANUP(xfree) char *run = xasprintf("/run/fks/%d", cluster->number);
-    int r;
-    if ((r = cgroup_kill(cluster, err)) < 0 || (r = unmount_below(cluster->home, err)) < 0 ||
+    int r = claim_number(cluster, err);
+    if (r == ERR_EXISTS) { /* it has been stopped, and what has these names now is another cluster's */
+        err_clear(err);
+        return unmount_below(cluster->home, err);
+    }
+    if (r < 0 || (r = cgroup_kill(cluster, err)) < 0 || (r = unmount_below(cluster->home, err)) < 0 ||
         (r = unmount_below(run, err)) < 0 || (r = network_down(cluster, err)) < 0)
         return r;
     for (size_t i = 0; i < cluster->n_hosts; i++)
@@ -127,13 +132,14 @@ int teardown_host(const struct cluster *cluster, const struct cluster_host *host
 
 int teardown_all(const struct cluster *cluster, struct err *err)
 {
+    CLEANUP(xfree) char *description = cluster_path(cluster, "cluster.json");
     int r = teardown_running(cluster, err);
-    if (r < 0 || (r = dir_remove(cluster->home, err)) < 0)
+    if (r < 0)
         return r;
-    /* the folders above it, when this was the last cluster */
-    CLEANUP(xfree) char *home = cluster_fks_home();
-    CLEANUP(xfree) char *clusters = path_join(home, "clusters", NULL);
-    (void)rmdir(clusters);
+    (void)unlink(description); /* first: without it, nobody makes anything in the folder any more (claim.c) */
+    if ((r = dir_remove(cluster->home, err)) < 0)
+        return r;
+    cluster_tidy_home();
     cluster_lock_tidy();
     return 0;
 }

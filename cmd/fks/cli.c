@@ -437,7 +437,7 @@ bool cli_parse(struct cli *cli, const struct cli_command *command, int argc, cha
     }
     /* a command's own option wins over a global one of its name: `create rolebinding --user` */
     CLEANUP(strv_done) struct strv given = {0};
-    struct opt_tables tables = {.given = &given};
+    struct opt_tables tables = {.given = &given, .empty_is_none = !command->keeps_empty};
     size_t n = 0;
     if (command->options != NULL)
         tables.tables[n++] = command->options;
@@ -452,7 +452,8 @@ bool cli_parse(struct cli *cli, const struct cli_command *command, int argc, cha
         return false;
     }
     if (opt_parse(&tables, n_line - 1, line + 1, false, ret_args, &dash, &err) < 0) {
-        *ret_code = cli_error("%s\nSee '%s %s --help' for usage.", err_text(&err), cli->program, command->words);
+        const char *form = streq(command->words, "diff") ? "-h' for help and examples" : "--help' for usage.";
+        *ret_code = cli_error("%s\nSee '%s %s %s", err_text(&err), cli->program, command->words, form);
         return false;
     }
     if (cli->help) {

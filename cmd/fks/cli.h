@@ -65,6 +65,7 @@ struct cli_command {
     const char *examples; /* lines indented by two blanks, or NULL */
     const struct opt *options, *more_options; /* besides the global ones; each may be NULL */
     const char *required; /* names of options that must be given, sorted, separated by commas; their rows have `seen` */
+    bool keeps_empty;     /* "--name=" is not the same as no --name: it empties what is there */
 };
 /*
  * Parses a command's options and the global ones; arguments go to *ret_args (borrowed), ret_dash as in opt.h (may be

@@ -32,6 +32,11 @@ void trace_line(const struct cli *cli, int64_t verbosity, const char *text)
         print_klog('I', cli->program, text);
 }
 
+void trace_warning(const char *place, const char *text)
+{
+    print_klog('W', place, text);
+}
+
 int trace_fatal(const char *place, const char *text)
 {
     (void)fflush(stdout);

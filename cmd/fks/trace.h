@@ -10,5 +10,7 @@
 void trace_print(const struct kube_trace *trace, void *data);
 /* The last line of a program that gives up within klog's place ("sorter.go:375"); returns the exit code. */
 int trace_fatal(const char *place, const char *text);
+/* A warning in klog's form. */
+void trace_warning(const char *place, const char *text);
 /* A line of klog's: "I0102 15:04:05.000000    1234 fks] TEXT", from this verbosity on. */
 void trace_line(const struct cli *cli, int64_t verbosity, const char *text);

@@ -13,6 +13,7 @@
 struct parser {
     const struct opt_tables *tables;
     bool *changed;       /* per row, counted through all tables: given before on this command line */
+    bool *had_default;   /* per row: the text was not NULL before it was given */
     char *const *rest;   /* words not looked at yet */
     int n_rest;
     struct strv args;
@@ -288,7 +289,12 @@ static int give(struct parser *parser, const struct opt *opt, size_t number, con
     CLEANUP(err_clear) struct err cause = {0};
     CLEANUP(xfree) char *quoted = NULL;
 
+    if (opt->type == OPT_STRING && !parser->changed[number])
+        parser->had_default[number] = *(const char **)opt->value != NULL;
     if (set_value(opt, text, parser->changed[number], &cause) == 0) {
+        if (opt->type == OPT_STRING && text[0] == '\0' && parser->tables->empty_is_none && opt->bare_value == NULL &&
+            !parser->had_default[number])
+            *(const char **)opt->value = NULL;
         parser->changed[number] = true;
         if (opt->seen != NULL)
             *opt->seen = true;
@@ -410,7 +416,13 @@ int opt_parse(const struct opt_tables *tables, int argc, char *const *argv, bool
               struct strv *ret_args, int *ret_dash, struct err *err)
 {
     CLEANUP(xfree) bool *changed = xcalloc(count_rows(tables), sizeof(bool));
-    struct parser parser = {.tables = tables, .changed = changed, .rest = argv, .n_rest = argc, .dash = -1};
+    CLEANUP(xfree) bool *had_default = xcalloc(count_rows(tables), sizeof(bool));
+    struct parser parser = {.tables = tables,
+                            .changed = changed,
+                            .had_default = had_default,
+                            .rest = argv,
+                            .n_rest = argc,
+                            .dash = -1};
     int code = parse_words(&parser, stop_at_first_argument, err);
 
     if (code == 0) {

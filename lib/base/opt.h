@@ -34,6 +34,7 @@ struct opt {
 struct opt_tables {
     const struct opt *tables[4];
     struct strv *given; /* gets "--name=value" of each option in the order of the line; or NULL */
+    bool empty_is_none; /* "--name=" leaves an OPT_STRING whose default is NULL at that: Go has no other word for absent */
 };
 
 /*

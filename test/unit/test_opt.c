@@ -219,9 +219,35 @@ static void test_opt__given_options_come_in_their_order(void **state)
     values_done(&values);
 }
 
+/* Only where the text has no default: there the empty text is a value like any other. */
+static void test_opt__an_empty_text_may_be_none(void **state)
+{
+    char words[][12] = {"--name=x", "--name=", "-l", "", "-o", "json", "--output=", "--cascade="};
+    char *argv[countof(words)];
+    struct values values;
+    struct rows rows;
+    CLEANUP(strv_done) struct strv args = {0};
+    CLEANUP(err_clear) struct err err = {0};
+
+    (void)state;
+    for (size_t i = 0; i < countof(words); i++)
+        argv[i] = words[i];
+    values_init(&values);
+    make_rows(&rows, &values);
+    const struct opt_tables tables = {.tables = {rows.first, rows.second}, .empty_is_none = true};
+    assert_int_equal(opt_parse(&tables, (int)countof(argv), argv, false, &args, NULL, &err), 0);
+    assert_null(values.name);
+    assert_null(values.selector);
+    assert_true(values.seen[3]);
+    assert_string_equal(values.output, "");
+    assert_string_equal(values.cascade, "");
+    values_done(&values);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_opt__an_empty_text_may_be_none),
         cmocka_unit_test(test_opt__cases),
         cmocka_unit_test(test_opt__default_stays_unless_given),
         cmocka_unit_test(test_opt__given_options_come_in_their_order),

@@ -84,7 +84,7 @@ static int run_view(struct cli *cli, const struct selection *selection, const ch
 
 int command_view_last_applied(struct cli *cli, int argc, char **argv)
 {
-    struct selection selection = {.everything_if_unnamed = true};
+    struct selection selection = {.everything_if_unnamed = true, .all_or_names = true};
     const char *format = "yaml";
     const struct opt options[] = {
         SELECTION_FILE_OPTIONS(&selection),

@@ -176,7 +176,7 @@ static int run_delete(struct delete *delete, const struct strv *args)
 int command_delete(struct cli *cli, int argc, char **argv)
 {
     struct delete delete = {
-        .cli = cli, .grace_period = -1, .wait = true, .cascade = "background", .selection = {.chunk_size = 500}};
+        .cli = cli, .grace_period = -1, .wait = true, .cascade = "background", .selection = {.chunk_size = 500, .all_or_names = true}};
     const struct opt options[] = {
         SELECTION_FILE_OPTIONS(&delete.selection),
         SELECTION_LABEL_OPTION(&delete.selection),

@@ -267,6 +267,7 @@ int command_config_set_context(struct cli *cli, int argc, char **argv)
     };
     const struct cli_command command = {
         .words = "config set-context",
+        .keeps_empty = true,
         .usage =
             "[NAME | --current] [--cluster=cluster_nickname] [--user=user_nickname] [--namespace=namespace] [options]",
         .about = "Set a context entry in kubeconfig.",

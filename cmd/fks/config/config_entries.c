@@ -96,6 +96,7 @@ int command_config_set_cluster(struct cli *cli, int argc, char **argv)
     };
     const struct cli_command command = {
         .words = "config set-cluster",
+        .keeps_empty = true,
         .usage = "NAME [options]",
         .about = "Set a cluster entry in kubeconfig: --server, --certificate-authority, ...",
         .options = options};

@@ -35,13 +35,19 @@ int command_kustomize(struct cli *cli, int argc, char **argv)
 {
     static const char only_root[] = "LoadRestrictionsRootOnly", none[] = "LoadRestrictionsNone";
     const char *output = NULL, *restrictor = only_root, *network_name = NULL;
-    bool as_user = false, plugins = false, network = false;
-    CLEANUP(strv_done) struct strv args = {0}, env = {0}, mounts = {0};
-    /* what is about functions in containers has nothing to act on: a kustomization that names one is refused */
+    const char *helm = "helm", *helm_kube_version = NULL;
+    bool as_user = false, plugins = false, network = false, helm_enabled = false, helm_debug = false;
+    CLEANUP(strv_done) struct strv args = {0}, env = {0}, mounts = {0}, helm_api_versions = {0};
+    /* what is about functions in containers and about charts has nothing to act on: a kustomization that names one is refused */
     const struct opt options[] = {
         {"as-current-user", 0, OPT_BOOL, &as_user, NULL, "For functions: run them as this user."},
         {"enable-alpha-plugins", 0, OPT_BOOL, &plugins, NULL, "For functions: let them run."},
+        {"enable-helm", 0, OPT_BOOL, &helm_enabled, NULL, "For charts: let them be rendered."},
         {"env", 'e', OPT_LIST, &env, "[]", "For functions: a variable of their environment."},
+        {"helm-api-versions", 0, OPT_ARRAY, &helm_api_versions, "[]", "For charts: versions that the cluster has."},
+        {"helm-command", 0, OPT_STRING, &helm, "helm", "For charts: the program that renders them."},
+        {"helm-debug", 0, OPT_BOOL, &helm_debug, NULL, "For charts: what helm says about its work."},
+        {"helm-kube-version", 0, OPT_STRING, &helm_kube_version, "", "For charts: the cluster's version."},
         {"load-restrictor", 0, OPT_STRING, &restrictor, only_root,
          "LoadRestrictionsNone: a kustomization may name files outside its folder."},
         {"mount", 0, OPT_LIST, &mounts, "[]", "For functions: a folder that they see."},

@@ -271,6 +271,7 @@ int command_taint(struct cli *cli, int argc, char **argv)
 {
     struct taint taint = {.cli = cli,
                           .write = {.field_manager = "kubectl-taint", .validate = "strict"},
+                          .selection = {.all_or_names = true},
                           .output_options = {.hide_missing = true},
                           .added = json_new_array(),
                           .removed = json_new_array()};

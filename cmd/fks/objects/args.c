@@ -60,6 +60,12 @@ static int add_named(struct cli *cli, const struct selection *selection, const s
     return 0;
 }
 
+static bool excludes_names(const struct selection *selection)
+{
+    return selection->label_selector != NULL || selection->field_selector != NULL ||
+           (selection->all && selection->all_or_names);
+}
+
 static int from_pairs(struct cli *cli, const struct selection *selection, const struct strv *args, struct items *ret,
                       struct err *err)
 {
@@ -81,7 +87,7 @@ static int from_pairs(struct cli *cli, const struct selection *selection, const 
             strchr(parts.items[0], ',') != NULL)
             return err_set(err, ERR_USAGE, "arguments in resource/name form must have a single resource and name");
     }
-    if (selection->label_selector != NULL || selection->field_selector != NULL || selection->all)
+    if (excludes_names(selection))
         return err_set(err, ERR_USAGE,
                        "selectors and the all flag cannot be used when passing resource/name arguments");
     for (size_t i = 0; i < args->n; i++) {
@@ -137,8 +143,7 @@ static int resolve_types(struct cli *cli, const char *text, const struct kube_re
 static int from_types(struct cli *cli, const struct selection *selection, const struct strv *args, struct items *ret,
                       struct err *err)
 {
-    bool by_selector = selection->label_selector != NULL || selection->field_selector != NULL || selection->all;
-    if (by_selector && args->n > 1)
+    if (excludes_names(selection) && args->n > 1)
         return err_set(err, ERR_USAGE, "name cannot be provided when a selector is specified");
     const struct kube_resource **resources = NULL;
     size_t n = 0;
@@ -151,7 +156,7 @@ static int from_types(struct cli *cli, const struct selection *selection, const 
         for (size_t i = 1; i < args->n && code == 0; i++)
             code = add_named(cli, selection, resources[0], args->items[i], ret, err);
         ret->single = ret->n == 1;
-    } else if (by_selector || selection->everything_if_unnamed) {
+    } else if (excludes_names(selection) || selection->all || selection->everything_if_unnamed) {
         for (size_t i = 0; i < n; i++)
             add_item(cli, selection, resources[i], NULL, ret);
     } else {
@@ -165,7 +170,7 @@ int items_from_args(struct cli *cli, const struct selection *selection, const st
                     struct err *err)
 {
     if (args->n == 0) {
-        if (selection->label_selector != NULL || selection->field_selector != NULL || selection->all)
+        if (excludes_names(selection))
             return err_set(err, ERR_USAGE, "at least one resource must be specified to use a selector");
         return err_set(err, ERR_USAGE, "%s", missing_resource);
     }

@@ -187,6 +187,8 @@ int items_select(struct cli *cli, const struct selection *selection, const struc
     if (!selection_has_files(selection))
         return items_from_args(cli, selection, args, ret, err);
     if (args->n > 0) {
+        if (items_check_files(selection, err) < 0)
+            return err->code;
         if (args->n == 1 && strchr(args->items[0], '/') == NULL)
             return err_set(
                 err, ERR_USAGE,
@@ -242,7 +244,7 @@ int items_list(struct cli *cli, const struct item *collection, const struct sele
 
 int items_fail(const struct cli *cli, const struct selection *selection, const struct err *err)
 {
-    if (selection->kustomize == NULL || err->http_status != 0)
+    if (selection->kustomize == NULL || err->http_status != 0 || err->code == ERR_USAGE)
         return cli_fail(cli, err);
     (void)fflush(stdout);
     fprintf(stderr, "%s\n", err_text(err));

@@ -41,7 +41,9 @@ struct selection {
     const char *kustomize;                       /* -k, or NULL */
     bool recursive;                              /* -R */
     const char *label_selector, *field_selector; /* NULL: none */
-    bool all_namespaces, all;
+    bool all_namespaces;
+    bool all;                   /* "TYPE" alone means all of that type */
+    bool all_or_names;          /* and names beside it are refused, as a selector refuses them */
     int64_t chunk_size;         /* 0: one answer whatever its size */
     bool check_type_meta;       /* a file's object without apiVersion or kind is a validation failure */
     bool everything_if_unnamed; /* "TYPE" alone means all of that type */
@@ -102,6 +104,8 @@ int items_from_args(struct cli *cli, const struct selection *selection, const st
  */
 int items_from_files(struct cli *cli, const struct selection *selection, struct items *ret, struct failures *failures,
                      struct err *err) MUST_CHECK;
+/* Are files and folders there, before anything is read? */
+int items_check_files(const struct selection *selection, struct err *err) MUST_CHECK;
 /* As from a file with this text; source names it in messages. */
 int items_from_text(struct cli *cli, const char *source, const struct buf *text, struct items *ret,
                     struct failures *failures, struct err *err) MUST_CHECK;

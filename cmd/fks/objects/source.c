@@ -201,9 +201,19 @@ static int add_object(struct reading *reading, const struct json *object, int de
 /* A List, or a kind ending in List with items. */
 static int add_list(struct reading *reading, const struct json *list, int depth, struct err *err)
 {
+    const char *kind = json_str_or("", list, "kind", NULL);
     const struct json *member;
     json_each(member, json_get(list, "items", NULL)) {
-        if (add_object(reading, member, depth + 1, err) < 0)
+        CLEANUP(json_free) struct json *typed = NULL;
+        /* as the server answers a list: only the list tells what its members are */
+        if (!streq(kind, "List") && json_is_object(member) && json_str_or("", member, "kind", NULL)[0] == '\0' &&
+            json_str_or("", member, "apiVersion", NULL)[0] == '\0') {
+            CLEANUP(xfree) char *member_kind = xstrndup(kind, strlen(kind) - strlen("List"));
+            typed = json_clone(member);
+            json_set_str(typed, "apiVersion", json_str_or("", list, "apiVersion", NULL));
+            json_set_str(typed, "kind", member_kind);
+        }
+        if (add_object(reading, typed != NULL ? typed : member, depth + 1, err) < 0)
             return err->code;
     }
     return 0;
@@ -369,6 +379,31 @@ int items_from_text(struct cli *cli, const char *source, const struct buf *text,
     return 0;
 }
 
+/* The files that -f comes to, folders and patterns spread; ret_many: they are more than one argument said. */
+static int collect_names(const struct selection *selection, struct strv *names, bool *ret_many, struct err *err)
+{
+    size_t n_stdin = 0;
+    if (selection->kustomize != NULL && selection->filenames.n > 0)
+        return err_set(err, ERR_USAGE, "only one of -f or -k can be specified");
+    for (size_t i = 0; i < selection->filenames.n; i++) {
+        const char *name = selection->filenames.items[i];
+        if (streq(name, "-") && n_stdin++ > 0)
+            return err_set(err, ERR_USAGE, "standard input cannot be used for multiple arguments");
+        if (streq(name, "-") || is_url(name))
+            strv_add(names, name);
+        else if (add_pattern(name, selection->recursive, names, ret_many, err) < 0)
+            return err->code;
+    }
+    return 0;
+}
+
+int items_check_files(const struct selection *selection, struct err *err)
+{
+    CLEANUP(strv_done) struct strv names = {0};
+    bool many = false;
+    return collect_names(selection, &names, &many, err);
+}
+
 int items_from_files(struct cli *cli, const struct selection *selection, struct items *ret, struct failures *failures,
                      struct err *err)
 {
@@ -381,16 +416,8 @@ int items_from_files(struct cli *cli, const struct selection *selection, struct 
 
     CLEANUP(strv_done) struct strv names = {0};
     bool many = false;
-    size_t n_stdin = 0;
-    for (size_t i = 0; i < selection->filenames.n; i++) {
-        const char *name = selection->filenames.items[i];
-        if (streq(name, "-") && n_stdin++ > 0)
-            return err_set(err, ERR_USAGE, "standard input cannot be used for multiple arguments");
-        if (streq(name, "-") || is_url(name))
-            strv_add(&names, name);
-        else if (add_pattern(name, selection->recursive, &names, &many, err) < 0)
-            return err->code;
-    }
+    if (collect_names(selection, &names, &many, err) < 0)
+        return err->code;
     for (size_t i = 0; i < names.n; i++) {
         struct reading reading = {.cli = cli,
                                   .selection = selection,

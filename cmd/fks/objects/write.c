@@ -9,22 +9,34 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "print/gotext.h"
+#include "trace.h"
 
 static int check_dry_run(struct write_options *options, struct err *err)
 {
-    const char *text = options->dry_run;
-    if (text == NULL || streq(text, "none") || streq(text, "false") || text[0] == '\0') {
+    static const char *const yes[] = {"1", "t", "T", "TRUE", "true", "True"};
+    static const char *const no[] = {"0", "f", "F", "FALSE", "false", "False"};
+    const char *text = options->dry_run, *meant = NULL;
+    if (text == NULL || streq(text, "none")) {
         options->dry_run = "none";
-    } else if (streq(text, "client") || streq(text, "server")) {
         return 0;
-    } else if (streq(text, "unchanged") || streq(text, "true")) {
-        fprintf(stderr, "--dry-run%s is deprecated and can be replaced with --dry-run=client.\n",
-                streq(text, "true") ? "=true" : "");
+    }
+    if (streq(text, "client") || streq(text, "server"))
+        return 0;
+    if (streq(text, "unchanged")) {
+        trace_warning("helpers.go:719", "--dry-run is deprecated and can be replaced with --dry-run=client.");
         options->dry_run = "client";
-    } else {
+        return 0;
+    }
+    for (size_t i = 0; i < countof(yes) && meant == NULL; i++)
+        meant = streq(text, yes[i]) ? "client" : streq(text, no[i]) ? "none" : NULL;
+    if (meant == NULL)
         return err_set(err, ERR_USAGE, "Invalid dry-run value (%s). Must be \"none\", \"server\", or \"client\".",
                        text);
-    }
+    CLEANUP(xfree)
+    char *warning = xasprintf("--dry-run=%s is deprecated (boolean value) and can be replaced with --dry-run=%s.", text,
+                              meant);
+    trace_warning(streq(meant, "client") ? "helpers.go:733" : "helpers.go:736", warning);
+    options->dry_run = meant;
     return 0;
 }
 

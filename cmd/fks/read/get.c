@@ -219,12 +219,14 @@ static int print_tables(struct get *get, const struct items *items, struct failu
         get_table_init(get, items->list[0].resource, get->show_kind ? buf_text(&prefix) : NULL, &answers.table);
     }
     read_tables(get, items, &answers, failures);
+    if (items->single) /* one object has its order */
+        get->sort_by = NULL;
     int printed = answers.one_kind ? (int)print_table(get, &answers.table, false) : print_groups(get, &answers, &err);
     if (printed < 0 && err.code == ERR_UNSUPPORTED)
         return trace_fatal("sorter.go:375", err_text(&err));
-    if (printed < 0 && (err.code != ERR_NOT_FOUND || answers.n > 1))
+    if (printed < 0 && answers.n > 1)
         return cli_fail(get->cli, &err);
-    printed = printed > 0; /* kubectl takes no notice of a field that no row of a single table has */
+    printed = printed > 0; /* kubectl takes no notice of what is wrong with the path of a single table */
     if (printed == 0 && !get->ignore_not_found && failures->n == 0) {
         bool all_namespaced = !get->selection.all_namespaces;
         for (size_t i = 0; i < items->n; i++)

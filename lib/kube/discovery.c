@@ -89,14 +89,15 @@ static int ask_server(struct kube_discovery *discovery, struct err *err)
     return 0;
 }
 
+static bool has_server(struct kube_discovery *discovery)
+{
+    discovery->has_server = discovery->has_server || discovery_cache_load(discovery->cache_path, &discovery->server);
+    return discovery->has_server;
+}
+
 static int need_server(struct kube_discovery *discovery, struct err *err)
 {
-    if (discovery->has_server)
-        return 0;
-    if (!discovery_cache_load(discovery->cache_path, &discovery->server))
-        return ask_server(discovery, err);
-    discovery->has_server = true;
-    return 0;
+    return has_server(discovery) ? 0 : ask_server(discovery, err);
 }
 
 /* --- words */
@@ -224,15 +225,16 @@ static void warn_of_others(struct kube_discovery *discovery, struct resources li
     }
 }
 
+const struct kube_resource *kube_discovery_known(struct kube_discovery *discovery, const char *text)
+{
+    const struct kube_resource *found = find_text(built_in(), text);
+    return found == NULL && has_server(discovery) ? find_text(of_server(discovery), text) : found;
+}
+
 int kube_discovery_find(struct kube_discovery *discovery, const char *text, const struct kube_resource **ret,
                         struct err *err)
 {
-    const struct kube_resource *found = find_text(built_in(), text);
-    if (found == NULL) {
-        if (need_server(discovery, err) < 0)
-            return (int)err->code;
-        found = find_text(of_server(discovery), text);
-    }
+    const struct kube_resource *found = kube_discovery_known(discovery, text);
     if (found == NULL && !discovery->asked) {
         if (ask_server(discovery, err) < 0)
             return (int)err->code;

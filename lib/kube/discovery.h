@@ -30,6 +30,8 @@ struct kube_discovery *kube_discovery_free(struct kube_discovery *discovery);
  */
 int kube_discovery_find(struct kube_discovery *discovery, const char *text, const struct kube_resource **ret,
                         struct err *err) MUST_CHECK;
+/* The same among what is compiled in or was told before, to this process or by the cache: asks nobody. NULL: not there. */
+const struct kube_resource *kube_discovery_known(struct kube_discovery *discovery, const char *text);
 /* By apiVersion and kind of a manifest. ERR_NOT_FOUND: "no matches for kind \"X\" in version \"g/v\"". */
 int kube_discovery_find_kind(struct kube_discovery *discovery, const char *api_version, const char *kind,
                              const struct kube_resource **ret, struct err *err) MUST_CHECK;

@@ -35,16 +35,15 @@ static int find_resource(const struct explain *explain, const char *text, const 
                          struct err *err)
 {
     CLEANUP(xfree) char *word = xstrndup(text, strcspn(text, "."));
+    const struct kube_resource *any = NULL, *with_group;
     struct err missing = {0};
-    if (explain->api_version == NULL && kube_discovery_find(explain->cli->discovery, text, ret, &missing) == 0)
-        return 0;
-    err_clear(&missing);
-    if (explain->api_version == NULL)
-        return kube_discovery_find(explain->cli->discovery, word, ret, err);
-
-    const struct kube_resource *any = NULL;
     if (kube_discovery_find(explain->cli->discovery, word, &any, err) < 0)
         return err->code;
+    if (explain->api_version == NULL) {
+        with_group = kube_discovery_known(explain->cli->discovery, text); /* else its rest are fields */
+        *ret = with_group != NULL ? with_group : any;
+        return 0;
+    }
     if (kube_discovery_find_kind(explain->cli->discovery, explain->api_version, any->kind, ret, &missing) == 0)
         return 0;
     err_clear(&missing);
@@ -53,6 +52,9 @@ static int find_resource(const struct explain *explain, const char *text, const 
                    slash != NULL ? (int)(slash - explain->api_version) : 0, explain->api_version,
                    "/", slash != NULL ? slash + 1 : explain->api_version, any->plural);
 }
+
+/* Most of the server's documents: what its addresses take and give. */
+static const struct json_omit addresses[] = {{"paths", NULL}, {NULL, NULL}};
 
 static int fetch_document(struct cli *cli, const struct kube_resource *resource, struct json **ret, struct err *err)
 {
@@ -67,7 +69,7 @@ static int fetch_document(struct cli *cli, const struct kube_resource *resource,
     if (url == NULL)
         return err_set(err, ERR_NOT_FOUND, "couldn't find resource for \"%s/%s, Resource=%s\"", resource->group,
                        resource->version, resource->plural);
-    const struct kube_request of_document = {.path = url};
+    const struct kube_request of_document = {.path = url, .to_read = true, .omit = addresses};
     return cli_do(cli, &of_document, ret, err);
 }
 
@@ -75,7 +77,7 @@ static int fetch_document(struct cli *cli, const struct kube_resource *resource,
 static int print_from_v2(const struct explain *explain, const char *text, struct err *err)
 {
     const struct kube_resource *resource = NULL;
-    const struct kube_request request = {.path = "/openapi/v2", .to_read = true};
+    const struct kube_request request = {.path = "/openapi/v2", .to_read = true, .omit = addresses};
     CLEANUP(strv_done) struct strv fields = {0};
     CLEANUP(json_free) struct json *document = NULL;
     CLEANUP(buf_done) struct buf out = {0};

@@ -19,6 +19,7 @@
 #define CGROUP_ROOT "/sys/fs/cgroup"
 #define KILL_TIMEOUT_MS 10000
 #define KILL_STEP_US 20000
+#define MOVE_ROUNDS 100 /* processes that start others while they are moved */
 
 static bool is_v2(void)
 {
@@ -105,12 +106,82 @@ static int make_everywhere(const char *name, struct err *err)
     return 0;
 }
 
+/* The processes of one cgroup, without those in cgroups below; 0 stands for one of another pid namespace. */
+static void list_processes(const char *cgroup, struct strv *ret)
+{
+    CLEANUP(xfree) char *path = path_join(cgroup, "cgroup.procs", NULL);
+    CLEANUP(buf_done) struct buf text = {0};
+    struct err ignored = {0};
+    if (file_read(path, LIMIT_FILE, &text, &ignored) < 0)
+        err_clear(&ignored); /* gone, and with it all that was in it */
+    CLEANUP(strv_done) struct strv lines = {0};
+    strv_split(&lines, buf_text(&text), '\n');
+    for (size_t i = 0; i < lines.n; i++)
+        if (lines.items[i][0] != '\0')
+            strv_add(ret, lines.items[i]);
+}
+
+/*
+ * In a container with a namespace of cgroups, what looks like the root is a cgroup that holds the container's processes,
+ * and on v2 one that holds processes hands no memory controller down. They move into a cgroup beside fksI, as other
+ * programs that run clusters in containers have it; a runtime that enters the container later looks where its first
+ * process is.
+ */
+static int empty_root(struct err *err)
+{
+    /* only the real root has no type */
+    if (!is_v2() || !file_exists(CGROUP_ROOT "/cgroup.type"))
+        return 0;
+    for (int round = 0; round < MOVE_ROUNDS; round++) {
+        CLEANUP(strv_done) struct strv pids = {0};
+        struct err ignored = {0};
+        list_processes(CGROUP_ROOT, &pids);
+        if (pids.n == 0)
+            return 0;
+        if (mkdir(CGROUP_ROOT "/init", 0755) != 0 && errno != EEXIST)
+            return err_errno(err, errno, "making the cgroup '%s'", CGROUP_ROOT "/init");
+        for (size_t i = 0; i < pids.n; i++)
+            if (!streq(pids.items[i], "0") && write_line(CGROUP_ROOT "/init/cgroup.procs", pids.items[i], &ignored) < 0)
+                err_clear(&ignored); /* it may have ended; who is left is seen in the next round */
+    }
+    return err_set(err, ERR_BUSY,
+                   "processes in '%s' cannot be moved to '%s': give the container a pid namespace of its own, too",
+                   CGROUP_ROOT, CGROUP_ROOT "/init");
+}
+
+/* Kernels may be built or started without a controller, and a container need not be given every one. */
+static int check_controllers(const struct cluster *cluster, struct err *err)
+{
+    static const char *const needed[] = {"cpu", "memory", "pids"};
+    if (!is_v2())
+        return 0;
+    CLEANUP(xfree) char *path = tracking_path(cluster, "cgroup.controllers");
+    CLEANUP(buf_done) struct buf text = {0};
+    CLEANUP(strv_done) struct strv there = {0};
+    int r = file_read(path, LIMIT_FILE, &text, err);
+    if (r < 0)
+        return r;
+    if (ends_with(buf_text(&text), "\n"))
+        buf_truncate(&text, text.len - 1);
+    strv_split(&there, buf_text(&text), ' ');
+    for (size_t i = 0; i < countof(needed); i++)
+        if (!strv_has(&there, needed[i]))
+            return err_set(err, ERR_UNSUPPORTED,
+                           "the cgroup controller '%s' is not available ('%s' has: %s): pods cannot be limited; on some "
+                           "machines the kernel needs 'cgroup_enable=%s' on its command line",
+                           needed[i], path, text.len > 0 ? buf_text(&text) : "none", needed[i]);
+    return 0;
+}
+
 int cgroup_make(const struct cluster *cluster, struct err *err)
 {
     CLEANUP(xfree) char *name = cluster_cgroup(cluster);
     CLEANUP(xfree) char *system = tracking_path(cluster, "system");
-    int r = make_everywhere(name, err);
-    return r < 0 ? r : dir_make(system, 0755, err);
+    int r;
+    if ((r = empty_root(err)) < 0 || (r = make_everywhere(name, err)) < 0 ||
+        (r = check_controllers(cluster, err)) < 0)
+        return r;
+    return dir_make(system, 0755, err);
 }
 
 int cgroup_make_host(const struct cluster *cluster, const struct cluster_host *host, struct err *err)
@@ -131,13 +202,9 @@ int cgroup_add(const struct cluster *cluster, pid_t pid, struct err *err)
 static size_t kill_below(const char *path)
 {
     size_t found = 0;
-    CLEANUP(xfree) char *procs = path_join(path, "cgroup.procs", NULL);
-    CLEANUP(buf_done) struct buf text = {0};
     struct err ignored = {0};
-    if (file_read(procs, LIMIT_FILE, &text, &ignored) < 0)
-        err_clear(&ignored);
     CLEANUP(strv_done) struct strv pids = {0};
-    strv_split(&pids, buf_text(&text), '\n');
+    list_processes(path, &pids);
     for (size_t i = 0; i < pids.n; i++) {
         int64_t pid;
         if (parse_int(pids.items[i], 1, INT32_MAX, &pid, &ignored) < 0) {

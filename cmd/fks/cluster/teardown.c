@@ -7,6 +7,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -18,6 +20,7 @@
 
 #define SHIM_SOCKETS "/run/containerd/s"
 #define SHIM_ADDRESS_MAX 4096
+#define DEVICE_PLUGINS "/var/lib/kubelet/device-plugins" /* fixed in the kubelet, whatever its own folder is */
 #define CNI_RESULTS "/var/lib/cni/results" /* fixed in libcni as containerd uses it */
 
 /* mountinfo writes blanks and backslashes as \ooo */
@@ -101,6 +104,19 @@ static void remove_sandbox_traces(const struct cluster *cluster, const struct cl
         (void)rmdir("/run/containerd");
 }
 
+/* Where an ordinary node's kubelet meets device plugins: gone unless a kubelet, of this cluster or not, answers there. */
+static void remove_kubelet_traces(void)
+{
+    const struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = DEVICE_PLUGINS "/kubelet.sock"};
+    CLEANUP(fd_close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (const struct sockaddr *)(const void *)&address, sizeof(address)) == 0)
+        return;
+    if (errno == ECONNREFUSED)
+        (void)unlink(address.sun_path);
+    if (rmdir(DEVICE_PLUGINS) == 0)
+        (void)rmdir("/var/lib/kubelet");
+}
+
 int teardown_running(const struct cluster *cluster, struct err *err)
 {
     CLEANUP(xfree) char *run = xasprintf("/run/fks/%d", cluster->number);
@@ -112,8 +128,11 @@ int teardown_running(const struct cluster *cluster, struct err *err)
     if (r < 0 || (r = cgroup_kill(cluster, err)) < 0 || (r = unmount_below(cluster->home, err)) < 0 ||
         (r = unmount_below(run, err)) < 0 || (r = network_down(cluster, err)) < 0)
         return r;
-    for (size_t i = 0; i < cluster->n_hosts; i++)
+    for (size_t i = 0; i < cluster->n_hosts; i++) {
         remove_sandbox_traces(cluster, &cluster->hosts[i]);
+        if (cluster->hosts[i].kind != CLUSTER_HOST_FARGATE)
+            remove_kubelet_traces();
+    }
     remove_cni_results(cluster);
     return dir_remove(run, err);
 }
@@ -127,6 +146,8 @@ int teardown_host(const struct cluster *cluster, const struct cluster_host *host
         (r = network_host_down(cluster, host, err)) < 0)
         return r;
     remove_sandbox_traces(cluster, host);
+    if (host->kind != CLUSTER_HOST_FARGATE)
+        remove_kubelet_traces();
     return (r = dir_remove(run, err)) < 0 ? r : dir_remove(home, err);
 }
 

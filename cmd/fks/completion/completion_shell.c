@@ -87,9 +87,65 @@ static const char fish_script[] =
     "end\n"
     "complete -c ~~ -f -a '(__~~_complete)'\n";
 
+static const char powershell_script[] =
+    "# PowerShell completion for ~~: ~~ completion powershell | Out-String | Invoke-Expression\n"
+    "Register-ArgumentCompleter -Native -CommandName '~~' -ScriptBlock {\n"
+    "    param($wordToComplete, $commandAst, $cursorPosition)\n"
+    "    # the words as far as the cursor, the last one perhaps empty\n"
+    "    $words = @()\n"
+    "    $inWord = $false\n"
+    "    foreach ($element in $commandAst.CommandElements) {\n"
+    "        $start = $element.Extent.StartOffset\n"
+    "        if ($start -ge $cursorPosition -and $words.Count -gt 0) { break }\n"
+    "        $text = $element.Extent.Text\n"
+    "        $inWord = $element.Extent.EndOffset -ge $cursorPosition\n"
+    "        if ($inWord) {\n"
+    "            $text = $text.Substring(0, [Math]::Min($text.Length, $cursorPosition - $start)).Trim('\"', \"'\")\n"
+    "        } elseif ($element -is [System.Management.Automation.Language.StringConstantExpressionAst]) {\n"
+    "            $text = $element.Value\n"
+    "        }\n"
+    "        $words += $text\n"
+    "    }\n"
+    "    # older ways of handing arguments on lose an empty one\n"
+    "    $legacy = $PSVersionTable.PSVersion.Major -lt 7 -or \"$PSNativeCommandArgumentPassing\" -in @('', 'Legacy')\n"
+    "    $empty = if ($legacy) { '\"\"' } else { '' }\n"
+    "    if (-not $inWord) { $words += $empty }\n"
+    "    $program = $words[0]\n"
+    "    $rest = @($words | Select-Object -Skip 1)\n"
+    "    $lines = @(& $program __complete @rest 2> $null)\n"
+    "    if ($lines.Count -eq 0) { return }\n"
+    "    $directive = [int]\"$($lines[-1])\".TrimStart(':')\n"
+    "    $lines = @($lines | Select-Object -SkipLast 1)\n"
+    "    # an error, or names of files, which are PowerShell's own to find\n"
+    "    if ($directive -band (1 + 8 + 16)) { return }\n"
+    "    $typed = if ($inWord) { $words[-1] } else { '' }\n"
+    "    $prefix = if ($typed -match '^(-[^=]*=)') { $Matches[1] } else { '' }\n"
+    "    $found = @($lines | ForEach-Object {\n"
+    "        $name, $about = \"$_\".Split(\"`t\", 2)\n"
+    "        [PSCustomObject]@{ Name = $prefix + $name; About = if ($about) { $about } else { ' ' } }\n"
+    "    } | Where-Object { $_.Name.StartsWith($typed) })\n"
+    "    if (-not ($directive -band 32)) { $found = @($found | Sort-Object -Property Name) }\n"
+    "    if ($found.Count -eq 0) {\n"
+    "        if ($directive -band 4) { '' }\n"
+    "        return\n"
+    "    }\n"
+    "    $mode = \"$((Get-PSReadLineKeyHandler | Where-Object { $_.Key -eq 'Tab' }).Function)\"\n"
+    "    $ends = $mode -eq 'MenuComplete' -or ($mode -eq 'Complete' -and $found.Count -eq 1)\n"
+    "    $space = if ($ends -and -not ($directive -band 2)) { ' ' } else { '' }\n"
+    "    foreach ($one in $found) {\n"
+    "        $insert = ($one.Name -replace '[\\s#@$;,''{}()\"`|<>&]', '`$&') + $space\n"
+    "        $shown = if ($mode -eq 'Complete' -and $one.About -ne ' ') { \"$($one.Name)  ($($one.About))\" } else { $one.Name }\n"
+    "        if ($ExecutionContext.SessionState.LanguageMode -eq 'FullLanguage') {\n"
+    "            [System.Management.Automation.CompletionResult]::new($insert, $shown, 'ParameterValue', $one.About)\n"
+    "        } else {\n"
+    "            $insert\n"
+    "        }\n"
+    "    }\n"
+    "}\n";
+
 static const struct {
     const char *name, *script;
-} shells[] = {{"bash", bash_script}, {"zsh", zsh_script}, {"fish", fish_script}};
+} shells[] = {{"bash", bash_script}, {"zsh", zsh_script}, {"fish", fish_script}, {"powershell", powershell_script}};
 
 static int print_script(const struct cli *cli, const char *shell)
 {
@@ -104,10 +160,7 @@ static int print_script(const struct cli *cli, const char *shell)
         }
         return 0;
     }
-    if (streq(shell, "powershell"))
-        (void)err_set(&err, ERR_UNSUPPORTED, "powershell is not available: there are bash, zsh and fish.");
-    else
-        (void)err_set(&err, ERR_USAGE, "Unsupported shell type \"%s\".", shell);
+    (void)err_set(&err, ERR_USAGE, "Unsupported shell type \"%s\".", shell);
     return cli_usage(cli, "completion", &err);
 }
 
@@ -116,8 +169,8 @@ int command_completion(struct cli *cli, int argc, char **argv)
     const struct cli_command command = {
         .words = "completion",
         .usage = "SHELL [options]",
-        .about = "Print the script that makes bash, zsh or fish complete commands, options, types and names of objects. There "
-                 "is none for PowerShell.",
+        .about = "Print the script that makes bash, zsh, fish or PowerShell complete commands, options, types and names of "
+                 "objects.",
         .examples = "  # In this shell\n"
                     "  source <(kubectl completion bash)\n\n"
                     "  # In every new bash\n"
@@ -125,7 +178,9 @@ int command_completion(struct cli *cli, int argc, char **argv)
                     "  # In zsh\n"
                     "  source <(kubectl completion zsh)\n\n"
                     "  # In fish\n"
-                    "  kubectl completion fish | source\n",
+                    "  kubectl completion fish | source\n\n"
+                    "  # In PowerShell\n"
+                    "  kubectl completion powershell | Out-String | Invoke-Expression\n",
     };
     CLEANUP(strv_done) struct strv args = {0};
     CLEANUP(err_clear) struct err err = {0};

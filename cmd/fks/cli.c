@@ -426,12 +426,19 @@ static bool add_presets(struct cli *cli, const struct cli_command *command, cons
     return true;
 }
 
+bool cli_answers(struct cli *cli, const struct cli_command *command, int argc, char **argv)
+{
+    if (cli->completion == NULL)
+        return false;
+    completion_answer(cli, command, argc, argv);
+    return true;
+}
+
 bool cli_parse(struct cli *cli, const struct cli_command *command, int argc, char **argv, struct strv *ret_args,
                int *ret_dash, int *ret_code)
 {
     CLEANUP(xfree) char **line = NULL;
-    if (cli->completion != NULL) {
-        completion_answer(cli, command, argc, argv);
+    if (cli_answers(cli, command, argc, argv)) {
         *ret_code = 0;
         return false;
     }

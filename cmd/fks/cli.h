@@ -66,6 +66,7 @@ struct cli_command {
     const struct opt *options, *more_options; /* besides the global ones; each may be NULL */
     const char *required; /* names of options that must be given, sorted, separated by commas; their rows have `seen` */
     bool keeps_empty;     /* "--name=" is not the same as no --name: it empties what is there */
+    bool alone;           /* takes no global options, and its tables have a row for --help */
 };
 /*
  * Parses a command's options and the global ones; arguments go to *ret_args (borrowed), ret_dash as in opt.h (may be
@@ -73,6 +74,12 @@ struct cli_command {
  */
 bool cli_parse(struct cli *cli, const struct cli_command *command, int argc, char **argv, struct strv *ret_args,
                int *ret_dash, int *ret_code) MUST_CHECK;
+
+/*
+ * For commands that parse their options themselves: whether a shell asks what may come next, which is answered then, and
+ * the command is done.
+ */
+bool cli_answers(struct cli *cli, const struct cli_command *command, int argc, char **argv) MUST_CHECK;
 
 /*
  * kube_do with this program's manners: connects first, prints warnings of the server, puts connection failures into

@@ -252,23 +252,6 @@ static int dispatch(struct cli *cli, const struct kuberc *kuberc, int argc, char
     return run_command(cli, command, argc, argv, places, n_matched);
 }
 
-/* The commands of clusters read their options themselves, and would do what they say. */
-static bool can_be_asked(const struct command *command)
-{
-    static command_run *const unasked[] = {
-        command_create_cluster,        command_get_cluster,       command_delete_cluster,
-        command_start_cluster,         command_stop_cluster,      command_create_fargateprofile,
-        command_get_fargateprofile,    command_delete_fargateprofile, command_create_nodegroup,
-        command_get_nodegroup,         command_delete_nodegroup,  command_write_kubeconfig,
-        command_supervisor,
-    };
-    for (size_t i = 0; i < countof(unasked); i++) {
-        if (command->run == unasked[i])
-            return false;
-    }
-    return true;
-}
-
 /* What may follow a word that only begins commands ("config"), or the program's name; word: its place, 0 for none. */
 static void ask_group(struct cli *cli, int argc, char **argv, int word)
 {
@@ -302,7 +285,7 @@ static int answer_completion(struct cli *cli, int argc, char **argv)
     cli->completion = &completion;
     if (command == NULL)
         ask_group(cli, n_line, argv + 1, n_words > 0 ? places[0] : 0);
-    else if (can_be_asked(command))
+    else if (command->run != command_supervisor) /* nobody types that one */
         (void)run_command(cli, command, n_line, argv + 1, places, n_matched);
     completion_print(&completion);
     completion_done(&completion);

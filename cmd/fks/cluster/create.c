@@ -80,7 +80,7 @@ static const char usage[] =
     "default and kube-system gets a Node of its own; without it there is also a node group of ordinary kubelets.\n\n"
     "Flags:\n";
 
-static int parse(struct create_options *options, int argc, char **argv, struct err *err)
+static int parse(struct cli *cli, struct create_options *options, int argc, char **argv, struct err *err)
 {
     const struct opt table[] = {
         {"name", 'n', OPT_STRING, &options->name, "NAME", "cluster name (generated if unspecified)", NULL, NULL},
@@ -131,6 +131,11 @@ static int parse(struct create_options *options, int argc, char **argv, struct e
         {0},
     };
     const struct opt_tables tables = {{table}};
+    const struct cli_command command = {.words = "create cluster", .usage = "[NAME] [flags]", .about = "", .options = table, .alone = true};
+    if (cli_answers(cli, &command, argc, argv)) {
+        options->help = true;
+        return 0;
+    }
     CLEANUP(strv_done) struct strv args = {0};
     int dash;
     int r = opt_parse(&tables, argc - 1, argv + 1, false, &args, &dash, err);
@@ -396,7 +401,7 @@ int command_create_cluster(struct cli *cli, int argc, char **argv)
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(fd_close) int lock = -1;
     int64_t started = clock_monotonic_ms();
-    int r = parse(&options, argc, argv, &err);
+    int r = parse(cli, &options, argc, argv, &err);
     if (r < 0)
         return cli_usage(cli, "create cluster", &err);
     if (options.help)

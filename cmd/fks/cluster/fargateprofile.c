@@ -96,7 +96,7 @@ int command_create_fargateprofile(struct cli *cli, int argc, char **argv)
         {"labels", 'l', OPT_LIST, &labels, "K=V,...", "labels that the pods must all have; * and ? are wildcards", NULL, NULL},
         {"tags", 't', OPT_LIST, &tags, "K=V,...", "tags of the profile", NULL, NULL},
         {0}};
-    int r = cluster_options_parse(&options, own, "create fargateprofile", "Create a Fargate profile", argc, argv, &err);
+    int r = cluster_options_parse(cli, &options, own, "create fargateprofile", "Create a Fargate profile", argc, argv, &err);
     if (r > 0)
         return 0;
     if (r < 0)
@@ -210,7 +210,7 @@ int command_get_fargateprofile(struct cli *cli, int argc, char **argv)
     struct cluster_options options = {.output = "table"};
     CLEANUP(err_clear) struct err err = {0};
     enum eksctl_format format;
-    int r = cluster_options_parse(&options, NULL, "get fargateprofile", "Get Fargate profile(s)", argc, argv, &err);
+    int r = cluster_options_parse(cli, &options, NULL, "get fargateprofile", "Get Fargate profile(s)", argc, argv, &err);
     if (r > 0)
         return 0;
     if (r < 0)
@@ -239,7 +239,7 @@ int command_delete_fargateprofile(struct cli *cli, int argc, char **argv)
     struct cluster_options options = {.timeout_ms = DEFAULT_TIMEOUT_MS};
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(target_done) struct target target = {0};
-    int r = cluster_options_parse(&options, NULL, "delete fargateprofile", "Delete a Fargate profile", argc, argv, &err);
+    int r = cluster_options_parse(cli, &options, NULL, "delete fargateprofile", "Delete a Fargate profile", argc, argv, &err);
     if (r > 0)
         return 0;
     if (r == 0 && options.name == NULL)

@@ -79,13 +79,15 @@ static int list_registered(struct eksctl_table *table, struct json *array, struc
     return r;
 }
 
-static int get_one(const char *name, enum eksctl_format format, struct err *err)
+static int get_one(const char *name, const char *region, enum eksctl_format format, struct err *err)
 {
     static const char *const heads[] = {"NAME", "VERSION", "STATUS", "CREATED", "VPC", "SUBNETS", "SECURITYGROUPS", "PROVIDER"};
     CLEANUP(cluster_done) struct cluster cluster = {0};
     int r = cluster_load(name, &cluster, err);
     if (r < 0)
         return r;
+    if (region != NULL && !streq(region, cluster.region))
+        return err_set(err, ERR_NOT_FOUND, "cluster '%s' not found in region '%s': it is in '%s'", name, region, cluster.region);
     CLEANUP(xfree) char *network = cluster_bridge_cidr(cluster.number);
     CLEANUP(xfree) char *pods = cluster_pod_cidr(cluster.number);
     CLEANUP(xfree) char *server = cluster_server(&cluster);
@@ -105,7 +107,8 @@ static int get_one(const char *name, enum eksctl_format format, struct err *err)
     return 0;
 }
 
-static int get_all(enum eksctl_format format, struct err *err)
+/* region NULL: all. Registered clusters are in none. */
+static int get_all(const char *region, enum eksctl_format format, struct err *err)
 {
     static const char *const heads[] = {"NAME", "REGION", "EKSCTL CREATED"};
     CLEANUP(strv_done) struct strv names = {0};
@@ -121,12 +124,14 @@ static int get_all(enum eksctl_format format, struct err *err)
             progress(PROGRESS_WARNING, "cluster '%s': %s", names.items[i], err_text(&broken));
             continue;
         }
+        if (region != NULL && !streq(region, cluster.region))
+            continue;
         strv_add(&table.cells, cluster.name);
         strv_add(&table.cells, cluster.region);
         strv_add(&table.cells, "True");
         json_push(array, json_build("{s:s, s:s, s:s}", "Name", cluster.name, "Region", cluster.region, "Owned", "True"));
     }
-    if ((r = list_registered(&table, array, err)) < 0) {
+    if (region == NULL && (r = list_registered(&table, array, err)) < 0) {
         strv_done(&table.cells);
         return r;
     }
@@ -146,9 +151,9 @@ int command_get_cluster(struct cli *cli, int argc, char **argv)
     bool all_regions = false;
     enum eksctl_format format;
     const struct opt own[] = {
-        {"all-regions", 'A', OPT_BOOL, &all_regions, NULL, "list the clusters of all regions (always so here)", NULL, NULL},
+        {"all-regions", 'A', OPT_BOOL, &all_regions, NULL, "list the clusters of all regions, whatever --region says", NULL, NULL},
         {0}};
-    int r = cluster_options_parse(&options, own, "get cluster", "Get cluster(s)", argc, argv, &err);
+    int r = cluster_options_parse(cli, &options, own, "get cluster", "Get cluster(s)", argc, argv, &err);
     if (r > 0)
         return 0;
     if (r < 0)
@@ -160,11 +165,11 @@ int command_get_cluster(struct cli *cli, int argc, char **argv)
         return cli_fail(cli, &err);
     }
     if (options.name == NULL)
-        r = get_all(format, &err);
+        r = get_all(all_regions ? NULL : options.region, format, &err);
     else if (!cluster_exists(options.name) && registered_exists(options.name))
         r = get_registered(options.name, format, &err);
     else
-        r = get_one(options.name, format, &err);
+        r = get_one(options.name, options.region, format, &err);
     return r < 0 ? cli_fail(cli, &err) : 0;
 }
 
@@ -172,10 +177,10 @@ int command_get_cluster(struct cli *cli, int argc, char **argv)
  * Parses a command that takes a cluster's name and nothing else, and loads the cluster once no other command changes it.
  * 1: help was printed.
  */
-static int load_named(struct cluster_options *options, const struct opt *own, const char *words, const char *summary, int argc,
-                      char **argv, int *ret_lock, struct cluster *ret, struct err *err)
+static int load_named(struct cli *cli, struct cluster_options *options, const struct opt *own, const char *words,
+                      const char *summary, int argc, char **argv, int *ret_lock, struct cluster *ret, struct err *err)
 {
-    int r = cluster_options_parse(options, own, words, summary, argc, argv, err);
+    int r = cluster_options_parse(cli, options, own, words, summary, argc, argv, err);
     if (r != 0)
         return r;
     const char *name = options->name != NULL ? options->name : options->cluster;
@@ -223,18 +228,14 @@ int command_delete_cluster(struct cli *cli, int argc, char **argv)
     CLEANUP(cluster_done) struct cluster cluster = {0};
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(fd_close) int lock = -1;
-    bool force = false, no_eviction = false;
-    int64_t eviction_wait = 0, parallel = 1;
+    bool force = false;
     const struct opt own[] = {
         {"force", 0, OPT_BOOL, &force, NULL, "also remove a cluster whose description is damaged", NULL, NULL},
-        {"disable-nodegroup-eviction", 0, OPT_BOOL, &no_eviction, NULL, NULL, NULL, NULL},
-        {"pod-eviction-wait-period", 0, OPT_DURATION, &eviction_wait, "DURATION", NULL, NULL, NULL},
-        {"parallel", 0, OPT_INT, &parallel, "N", NULL, NULL, NULL},
         {0}};
-    int r = load_named(&options, own, "delete cluster", "Delete a cluster", argc, argv, &lock, &cluster, &err);
+    int r = load_named(cli, &options, own, "delete cluster", "Delete a cluster", argc, argv, &lock, &cluster, &err);
     if (r > 0)
         return 0;
-    const char *name = options.name != NULL ? options.name : options.cluster;
+    const char *name = options.name;
     if (r < 0 && name != NULL && cluster_exists(name) && (force || err.code == ERR_NOT_FOUND)) {
         err_clear(&err);
         r = delete_remains(name, &err);
@@ -253,7 +254,7 @@ int command_stop_cluster(struct cli *cli, int argc, char **argv)
     CLEANUP(cluster_done) struct cluster cluster = {0};
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(fd_close) int lock = -1;
-    int r = load_named(&options, NULL, "stop cluster", "Stop a cluster: its processes end, its state stays", argc, argv, &lock,
+    int r = load_named(cli, &options, NULL, "stop cluster", "Stop a cluster: its processes end, its state stays", argc, argv, &lock,
                        &cluster, &err);
     if (r > 0)
         return 0;
@@ -281,7 +282,7 @@ int command_start_cluster(struct cli *cli, int argc, char **argv)
     CLEANUP(cluster_done) struct cluster cluster = {0};
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(fd_close) int lock = -1;
-    int r = load_named(&options, NULL, "start cluster", "Start a stopped cluster", argc, argv, &lock, &cluster, &err);
+    int r = load_named(cli, &options, NULL, "start cluster", "Start a stopped cluster", argc, argv, &lock, &cluster, &err);
     if (r > 0)
         return 0;
     if (r == 0 && (r = check_finished(&cluster, &err)) == 0 && (r = bringup_check_machine(&err)) == 0) {
@@ -313,7 +314,7 @@ int command_write_kubeconfig(struct cli *cli, int argc, char **argv)
         {"auto-kubeconfig", 0, OPT_BOOL, &automatic, NULL, "write to ~/.kube/fks/clusters/NAME", NULL, NULL},
         {"set-kubeconfig-context", 0, OPT_BOOL, &set_context, NULL, "make it the current context", NULL, NULL},
         {0}};
-    int r = load_named(&options, own, "utils write-kubeconfig", "Write kubeconfig file for a given cluster", argc, argv, &lock,
+    int r = load_named(cli, &options, own, "utils write-kubeconfig", "Write kubeconfig file for a given cluster", argc, argv, &lock,
                        &cluster, &err);
     if (r > 0)
         return 0;

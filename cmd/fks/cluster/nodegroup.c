@@ -115,7 +115,7 @@ int command_create_nodegroup(struct cli *cli, int argc, char **argv)
     CLEANUP(fd_close) int lock = -1;
     int64_t nodes = 2;
     const struct opt own[] = {{"nodes", 'N', OPT_INT, &nodes, "N", "total number of nodes", NULL, NULL}, {0}};
-    int r = cluster_options_parse(&options, own, "create nodegroup", "Create ordinary nodes in a local cluster", argc, argv, &err);
+    int r = cluster_options_parse(cli, &options, own, "create nodegroup", "Create ordinary nodes in a local cluster", argc, argv, &err);
     if (r > 0)
         return 0;
     if (r < 0)
@@ -138,7 +138,7 @@ int command_get_nodegroup(struct cli *cli, int argc, char **argv)
     CLEANUP(json_free) struct json *array = json_new_array();
     struct eksctl_table table = {0};
     enum eksctl_format format;
-    int r = cluster_options_parse(&options, NULL, "get nodegroup", "Get nodegroup(s)", argc, argv, &err);
+    int r = cluster_options_parse(cli, &options, NULL, "get nodegroup", "Get nodegroup(s)", argc, argv, &err);
     if (r > 0)
         return 0;
     if (r < 0)
@@ -227,7 +227,7 @@ int command_delete_nodegroup(struct cli *cli, int argc, char **argv)
     CLEANUP(target_done) struct target target = {0};
     CLEANUP(cluster_done) struct cluster before = {0};
     CLEANUP(fd_close) int lock = -1;
-    int r = cluster_options_parse(&options, NULL, "delete nodegroup", "Delete a nodegroup", argc, argv, &err);
+    int r = cluster_options_parse(cli, &options, NULL, "delete nodegroup", "Delete a nodegroup", argc, argv, &err);
     if (r > 0)
         return 0;
     if (r == 0 && options.name == NULL)

@@ -67,7 +67,8 @@ static void gather_tables(const struct cli *cli, const struct cli_command *comma
         tables->tables[n++] = command->options;
     if (command->more_options != NULL)
         tables->tables[n++] = command->more_options;
-    tables->tables[n] = cli->global_options;
+    if (!command->alone)
+        tables->tables[n] = cli->global_options;
 }
 
 /* The option of a word "--name" or "-abc": of letters the last one, which alone may take the next word. */
@@ -160,10 +161,14 @@ static void add_options(struct cli *cli, const struct cli_command *command, cons
 {
     struct completion *completion = cli->completion;
     static const struct opt help[] = {{"help", 'h', OPT_BOOL, NULL, NULL, "Help for this command."}, {0}};
-    const struct opt *own[] = {command->options, command->more_options, help};
+    const struct opt *own[] = {command->options, command->more_options, command->alone ? NULL : help};
     completion->directive = COMPLETION_NO_FILES;
     if (add_required(completion, command, tables, given) > 0)
         return;
+    if (command->alone) {
+        add_tables(completion, own, countof(own), given);
+        return;
+    }
     /* the row of --help is a global one here, but every command's own in kubectl */
     struct opt *global = NULL;
     size_t n = 0, cap = 0;

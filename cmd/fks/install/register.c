@@ -151,7 +151,7 @@ int command_register_cluster(struct cli *cli, int argc, char **argv)
         {"dry-run", 0, OPT_BOOL, &options.dry_run, NULL, "print every object, and write nothing", NULL, NULL},
         {0}};
     options.overrides = cli->overrides;
-    int r = cluster_options_parse(&options.shared, own, "register cluster",
+    int r = cluster_options_parse(cli, &options.shared, own, "register cluster",
                                   "Install or upgrade FKS in a cluster that is there already", argc, argv, &err);
     if (r > 0)
         return 0;
@@ -251,7 +251,7 @@ int command_deregister_cluster(struct cli *cli, int argc, char **argv)
          "deletes the rest, as Helm does", NULL, NULL},
         {0}};
     options.overrides = cli->overrides;
-    int r = cluster_options_parse(&options.shared, own, "deregister cluster",
+    int r = cluster_options_parse(cli, &options.shared, own, "deregister cluster",
                                   "Take FKS out of a registered cluster: the webhook first, then the profiles with their pods, then "
                                   "the rest", argc, argv, &err);
     if (r > 0)

@@ -4,6 +4,7 @@ test/cases/kubectl_read.txt."""
 import os
 import pty
 import select
+import re
 import shutil
 import signal
 import subprocess
@@ -70,7 +71,8 @@ def test_each_command_has_kubectls_options(ask):
 def test_asking_changes_nothing(ask, tmp_path):
     """Every command can be asked what comes next, also those that make and delete clusters."""
     for path in ("create cluster demo", "delete cluster demo", "start cluster", "stop cluster", "create fargateprofile x", "delete fargateprofile x",
-                 "create nodegroup x", "delete nodegroup x", "utils write-kubeconfig", "cluster-supervisor", "get clusters", "config unset a"):
+                 "create nodegroup x", "delete nodegroup x", "utils write-kubeconfig", "cluster-supervisor", "get clusters", "config unset a",
+                 "register cluster x", "deregister cluster x"):
         assert ask("fks", *path.split(), "")[-1].startswith(":"), path
 
 
@@ -107,6 +109,16 @@ def test_bash(binary, tmp_path, line, wanted):
     run = subprocess.run(["bash", "--norc", "-c", BASH, "bash", tmp_path / "kubectl", line], cwd=tmp_path, capture_output=True, text=True, timeout=60,
                          env={**os.environ, "KUBECONFIG": str(tmp_path / "config"), "HOME": str(tmp_path)})
     assert run.stdout.splitlines() == wanted, run
+
+
+def test_powershell(binary, tmp_path):
+    """There is no PowerShell to try it in: that it registers the program, and that what it opens is closed."""
+    (tmp_path / "kubectl").symlink_to(binary("fks"))
+    script = subprocess.run([tmp_path / "kubectl", "completion", "powershell"], capture_output=True, text=True, check=True).stdout
+    assert "Register-ArgumentCompleter -Native -CommandName 'kubectl'" in script and "~~" not in script
+    code = re.sub(r"""'(?:[^']|\'\')*'|"(?:[^"`]|`.)*"|#.*""", "", script)
+    for opened, closed in ("{}", "()", "[]"):
+        assert code.count(opened) == code.count(closed), opened
 
 
 @pytest.fixture

@@ -81,6 +81,16 @@ void cri_start(struct cri *cri, const struct cri_method *method, const ProtobufC
     grpc_start(cri->client, &grpc, request, timeout_ms, on_answer, on_abandoned, call);
 }
 
+const char *cri_error_text(const struct err *err)
+{
+    const char *text = err_text(err);
+    size_t len = 0;
+
+    while ((text[len] >= 'A' && text[len] <= 'Z') || (text[len] >= 'a' && text[len] <= 'z'))
+        len++;
+    return *text >= 'A' && *text <= 'Z' && starts_with(text + len, ": ") ? text + len + 2 : text;
+}
+
 void cri_deliver_ok(const ProtobufCMessage *answer UNUSED, struct err *err, union cri_done done, void *data)
 {
     done.ok(err, data);

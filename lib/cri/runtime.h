@@ -15,6 +15,8 @@ struct cri;
 
 int cri_new(struct loop *loop, const char *socket_path, struct cri **ret, struct err *err) MUST_CHECK;
 struct cri *cri_free(struct cri *cri);
+/* What the runtime said, for users: the text of a call's error without the name of the call in front. Borrowed. */
+const char *cri_error_text(const struct err *err);
 
 struct cri_pair {
     const char *key, *value;

@@ -113,20 +113,20 @@ static void send_count(struct kept *kept)
     kept->call = kube_start(kept->events->client, &request, on_done, kept);
 }
 
-static void send_new(struct kept *kept, const struct json *object, const char *host, const char *type,
+static void send_new(struct kept *kept, const struct json *object, const char *field, const char *host, const char *type,
                      const char *reason, const char *message)
 {
     CLEANUP(xfree) char *path = kube_path("", "v1", kept->namespace, "events", NULL, NULL);
     char now[CLOCK_TEXT_MAX];
     clock_rfc3339(clock_wall_ns(), now);
     CLEANUP(json_free) struct json *event = json_build(
-        "{s:s, s:s, s:{s:s, s:s}, s:{s:s, s:s, s:s*, s:s*, s:s*, s:s*}, s:s, s:s, s:s, s:{s:s, s:s*}, s:s, s:s, s:i,"
+        "{s:s, s:s, s:{s:s, s:s}, s:{s:s, s:s, s:s*, s:s*, s:s*, s:s*, s:s*}, s:s, s:s, s:s, s:{s:s, s:s*}, s:s, s:s, s:i,"
         " s:s, s:s}",
         "apiVersion", "v1", "kind", "Event", "metadata", "name", kept->name, "namespace", kept->namespace,
         "involvedObject", "kind", json_str_or("Pod", object, "kind", NULL), "apiVersion",
         json_str_or("v1", object, "apiVersion", NULL), "namespace", json_str(object, "metadata", "namespace", NULL), "name",
         json_str(object, "metadata", "name", NULL), "uid", json_str(object, "metadata", "uid", NULL), "resourceVersion",
-        json_str(object, "metadata", "resourceVersion", NULL), "type", type, "reason", reason, "message", message, "source",
+        json_str(object, "metadata", "resourceVersion", NULL), "fieldPath", field, "type", type, "reason", reason, "message", message, "source",
         "component", kept->events->component, "host", host, "firstTimestamp", now, "lastTimestamp", now, "count", 1,
         "reportingComponent", kept->events->component, "reportingInstance", strempty(host));
     struct kube_request request = {.method = "POST", .path = path, .body = event};
@@ -164,18 +164,24 @@ void kube_event(struct kube_events *events, const struct json *object, const cha
                 const char *reason, const char *format, ...)
 {
     CLEANUP(buf_done) struct buf text = {0};
-    int64_t now = clock_monotonic_ms();
     va_list args;
     va_start(args, format);
     buf_vprintf(&text, format, args);
     va_end(args);
-    CLEANUP(xfree) char *message = buf_take(&text);
+    kube_event_of(events, object, NULL, host, type, reason, buf_text(&text));
+}
+
+void kube_event_of(struct kube_events *events, const struct json *object, const char *field, const char *host,
+                   const char *type, const char *reason, const char *text)
+{
+    int64_t now = clock_monotonic_ms();
+    CLEANUP(xfree) char *message = xstrdup(text);
     cut_message(message);
     const char *name = json_str_or("unknown", object, "metadata", "name", NULL);
     const char *namespace = json_str_or("default", object, "metadata", "namespace", NULL);
     CLEANUP(xfree) char *all =
-        xasprintf("%s\n%s\n%s\n%s\n%s\n%s\n%s", json_str_or("Pod", object, "kind", NULL), namespace, name,
-                  json_str_or("", object, "metadata", "uid", NULL), type, reason, message);
+        xasprintf("%s\n%s\n%s\n%s\n%s\n%s\n%s\n%s", json_str_or("Pod", object, "kind", NULL), namespace, name,
+                  json_str_or("", object, "metadata", "uid", NULL), strempty(field), type, reason, message);
     char key[KEY_SIZE];
     hash_key(all, key);
     struct kept *kept = map_get(&events->kept, key);
@@ -203,5 +209,5 @@ void kube_event(struct kube_events *events, const struct json *object, const cha
     kept->count = 1;
     kept->last_ms = now;
     map_set(&events->kept, key, kept);
-    send_new(kept, object, host, type, reason, message);
+    send_new(kept, object, field, host, type, reason, message);
 }

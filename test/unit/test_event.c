@@ -71,6 +71,12 @@ static void test_event__fields(void **state)
     assert_string_equal(json_str(seen->last, "source", "host", NULL), "node-1");
     assert_true(starts_with(json_str(seen->last, "metadata", "name", NULL), "web."));
     assert_int_equal(json_int_or(0, seen->last, "count", NULL), 1);
+    assert_null(json_get(seen->last, "involvedObject", "fieldPath", NULL));
+
+    kube_event_of(events, object, "spec.containers{main}", "node-1", "Warning", "Failed", "exit 3");
+    fake_api_turn(api, 10, 10);
+    assert_int_equal(seen->posts, 2); /* another part of the pod is another object */
+    assert_string_equal(json_str(seen->last, "involvedObject", "fieldPath", NULL), "spec.containers{main}");
 }
 
 static void test_event__equal_ones_are_counted(void **state)

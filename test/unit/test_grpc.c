@@ -169,6 +169,24 @@ static void test_cri__containers_from_bytes(void **state)
     assert_string_equal(seen.text, "ListContainers: gone");
 }
 
+static void test_cri__error_text(void **state)
+{
+    static const char *const rows[][2] = {
+        {"PullImage: failed to pull: no such host", "failed to pull: no such host"},
+        {"PullImage: Foo: bar", "Foo: bar"},
+        {"failed: twice", "failed: twice"},
+        {"No space: left", "No space: left"},
+        {"PullImage:none", "PullImage:none"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < countof(rows); i++) {
+        CLEANUP(err_clear) struct err err = {0};
+        err_set(&err, ERR_INTERNAL, "%s", rows[i][0]);
+        assert_string_equal(cri_error_text(&err), rows[i][1]);
+    }
+}
+
 static void test_cri__status_without_status(void **state)
 {
     struct seen seen = {0};
@@ -234,6 +252,7 @@ int main(void)
         cmocka_unit_test(test_grpc__refuses_broken_frames),
         cmocka_unit_test(test_grpc__status_codes),
         cmocka_unit_test(test_cri__containers_from_bytes),
+        cmocka_unit_test(test_cri__error_text),
         cmocka_unit_test(test_cri__status_without_status),
         cmocka_unit_test(test_cri__garbage_is_no_message),
         cmocka_unit_test(test_cri__sandbox_request),

@@ -224,7 +224,7 @@ static void on_exec(const char *out, size_t out_len, const char *errout, size_t 
         return;
     action->exec = NULL;
     if (err->code != 0) {
-        finish(action, err->code == ERR_TIMEOUT ? ACTION_FAILED : ACTION_UNKNOWN, err_text(err));
+        finish(action, err->code == ERR_TIMEOUT ? ACTION_FAILED : ACTION_UNKNOWN, cri_error_text(err));
         return;
     }
     buf_add(&output, out, out_len < OUTPUT_MAX ? out_len : OUTPUT_MAX);

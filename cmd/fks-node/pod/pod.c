@@ -160,19 +160,53 @@ const char *pod_node_name(const struct pod *pod)
     return bound != NULL || pod->node == NULL ? bound : node_name(pod->node);
 }
 
+static void write_event(struct pod *pod, const char *field, const char *type, const char *reason, const char *text)
+{
+    const char *node = pod_node_name(pod);
+
+    if (pod->object != NULL)
+        kube_event_of(pod->agent->events, pod->object, field, node != NULL ? node : pod->agent->options.host_name, type,
+                      reason, text);
+}
+
 void pod_event(struct pod *pod, const char *type, const char *reason, const char *format, ...)
 {
-    va_list args;
     CLEANUP(buf_done) struct buf text = {0};
+    va_list args;
 
-    if (pod->object == NULL)
-        return;
     va_start(args, format);
     buf_vprintf(&text, format, args);
     va_end(args);
-    const char *node = pod_node_name(pod);
-    kube_event(pod->agent->events, pod->object, node != NULL ? node : pod->agent->options.host_name, type, reason,
-               "%s", buf_text(&text));
+    write_event(pod, NULL, type, reason, buf_text(&text));
+}
+
+/* "spec.containers{main}"; NULL for the image of a volume, which is no container. Heap. */
+static char *field_of(const struct pod_container *container)
+{
+    static const char *const lists[] = {
+        [POD_CONTAINER_MAIN] = "containers",
+        [POD_CONTAINER_INIT] = "initContainers",
+        [POD_CONTAINER_SIDECAR] = "initContainers",
+        [POD_CONTAINER_EPHEMERAL] = "ephemeralContainers",
+    };
+    const struct pod *pod = container->pod;
+
+    for (size_t i = 0; i < pod->n_containers; i++)
+        if (pod->containers[i] == container)
+            return xasprintf("spec.%s{%s}", lists[container->kind], container->name);
+    return NULL;
+}
+
+void pod_container_event(struct pod_container *container, const char *type, const char *reason, const char *format, ...)
+{
+    CLEANUP(buf_done) struct buf text = {0};
+    CLEANUP(xfree) char *field = field_of(container);
+    va_list args;
+
+    va_start(args, format);
+    buf_vprintf(&text, format, args);
+    va_end(args);
+    write_event(container->pod, field, type, reason, buf_text(&text));
 }
 
 bool pod_is_deleted(const struct pod *pod)

@@ -232,6 +232,9 @@ void pod_retry_later(struct pod *pod, const char *what, const struct err *err);
 /* "namespace/name", for logs; borrowed until the next call. */
 const char *pod_title(const struct pod *pod);
 void pod_event(struct pod *pod, const char *type, const char *reason, const char *format, ...) PRINTF(4, 5);
+/* About one of the pod's containers (of the pod, for the image of a volume). */
+void pod_container_event(struct pod_container *container, const char *type, const char *reason, const char *format, ...)
+    PRINTF(4, 5);
 bool pod_is_deleted(const struct pod *pod);
 bool pod_is_bound(const struct pod *pod);
 struct pod_container *pod_container_get(struct pod *pod, const char *name);

@@ -97,11 +97,11 @@ enum pod_progress pod_containers_progress(const struct pod *pod)
 
 /* --- start */
 
-static void failed(struct pod_container *container, const char *reason, const struct err *err)
+static void failed(struct pod_container *container, const char *reason, const char *message)
 {
-    if (!streq(container->waiting_reason, reason) || !streq(container->waiting_message, err_text(err)))
-        pod_event(container->pod, "Warning", "Failed", "Error: %s", err_text(err));
-    pod_container_wait(container, reason, err_text(err));
+    if (!streq(container->waiting_reason, reason) || !streq(container->waiting_message, message))
+        pod_container_event(container, "Warning", "Failed", "Error: %s", message);
+    pod_container_wait(container, reason, message);
     backoff_fail(&container->failure, pod_now(container->pod), FAILURE_FIRST_MS, FAILURE_MAX_MS);
     container->image_state = POD_IMAGE_UNKNOWN;
 }
@@ -141,14 +141,14 @@ static void on_started(struct err *err, void *data)
         pod_container_wait(container, NULL, NULL);
         backoff_reset(&container->failure);
         pod_retry_over(pod);
-        pod_event(pod, "Normal", "Started", "Container started");
+        pod_container_event(container, "Normal", "Started", "Container started");
     } else if (is_away(err)) {
         pod_retry_later(pod, "starting a container", err);
     } else {
-        pod_event(pod, "Warning", "Failed", "Error: %s", err_text(err));
+        pod_container_event(container, "Warning", "Failed", "Error: %s", cri_error_text(err));
         container->start_failed = true;
         metric_add(pod->agent->m_start_failures, 1);
-        pod_container_wait(container, "RunContainerError", err_text(err));
+        pod_container_wait(container, "RunContainerError", cri_error_text(err));
         backoff_fail(&container->failure, pod_now(pod), FAILURE_FIRST_MS, FAILURE_MAX_MS);
     }
     /* also after a failure: it may run nevertheless, or have ended with the reason in its status */
@@ -176,7 +176,7 @@ static void on_created(const char *id, struct err *err, void *data)
             pod_retry_later(pod, "making a container", err);
         } else {
             metric_add(pod->agent->m_start_failures, 1);
-            failed(container, "CreateContainerError", err);
+            failed(container, "CreateContainerError", cri_error_text(err));
         }
         pod_call_done(pod);
         return;
@@ -198,7 +198,7 @@ static void on_created(const char *id, struct err *err, void *data)
     container->created_here = true;
     container->image_state = POD_IMAGE_UNKNOWN; /* looked at again before the next start */
     pod_resize_created(container);
-    pod_event(pod, "Normal", "Created", "Container created");
+    pod_container_event(container, "Normal", "Created", "Container created");
     if (!pod_is_deleted(pod) && !pod->gone && pod->failed_reason == NULL)
         start(container);
     pod_call_done(pod);
@@ -351,7 +351,7 @@ static bool is_crash_looping(struct pod_container *container)
             xasprintf("back-off %s restarting failed container=%s pod=%s_%s(%s)", delay, container->name,
                       pod->name, pod->namespace, pod->uid);
         pod_container_wait(container, "CrashLoopBackOff", message);
-        pod_event(pod, "Warning", "BackOff", "Back-off restarting failed container %s in pod %s_%s(%s)",
+        pod_container_event(container, "Warning", "BackOff", "Back-off restarting failed container %s in pod %s_%s(%s)",
                   container->name, pod->name, pod->namespace, pod->uid);
     }
     pod_wake_in(pod, left_ms);
@@ -386,7 +386,7 @@ static bool sync_volume_images(struct pod_container *container)
                 CLEANUP(err_clear) struct err err = {0};
                 (void)err_set(&err, ERR_UNSUPPORTED, "volume \"%s\" is an image, which %s cannot mount: containerd 2.1 can",
                               json_str_or("", volume, "name", NULL), pod->agent->system.runtime_version);
-                failed(container, "CreateContainerConfigError", &err);
+                failed(container, "CreateContainerConfigError", err_text(&err));
                 return false;
             }
             struct pod_container *image = pod_volume_image(pod, volume);
@@ -455,7 +455,7 @@ static void step(struct pod_container *container)
     if (is_over(container) && !container->restart_wanted)
         backoff_fail(&container->restart, pod_now(pod), BACKOFF_RESTART_FIRST_MS, BACKOFF_RESTART_MAX_MS);
     if (create(container, &err) < 0) {
-        failed(container, "CreateContainerConfigError", &err);
+        failed(container, "CreateContainerConfigError", err_text(&err));
         pod_volumes_refresh_in(pod, FAILURE_FIRST_MS / 2);
         pod_wake_in(pod, FAILURE_FIRST_MS / 2);
     }
@@ -470,7 +470,7 @@ static void on_post_start(enum action_result result, const char *output, void *d
 
     container->post_start_pending = false;
     if (result != ACTION_SUCCEEDED) {
-        pod_event(container->pod, "Warning", "FailedPostStartHook", "PostStartHook failed: %s", output);
+        pod_container_event(container, "Warning", "FailedPostStartHook", "PostStartHook failed: %s", output);
         pod_container_kill(container, pod_grace_s(container->pod), "FailedPostStartHook");
     } else {
         container->probes = probes_new(container, false);

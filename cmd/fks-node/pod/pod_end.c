@@ -276,8 +276,9 @@ void pod_end_sync(struct pod *pod)
             (void)pod_status_sync(pod, false);
         return;
     }
-    bool told = is_told(pod) || pod_status_sync(pod, true);
-    if (!stop_sandbox(pod) || !told)
+    if (!stop_sandbox(pod)) /* first, so that the final status is true of it, too */
+        return;
+    if (!is_told(pod) && !pod_status_sync(pod, true))
         return;
     if (!pod_csi_down(pod))
         return; /* as with a kubelet, the pod stays until its volumes are out of their drivers' hands */

@@ -29,7 +29,7 @@ static void image_failed(struct pod_container *container, const char *reason, co
     backoff_fail(&container->image_backoff, pod_now(container->pod), BACKOFF_RESTART_FIRST_MS,
                  BACKOFF_RESTART_MAX_MS);
     pod_container_wait(container, reason, message);
-    pod_event(container->pod, "Warning", "Failed", "Error: %s", reason);
+    pod_container_event(container, "Warning", "Failed", "Error: %s", reason);
 }
 
 /* Reasons of this file, which are over when the image is there; others are not ours to take back. */
@@ -95,14 +95,14 @@ static void on_pulled_status(const struct cri_image *image, struct err *err, voi
                                                                         : NULL);
         int64_t now_ms = pod_now(container->pod);
         int64_t waited_ms = now_ms - container->pull_ms, took_ms = now_ms - container->pull_begun_ms;
-        pod_event(container->pod, "Normal", "Pulled",
+        pod_container_event(container, "Normal", "Pulled",
                   "Successfully pulled image \"%s\" in %lld.%03llds (%lld.%03llds including waiting). Image size: "
                   "%llu bytes.",
                   image_text(container), (long long)took_ms / 1000, (long long)took_ms % 1000,
                   (long long)waited_ms / 1000, (long long)waited_ms % 1000, (unsigned long long)image->size_b);
         image_ready(container, image);
     } else if (!runtime_away(container, "looking at a pulled image", err)) {
-        image_failed(container, "ErrImagePull", err->code != 0 ? err_text(err) : "the image is gone after its pull");
+        image_failed(container, "ErrImagePull", err->code != 0 ? cri_error_text(err) : "the image is gone after its pull");
     }
     pod_call_done(container->pod);
 }
@@ -130,9 +130,9 @@ static void on_pulled(const char *id, struct err *err, void *data)
         pull(container);
     } else {
         container->pull_secret = 0;
-        pod_event(container->pod, "Warning", "Failed", "Failed to pull image \"%s\": %s", image_text(container),
-                  err_text(err));
-        image_failed(container, "ErrImagePull", err_text(err));
+        pod_container_event(container, "Warning", "Failed", "Failed to pull image \"%s\": %s", image_text(container),
+                  cri_error_text(err));
+        image_failed(container, "ErrImagePull", cri_error_text(err));
     }
     pod_call_done(container->pod);
 }
@@ -176,7 +176,7 @@ static void on_turn(void *data)
 
 static void start_pull(struct pod_container *container)
 {
-    pod_event(container->pod, "Normal", "Pulling", "Pulling image \"%s\"", image_text(container));
+    pod_container_event(container, "Normal", "Pulling", "Pulling image \"%s\"", image_text(container));
     container->pull_ms = pod_now(container->pod);
     container->pull_secret = 0;
     pod_call_begin(container->pod);
@@ -197,11 +197,11 @@ static void on_looked(const struct cri_image *image, struct err *err, void *data
         foreign = !image_credentials_allow(pod->agent->image_credentials, image->id, &credentials);
     if (err->code != 0) {
         if (!runtime_away(container, "looking for an image", err))
-            image_failed(container, "ImageInspectError", err_text(err));
+            image_failed(container, "ImageInspectError", cri_error_text(err));
     } else if (container->spec == NULL) {
         container->image_state = POD_IMAGE_UNKNOWN;
     } else if (image != NULL && !foreign && !streq(policy(container), "Always")) {
-        pod_event(pod, "Normal", "Pulled",
+        pod_container_event(container, "Normal", "Pulled",
                   "Container image \"%s\" already present on machine and can be accessed by the pod",
                   image_text(container));
         image_ready(container, image);
@@ -211,7 +211,7 @@ static void on_looked(const struct cri_image *image, struct err *err, void *data
                                 "have, and its pull policy is Never"
                               : "Container image \"%s\" is not present with pull policy of Never",
                       image_text(container));
-        pod_event(pod, "Warning", "ErrImageNeverPull", "%s", message);
+        pod_container_event(container, "Warning", "ErrImageNeverPull", "%s", message);
         image_failed(container, "ErrImageNeverPull", message);
     } else {
         start_pull(container);
@@ -231,15 +231,13 @@ static void look(struct pod_container *container)
 /* In the back-off: the reason changes from what went wrong to waiting, once. */
 static void tell_backoff(struct pod_container *container)
 {
-    struct pod *pod = container->pod;
-
     if (!streq(container->waiting_reason, "ErrImagePull"))
         return;
     CLEANUP(xfree) char *message =
         xasprintf("Back-off pulling image \"%s\": ErrImagePull: %s", image_text(container),
                   strempty(container->waiting_message));
-    pod_event(pod, "Normal", "BackOff", "Back-off pulling image \"%s\"", image_text(container));
-    pod_event(pod, "Warning", "Failed", "Error: ImagePullBackOff");
+    pod_container_event(container, "Normal", "BackOff", "Back-off pulling image \"%s\"", image_text(container));
+    pod_container_event(container, "Warning", "Failed", "Error: ImagePullBackOff");
     pod_container_wait(container, "ImagePullBackOff", message);
 }
 
@@ -267,7 +265,7 @@ bool pod_image_sync(struct pod_container *container)
             xasprintf("Failed to apply default image tag \"%s\": couldn't parse image name \"%s\": "
                       "invalid reference format",
                       image_text(container), image_text(container));
-        pod_event(pod, "Warning", "InspectFailed", "%s", message);
+        pod_container_event(container, "Warning", "InspectFailed", "%s", message);
         image_failed(container, "InvalidImageName", message);
         pod_wake(pod);
         return false;

@@ -74,7 +74,7 @@ static void on_pre_stop(enum action_result result, const char *output, void *dat
     CLEANUP(action_free) struct action *over UNUSED = take(&container->pre_stop);
 
     if (result != ACTION_SUCCEEDED)
-        pod_event(container->pod, "Warning", "FailedPreStopHook", "PreStopHook failed: %s", output);
+        pod_container_event(container, "Warning", "FailedPreStopHook", "PreStopHook failed: %s", output);
     if (pod_container_runs(container))
         stop(container);
     pod_wake(container->pod);
@@ -92,7 +92,7 @@ void pod_container_kill(struct pod_container *container, int64_t grace_s, const 
     va_start(args, format);
     buf_vprintf(&text, format, args);
     va_end(args);
-    pod_event(pod, "Normal", "Killing", "%s", buf_text(&text));
+    pod_container_event(container, "Normal", "Killing", "%s", buf_text(&text));
     log_info("stopping a container", "pod", pod_title(pod), "container", container->name, "why", buf_text(&text));
     probes_ending(container->probes);
     container->kill_deadline_ms = pod_now(pod) + grace_s * 1000;

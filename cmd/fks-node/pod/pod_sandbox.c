@@ -220,7 +220,7 @@ static void on_run(const char *id, struct err *err, void *data)
         pod_retry_over(pod);
     } else {
         if (err->code != ERR_REFUSED && err->code != ERR_TIMEOUT)
-            pod_event(pod, "Warning", "FailedCreatePodSandBox", "Failed to create pod sandbox: %s", err_text(err));
+            pod_event(pod, "Warning", "FailedCreatePodSandBox", "Failed to create pod sandbox: %s", cri_error_text(err));
         pod_retry_later(pod, "making the sandbox of a pod", err);
     }
     pod_call_done(pod);

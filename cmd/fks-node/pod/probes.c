@@ -91,10 +91,10 @@ static void on_result(enum action_result result, const char *output, void *data)
 
     container->probe_results[probe->state.kind][result == ACTION_UNKNOWN ? 2 : success]++;
     if (!success && !probe->owner->ending)
-        pod_event(container->pod, "Warning", "Unhealthy", "%s probe %s: %s", title(probe),
+        pod_container_event(container, "Warning", "Unhealthy", "%s probe %s: %s", title(probe),
                   result == ACTION_UNKNOWN ? "errored and resulted in unknown state" : "failed", output);
     else if (result == ACTION_WARNED)
-        pod_event(container->pod, "Warning", "ProbeWarning", "%s probe warning: %s", title(probe), output);
+        pod_container_event(container, "Warning", "ProbeWarning", "%s probe warning: %s", title(probe), output);
     if (result == ACTION_UNKNOWN) {
         loop_timer_set(probe->timer, period_ms(probe));
         return;

@@ -51,8 +51,8 @@ struct podstatus_facts {
     const char *failed_reason, *failed_message;
     /*
      * No container runs, none will ever be started again (deleted, failed, or everything finished): makes the phase
-     * Succeeded or Failed whatever the restartPolicy says. If the pod had started, containers without a known end
-     * get one (ContainerStatusUnknown, 137).
+     * Succeeded or Failed whatever the restartPolicy says. Containers of a bound pod whose turn had come and
+     * whose end is not known get one (ContainerStatusUnknown, 137).
      */
     bool terminal;
     /* A resize: why it waits ("Infeasible", "Deferred"; NULL: it does not), whether one is under way, why it failed. */

@@ -125,6 +125,40 @@ static struct json *default_waiting(const struct view *view)
     return waiting(has_init ? "PodInitializing" : "ContainerCreating", NULL);
 }
 
+/* Whether it had its turn: the first init container always had, the others when one after them came to something. */
+static bool init_had_turn(const struct view *view)
+{
+    const struct json *init = json_get(view->pod, "spec", "initContainers", NULL);
+    const struct json *statuses = json_get(view->pod, "status", "initContainerStatuses", NULL);
+    bool found = false;
+
+    for (size_t i = 0; i < json_len(init); i++) {
+        const char *name = json_str(json_at(init, i), "name", NULL);
+        const struct podstatus_container *facts = podstatus_find(view->pod_facts, name);
+        const struct json *old = podstatus_find_status(statuses, name);
+
+        found = found || streq(name, json_str(view->spec, "name", NULL));
+        if (found && (i == 0 || (facts != NULL && facts->current != NULL) || json_get(old, "state", "terminated", NULL) != NULL ||
+                      json_get(old, "lastState", "terminated", NULL) != NULL))
+            return true;
+    }
+    return false;
+}
+
+/*
+ * The pod is over and nobody knows how this one ended. As with the kubelet that is a failure, also when it was never made, once
+ * its turn had come.
+ */
+static bool ends_unknown(const struct view *view)
+{
+    if (!view->pod_facts->terminal || view->kind == PODSTATUS_EPHEMERAL ||
+        json_str_or("", view->pod, "spec", "nodeName", NULL)[0] == '\0')
+        return false;
+    if (view->kind == PODSTATUS_INIT)
+        return init_had_turn(view);
+    return podstatus_has_started(view->pod, view->pod_facts) || podstatus_initialized(view->pod, view->pod_facts);
+}
+
 /* The runtime does not have it: never created, or removed. */
 static struct json *state_of_absent(const struct view *view)
 {
@@ -138,8 +172,7 @@ static struct json *state_of_absent(const struct view *view)
         return terminated_unseen(0, "Completed",
                                  "Unable to get init container status from container runtime and pod has been "
                                  "initialized, treat it as exited normally");
-    if (view->pod_facts->terminal && view->kind == PODSTATUS_REGULAR &&
-        podstatus_has_started(view->pod, view->pod_facts))
+    if (ends_unknown(view))
         return terminated_unknown("The container could not be located when the pod was terminated");
     return default_waiting(view);
 }

@@ -421,6 +421,32 @@ static void test_podstatus__vanished_container(void **state)
     assert_int_equal(json_int_or(0, only_status(status), "state", "terminated", "exitCode", NULL), 137);
 }
 
+/* Deleted before they were made: the first init container had its turn, and without any the others had theirs. */
+static void test_podstatus__never_made(void **state)
+{
+    CLEANUP(scene_done) struct scene alone = {0};
+    CLEANUP(scene_done) struct scene after_init = {0};
+    const struct json *status;
+
+    (void)state;
+    scene_make(&alone, ONE, "{}", "a:-");
+    alone.facts.terminal = true;
+    scene_apply(&alone);
+    status = json_get(alone.pod, "status", NULL);
+    assert_string_equal(json_str(status, "phase", NULL), "Failed");
+    assert_string_equal(json_str(only_status(status), "state", "terminated", "reason", NULL), "ContainerStatusUnknown");
+    assert_int_equal(json_int_or(0, only_status(status), "state", "terminated", "exitCode", NULL), 137);
+
+    scene_make(&after_init, INIT ONE, "{}", "a:- i:-");
+    after_init.facts.terminal = true;
+    scene_apply(&after_init);
+    status = json_get(after_init.pod, "status", NULL);
+    assert_string_equal(json_str(status, "phase", NULL), "Failed");
+    assert_non_null(json_get(only_status(status), "state", "waiting", NULL));
+    assert_int_equal(json_int_or(0, json_at(json_get(status, "initContainerStatuses", NULL), 0), "state", "terminated", "exitCode", NULL),
+                     137);
+}
+
 static void test_podstatus__failed_by_the_agent(void **state)
 {
     CLEANUP(scene_done) struct scene scene = {0};
@@ -549,6 +575,7 @@ int main(void)
         cmocka_unit_test(test_podstatus__restart_of_all),
         cmocka_unit_test(test_podstatus__waiting_reasons),
         cmocka_unit_test(test_podstatus__vanished_container),
+        cmocka_unit_test(test_podstatus__never_made),
         cmocka_unit_test(test_podstatus__failed_by_the_agent),
         cmocka_unit_test(test_podstatus__new_address_replaces_the_old),
         cmocka_unit_test(test_podstatus__dropped_members),

@@ -133,13 +133,14 @@ static int write_kubelet(const struct cluster *cluster, const struct cluster_hos
     CLEANUP(xfree) char *endpoint = xasprintf("unix://%s", socket);
     CLEANUP(json_free) struct json *config = json_build(
         "{s:s, s:s, s:{s:{s:b}, s:{s:b}, s:{s:s}}, s:{s:s}, s:s, s:s, s:b, s:s, s:s, s:b, s:[], s:b, s:i, s:s, s:[s], "
-        "s:s, s:s, s:s, s:{s:s, s:s, s:s, s:s}}",
+        "s:s, s:s, s:s, s:i, s:{s:s, s:s, s:s, s:s}}",
         "apiVersion", "kubelet.config.k8s.io/v1beta1", "kind", "KubeletConfiguration",
         "authentication", "anonymous", "enabled", 0, "webhook", "enabled", 1, "x509", "clientCAFile", ca,
         "authorization", "mode", "Webhook", "tlsCertFile", cert, "tlsPrivateKeyFile", key,
         "failCgroupV1", 0, "cgroupDriver", "cgroupfs", "cgroupRoot", cgroup_root, "cgroupsPerQOS", 1,
         "enforceNodeAllocatable", "failSwapOn", 0, "oomScoreAdj", 0, "containerRuntimeEndpoint", endpoint,
-        "clusterDNS", dns, "clusterDomain", "cluster.local", "resolvConf", resolv, "podLogsDir", logs, "evictionHard",
+        "clusterDNS", dns, "clusterDomain", "cluster.local", "resolvConf", resolv, "podLogsDir", logs,
+        "imageGCHighThresholdPercent", 100 /* its images came from files: nowhere could they be pulled again */, "evictionHard",
         "memory.available", "100Mi", "nodefs.available", "1%", "imagefs.available", "1%", "nodefs.inodesFree", "1%");
     CLEANUP(buf_done) struct buf text = {0};
     yaml_print(config, &text);

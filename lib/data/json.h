@@ -41,8 +41,10 @@ int json_parse_without(const char *text, size_t len, const struct json_omit *omi
  */
 int json_parse_to_read(const char *text, size_t len, const struct json_omit *omit, struct json **ret,
                        struct err *err) MUST_CHECK;
+/* The same in the text's own memory, which the tree takes over: text is empty afterwards. Errors tell the byte, not the line. */
+int json_parse_in_place(struct buf *text, const struct json_omit *omit, struct json **ret, struct err *err) MUST_CHECK;
 /*
- * The same for texts of strangers, with at most about `room` bytes for the tree beside a copy of the text: ERR_TOO_BIG. A text of
+ * json_parse_to_read for texts of strangers, with at most about `room` bytes for the tree beside a copy of the text: ERR_TOO_BIG. A text of
  * nothing but small values makes a tree of thirty times its size.
  */
 int json_parse_to_read_within(const char *text, size_t len, const struct json_omit *omit, size_t room, struct json **ret,

@@ -23,6 +23,7 @@ struct json_document {
     struct json root;
     struct block *blocks; /* the one in use first; this structure and the text lie in the last */
     char *text;
+    char *own_text; /* the same, if it has memory of its own; or NULL */
     size_t size; /* of the blocks but the last */
 };
 
@@ -49,16 +50,31 @@ static size_t aligned(size_t size)
     return (size + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
 }
 
-struct json_document *json_document_new(const char *text, size_t len)
+/* For a text of len bytes, of which so many are to lie in the first block. */
+static struct json_document *document_new(size_t len, size_t len_inside)
 {
     size_t nodes = len < BLOCK_MIN ? BLOCK_MIN : len < BLOCK_MAX ? len : BLOCK_MAX;
-    struct block *block = block_new(aligned(sizeof(struct json_document)) + aligned(len) + aligned(nodes), NULL);
+    struct block *block = block_new(aligned(sizeof(struct json_document)) + aligned(len_inside) + aligned(nodes), NULL);
     struct json_document *document = block_room(block, aligned(sizeof(*document)));
 
-    document->blocks = block;
-    document->size = 0;
-    document->text = block_room(block, aligned(len));
+    *document = (struct json_document){.blocks = block};
+    return document;
+}
+
+struct json_document *json_document_new(const char *text, size_t len)
+{
+    struct json_document *document = document_new(len, len);
+
+    document->text = block_room(document->blocks, aligned(len));
     memcpy(document->text, text, len);
+    return document;
+}
+
+struct json_document *json_document_over(char *text, size_t len)
+{
+    struct json_document *document = document_new(len, 0);
+
+    document->text = document->own_text = text;
     return document;
 }
 
@@ -78,6 +94,7 @@ struct json_document *json_document_free(struct json_document *document)
 
     if (document == NULL)
         return NULL;
+    free(document->own_text);
     for (struct block *block = document->blocks; block != NULL; block = next) {
         next = block->next;
         free(block);

@@ -52,6 +52,8 @@ struct json_document; /* memory of one read-only tree */
 
 /* With a copy of the text, in which its strings may stay. */
 struct json_document *json_document_new(const char *text, size_t len) MUST_CHECK;
+/* The same over a text on the heap, which is freed with it. */
+struct json_document *json_document_over(char *text, size_t len) MUST_CHECK;
 /* Of all its nodes. */
 size_t json_document_size(const struct json_document *document);
 char *json_document_text(const struct json_document *document);

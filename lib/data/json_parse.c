@@ -391,6 +391,22 @@ int json_parse(const char *text, size_t len, struct json **ret, struct err *err)
     return json_parse_without(text, len, NULL, ret, err);
 }
 
+/* In the document's text. original: the same as it came, or NULL. */
+static int parse_document(struct json_document *document, size_t len, const char *original, const struct json_omit *omit,
+                          size_t room, struct json **ret, struct err *err)
+{
+    CLEANUP(json_document_free) struct json_document *owned = document;
+    const char *text = json_document_text(document);
+    struct json_parser parser = {
+        .start = text, .p = text, .end = text + len, .original = original, .document = document, .room = room, .err = err};
+    struct json *tree;
+
+    int r = parse(&parser, omit, &tree);
+    if (r == 0)
+        *ret = json_document_close(take(&owned), tree);
+    return r;
+}
+
 int json_parse_to_read(const char *text, size_t len, const struct json_omit *omit, struct json **ret, struct err *err)
 {
     return json_parse_to_read_within(text, len, omit, SIZE_MAX, ret, err);
@@ -399,14 +415,12 @@ int json_parse_to_read(const char *text, size_t len, const struct json_omit *omi
 int json_parse_to_read_within(const char *text, size_t len, const struct json_omit *omit, size_t room, struct json **ret,
                               struct err *err)
 {
-    CLEANUP(json_document_free) struct json_document *document = json_document_new(text, len);
-    const char *copy = json_document_text(document);
-    struct json_parser parser = {
-        .start = copy, .p = copy, .end = copy + len, .original = text, .document = document, .room = room, .err = err};
-    struct json *tree;
+    return parse_document(json_document_new(text, len), len, text, omit, room, ret, err);
+}
 
-    int r = parse(&parser, omit, &tree);
-    if (r == 0)
-        *ret = json_document_close(take(&document), tree);
-    return r;
+int json_parse_in_place(struct buf *text, const struct json_omit *omit, struct json **ret, struct err *err)
+{
+    size_t len = text->len;
+
+    return parse_document(json_document_over(buf_take(text), len), len, NULL, omit, SIZE_MAX, ret, err);
 }

@@ -14,6 +14,8 @@ int json_token_fail(const struct json_parser *parser, const char *at, const char
     size_t line = 1;
     const char *line_start = parser->original;
 
+    if (parser->original == NULL)
+        return err_set(parser->err, ERR_PARSE, "JSON byte %zu: %s", (size_t)(at - parser->start) + 1, what);
     at = parser->original + (at - parser->start);
     for (const char *p = parser->original; p < at; p++) {
         if (*p == '\n') {

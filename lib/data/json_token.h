@@ -11,7 +11,7 @@
 
 struct json_parser {
     const char *start, *p, *end; /* of a document: in its own copy of the text, where strings are ended and decoded in place */
-    const char *original;        /* the text as it came, for telling where it is wrong */
+    const char *original;        /* the text as it came, for telling where it is wrong; NULL: it is gone */
     int depth;
     struct buf text; /* the string or number under way, when it is not used as it stands */
     struct json_document *document; /* NULL: nodes on the heap */

@@ -320,10 +320,10 @@ static void on_retry(void *data)
 }
 
 /*
- * A Table is only read (json_parse_to_read). What it brings and no table shows makes no tree: the rows' objects are their metadata (unless the whole object was
+ * A Table is only read (json_parse_in_place). What it brings and no table shows makes no tree: the rows' objects are their metadata (unless the whole object was
  * asked for), of which name, namespace and labels are of use, and each column explains itself in a sentence.
  */
-static int parse_table(const char *path, const struct buf *body, struct json **ret, struct err *err)
+static int parse_table(const char *path, struct buf *body, struct json **ret, struct err *err)
 {
     static const struct json_omit of_metadata[] = {
         {"annotations", NULL},       {"creationTimestamp", NULL}, {"finalizers", NULL}, {"generateName", NULL},
@@ -339,15 +339,15 @@ static int parse_table(const char *path, const struct buf *body, struct json **r
     static const struct json_omit of_full_table[] = {{"columnDefinitions", of_column}, {"rows", of_full_row}, {NULL, NULL}};
     bool full = strstr(path, "includeObject=Object") != NULL;
 
-    return json_parse_to_read(body->data, body->len, full ? of_full_table : of_table, ret, err);
+    return json_parse_in_place(body, full ? of_full_table : of_table, ret, err);
 }
 
-static int parse_answer(const struct kube_call *call, const struct buf *body, struct json **ret, struct err *err)
+static int parse_answer(const struct kube_call *call, struct buf *body, struct json **ret, struct err *err)
 {
     if (call->accept != NULL && strstr(call->accept, "as=Table") != NULL)
         return parse_table(call->path, body, ret, err);
     if (call->to_read)
-        return json_parse_to_read(body->data, body->len, call->omit, ret, err);
+        return json_parse_in_place(body, call->omit, ret, err);
     return json_parse_without(body->data, body->len, call->omit, ret, err);
 }
 

@@ -39,7 +39,7 @@ struct kube_request {
     const char *body_text;   /* instead of body: sent as it is */
     const char *content_type; /* of the body; NULL: KUBE_JSON */
     const char *accept;       /* NULL: application/json */
-    bool to_read;             /* nobody changes or keeps the answer: a cheaper tree (json_parse_to_read) */
+    bool to_read;             /* nobody changes or keeps the answer: a cheaper tree (json_parse_in_place) */
     bool together;            /* as in http.h: small answers that are wanted at once */
     const char *as;           /* user that this request alone impersonates; NULL: whom the configuration says */
     const struct json_omit *omit; /* what of the answer makes no tree; borrowed until done; or NULL */

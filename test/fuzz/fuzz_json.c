@@ -1,6 +1,6 @@
 /*
- * fuzz_json.c: what json_parse takes, both printers write so that it reads back as the same tree; json_parse_to_read takes just
- * the same, and so does what passes over members that are left out.
+ * fuzz_json.c: what json_parse takes, both printers write so that it reads back as the same tree; json_parse_to_read and
+ * json_parse_in_place take just the same, and so does what passes over members that are left out.
  */
 #include "base/mem.h"
 #include "data/json.h"
@@ -51,6 +51,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CLEANUP(json_free) struct json *tree = NULL;
     CLEANUP(json_free) struct json *copy = NULL;
     CLEANUP(json_free) struct json *to_read = NULL;
+    CLEANUP(json_free) struct json *in_place = NULL;
+    CLEANUP(buf_done) struct buf text = {0};
     CLEANUP(err_clear) struct err same_err = {0};
 
     check_left_out(data, size);
@@ -60,7 +62,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     if (r < 0)
         return 0;
-    if (!json_same(tree, to_read))
+    buf_add(&text, data, size);
+    if (!json_same(tree, to_read) || json_parse_in_place(&text, NULL, &in_place, &err) < 0 || !json_same(tree, in_place))
         abort();
     check_reprint(tree, json_print);
     check_reprint(tree, json_print_pretty);

@@ -189,6 +189,28 @@ static void test_parse_to_read__tells_where_the_text_is_wrong(UNUSED void **stat
     assert_string_equal(err_text(&err), "JSON line 2, column 19: a value expected, but there is 'x'");
 }
 
+static void test_parse_in_place(UNUSED void **state)
+{
+    static const char good[] = "{\"a\": [1, \"two\\n\", {\"\\u00e9\": null}], \"b\": \"\"}";
+    CLEANUP(buf_done) struct buf text = {0};
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(json_free) struct json *tree = NULL, *same = NULL, *none = NULL;
+
+    buf_add_str(&text, good);
+    assert_int_equal(json_parse_in_place(&text, NULL, &tree, &err), 0);
+    assert_int_equal(text.len, 0);
+    assert_int_equal(json_parse(good, strlen(good), &same, &err), 0);
+    assert_true(json_same(tree, same));
+
+    buf_add_str(&text, "{\n\"a\": \"\\n\\n\", \"b\": x}");
+    assert_int_equal(json_parse_in_place(&text, NULL, &none, &err), ERR_PARSE);
+    assert_null(none);
+    assert_int_equal(text.len, 0);
+    assert_string_equal(err_text(&err), "JSON byte 21: a value expected, but there is 'x'");
+    err_clear(&err);
+    assert_int_equal(json_parse_in_place(&text, NULL, &none, &err), ERR_PARSE);
+}
+
 static void test_parse_to_read__large_texts(UNUSED void **state)
 {
     CLEANUP(buf_done) struct buf text = {0};
@@ -399,6 +421,7 @@ int main(void)
         cmocka_unit_test(test_parse_to_read__same_trees),
         cmocka_unit_test(test_parse_to_read_within__room),
         cmocka_unit_test(test_parse_to_read__tells_where_the_text_is_wrong),
+        cmocka_unit_test(test_parse_in_place),
         cmocka_unit_test(test_parse_to_read__large_texts),
         cmocka_unit_test(test_object__of_any_size),
         cmocka_unit_test(test_print__escapes),

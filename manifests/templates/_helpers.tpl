@@ -37,7 +37,11 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end -}}
 
-{{/* (dict "root" $ "name" "fks-webhook" "values" .Values.webhook): two replicas fall with one node only if there is no other */}}
+{{- define "fks.listen" -}}
+{{- if contains ":" .Values.listenAddress -}}[{{ .Values.listenAddress }}]{{- else -}}{{ .Values.listenAddress }}{{- end -}}
+{{- end -}}
+
+{{/* (dict "root" $ "name" "fks-webhook" "values" .Values.webhook): two replicas fall with one node or zone only if there is no other */}}
 {{- define "fks.placement" -}}
 {{- with .values.nodeSelector }}
 nodeSelector:
@@ -58,5 +62,14 @@ affinity:
           topologyKey: kubernetes.io/hostname
           labelSelector:
             matchLabels: {app.kubernetes.io/name: {{ .name }}}
+      - weight: 50
+        podAffinityTerm:
+          topologyKey: topology.kubernetes.io/zone
+          labelSelector:
+            matchLabels: {app.kubernetes.io/name: {{ .name }}}
+{{- end }}
+{{- with .values.topologySpreadConstraints }}
+topologySpreadConstraints:
+  {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}

@@ -9,6 +9,7 @@ help:
 	@echo 'make quickstart      packages, programs, control plane, a cluster, a web server on Fargate nodes'
 	@echo 'make test            every test; test-unit, test-integration, test-e2e for a part'
 	@echo 'make test-conformance  Kubernetes'\'' conformance tests on Fargate nodes; see scripts/conformance'
+	@echo 'make test-helm3      the tests of the chart with Helm 3 (make test: with Helm 4)'
 	@echo 'make packages        the Debian packages that building and running need'
 	@echo 'make assets          the control plane programs and their images, into $(assets_dir)'
 	@echo 'make images          the same images; those of our programs into $(images_dir), as OCI archives'
@@ -49,6 +50,11 @@ test-integration:
 	@scripts/test integration
 test-e2e:
 	@scripts/test e2e
+# the chart's tests with the Helm before the present one; `make test` has them with that
+test-helm3: assets helm
+	@scripts/assets/build-helm $(assets_dir) 3
+	FKS_HELM=$(assets_dir)/helm3 /usr/bin/python3 -m pytest -q test/integration/test_chart.py
+	FKS_HELM=$(assets_dir)/helm3 /usr/bin/python3 -m pytest -q test/e2e/test_foreign.py
 # the part of test-conformance that `make test` runs too: test/cases/conformance.txt
 test-conformance-subset:
 	@scripts/test conformance
@@ -71,5 +77,5 @@ install: all
 	cp -r scripts/assets scripts/images $(DESTDIR)$(PREFIX)/share/fks/scripts
 	ln -sf ../share/fks/scripts/assets/fks-assets $(DESTDIR)$(PREFIX)/bin/fks-assets
 
-.PHONY: help packages assets images helm manifests quickstart test test-unit test-integration test-e2e test-conformance test-conformance-subset \
+.PHONY: help packages assets images helm manifests quickstart test test-unit test-integration test-e2e test-helm3 test-conformance test-conformance-subset \
 	print-assets-dir lint format install

@@ -129,7 +129,7 @@ class Foreign:
                     "LC_ALL": "C.UTF-8"}
         self.fks = self.machine.tool(BIN / "fks", self.env)
         self.kubectl = self.machine.tool(assets / "kubectl", self.env)
-        self.helm = self.machine.tool(assets / "helm", self.env)
+        self.helm = self.machine.tool(os.environ.get("FKS_HELM", assets / "helm"), self.env)
 
     def write_kubeconfig(self, user):
         path = self.folder / f"{user}.kubeconfig"

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import shutil
 import subprocess
 import threading
 import time
@@ -167,13 +168,31 @@ def settled(cluster):
 
 
 PROFILES = [{"name": "dev", "spec": {"selectors": [{"namespace": "dev"}]}}]
+NEW_FIELD = "reconcilePendingPods"  # which the chart before did not have
+
+
+def older_chart(folder):
+    """A version before this one: its type of profiles lacks a field."""
+    shutil.copytree(CHART, folder)
+    path = folder / "crd/fargateprofiles.yaml"
+    text, found = re.subn(rf"^( +){NEW_FIELD}:\n(?:\1 +.*\n)+", "", path.read_text(), flags=re.M)
+    assert found == 1
+    path.write_text(text)
+    path = folder / "Chart.yaml"
+    path.write_text(re.sub(r"^version: .*$", "version: 0.0.9", path.read_text(), flags=re.M))
+    return folder
+
+
+def has_new_field(cluster):
+    crd = cluster.kubectl.json("get", "crd", "fargateprofiles.fks.dev")
+    return NEW_FIELD in crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
 
 
 @pytest.fixture(scope="module")
 def others(foreign):
-    """Helm's release, while pods that are none of its business are created all the time."""
+    """Helm's release, of a chart before this one, while pods that are none of its business are created all the time."""
     with Load(foreign, "other") as load:
-        helm(foreign, "install", "fks", CHART, "--create-namespace", "--wait", "--timeout=3m", profiles=PROFILES)
+        helm(foreign, "install", "fks", older_chart(foreign.folder / "older"), "--create-namespace", "--wait", "--timeout=3m", profiles=PROFILES)
         settled(foreign)
         eventually(lambda: scheduler_of(foreign, "dev") == "fargate-scheduler", 30, "the profile is in force")
         yield load
@@ -181,10 +200,15 @@ def others(foreign):
 
 def test_helm_upgrade_and_rollback_go_unnoticed(foreign, others):
     helm(foreign, "test", "fks", "--timeout=2m")
+    # it is one to a cluster; the second is told whose the first is, and changes nothing
+    second = foreign.helm.fails("install", "second", CHART, "--namespace=fks-system", seconds=120)
+    assert "fks-system" in second.err and "release-name" in second.err and '"fks"' in second.err, second
+    assert not has_new_field(foreign)
     with Load(foreign, "dev") as load:
         helm(foreign, "upgrade", "fks", CHART, "--wait", "--timeout=3m", profiles=PROFILES,
              webhook={"podValidation": "Enforce", "timeoutSeconds": 4})
         eventually(lambda: {item["timeoutSeconds"] for item in settled(foreign)["webhooks"]} == {4}, 60, "the new registration")
+        assert has_new_field(foreign)  # the types are upgraded with the rest
         helm(foreign, "rollback", "fks", "1", "--wait", "--timeout=3m")
         eventually(lambda: {item["timeoutSeconds"] for item in settled(foreign)["webhooks"]} == {5}, 60, "the old registration")
     assert not load.refused and set(load.schedulers) == {"fargate-scheduler"}, load.refused
@@ -326,9 +350,9 @@ def start_aws(cluster):
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
         "metadata": {"name": "0500-amazon-eks-fargate-mutation.amazonaws.com"}, "webhooks": [{
             "name": "0500-amazon-eks-fargate-mutation.amazonaws.com", "admissionReviewVersions": ["v1"], "failurePolicy": "Ignore",
-            "reinvocationPolicy": "IfNeeded", "sideEffects": "None", "timeoutSeconds": 10,
+            "reinvocationPolicy": "Never", "sideEffects": "None", "timeoutSeconds": 5,
             "clientConfig": {"url": f"https://{ADDRESS}:23445/mutate", "caBundle": base64.b64encode(pki("ca.crt").read_bytes()).decode()},
-            "rules": [{"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"]}]}]},
+            "rules": [{"operations": ["CREATE"], "apiGroups": ["*"], "apiVersions": ["*"], "resources": ["pods"]}]}]},
         # its scheduler binds pods to Nodes of its own
         {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "aws"},
          "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:kube-scheduler"},

@@ -170,22 +170,26 @@ static bool print_table(const struct get *get, struct table *table, bool blank_l
 
 /* Answers [from, to) are of one kind: one table. Returns whether something was printed. */
 static bool print_group(const struct get *get, const struct answers *answers, size_t from, size_t to, bool with_kind,
-                        bool blank_line_before)
+                        bool with_namespace, bool blank_line_before)
 {
     const struct kube_resource *resource = answers->list[from].resource;
     CLEANUP(buf_done) struct buf prefix = {0};
     resource_print_kind(resource, &prefix);
     CLEANUP(table_done) struct table table;
     get_table_init(get, resource, with_kind ? buf_text(&prefix) : NULL, &table);
+    table.options.with_namespace = with_namespace;
     for (size_t i = from; i < to; i++)
         table_add(&table, answers->list[i].table, NULL);
     return print_table(get, &table, blank_line_before);
 }
 
-/* Returns whether something was printed; negative: a table could not be sorted. */
+/*
+ * Returns whether something was printed; negative: a table could not be sorted. Behind a table with namespaces all have that
+ * column, as kubectl's.
+ */
 static int print_groups(struct get *get, struct answers *answers, struct err *err)
 {
-    bool with_kind = get->show_kind, printed = false;
+    bool with_kind = get->show_kind, with_namespace = false, printed = false;
     for (size_t i = 0; i < answers->n; i++) {
         with_kind = with_kind || answers->list[i].resource != answers->list[0].resource;
         if (sort_table(get, &answers->list[i], err) < 0)
@@ -194,7 +198,8 @@ static int print_groups(struct get *get, struct answers *answers, struct err *er
     for (size_t from = 0, to; from < answers->n; from = to) {
         for (to = from + 1; to < answers->n && answers->list[to].resource == answers->list[from].resource; to++)
             continue;
-        printed = print_group(get, answers, from, to, with_kind, printed) || printed;
+        with_namespace = with_namespace || (get->selection.all_namespaces && answers->list[from].resource->namespaced);
+        printed = print_group(get, answers, from, to, with_kind, with_namespace, printed) || printed;
     }
     return printed ? 1 : 0;
 }

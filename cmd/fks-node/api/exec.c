@@ -111,7 +111,7 @@ static struct streams read_streams(struct str query)
 
 /* The container's id if a session can begin; otherwise the request is answered. */
 static const char *usable(struct server_request *request, struct pod *pod, const char *name,
-                          const struct streams *streams)
+                          const struct streams *streams, bool attach)
 {
     const struct pod_container *container = pod_container_get(pod, name);
 
@@ -123,8 +123,11 @@ static const char *usable(struct server_request *request, struct pod *pod, const
         server_respond_text(request, 400, "you must specify at least 1 of stdin, stdout, stderr\n");
         return NULL;
     }
-    if (!pod_container_runs(container)) {
-        server_respond_text(request, 404, "container \"%s\" of pod \"%s\" is not running\n", name, pod->name);
+    if (!pod_container_runs(container)) { /* code and texts of the kubelet */
+        if (attach)
+            server_respond_text(request, 500, "container %s not found in pod %s_%s", name, pod->name, pod->namespace);
+        else
+            server_respond_text(request, 500, "container not found (\"%s\")", name);
         return NULL;
     }
     return container->current->id;
@@ -135,7 +138,7 @@ void exec_serve(struct server_request *request, struct pod *pod, const char *con
     struct str query = server_request_head(request)->query;
     struct streams streams = read_streams(query);
     CLEANUP(strv_done) struct strv command = {0};
-    const char *id = usable(request, pod, container, &streams);
+    const char *id = usable(request, pod, container, &streams, false);
 
     if (id == NULL)
         return;
@@ -156,7 +159,7 @@ void exec_serve(struct server_request *request, struct pod *pod, const char *con
 void exec_serve_attach(struct server_request *request, struct pod *pod, const char *container)
 {
     struct streams streams = read_streams(server_request_head(request)->query);
-    const char *id = usable(request, pod, container, &streams);
+    const char *id = usable(request, pod, container, &streams, true);
 
     if (id != NULL)
         cri_attach_url(pod->agent->cri, id, streams.tty, streams.in, streams.out, streams.errout, on_url,

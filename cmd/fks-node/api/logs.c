@@ -284,6 +284,21 @@ static int read_query(struct str query, struct log_query *ret, struct err *err)
     return 0;
 }
 
+/* What there is to say of a container that was never made. */
+static const char *why_waiting(const struct pod_container *container)
+{
+    const char *reason = container->waiting_reason;
+
+    if (streq(reason, "ErrImagePull"))
+        return "image can't be pulled";
+    if (streq(reason, "ImagePullBackOff"))
+        return "trying and failing to pull image";
+    if (reason != NULL)
+        return reason;
+    return json_len(json_get(container->pod->object, "spec", "initContainers", NULL)) > 0 ? "PodInitializing"
+                                                                                          : "ContainerCreating";
+}
+
 /* Which attempt's file; ERR_NOT_FOUND with the kubelet's texts. */
 static int choose_attempt(const struct pod_container *container, bool previous, uint32_t *ret, struct err *err)
 {
@@ -297,8 +312,7 @@ static int choose_attempt(const struct pod_container *container, bool previous, 
         return err_set(err, ERR_INVALID, "previous terminated container \"%s\" in pod \"%s\" not found",
                        container->name, container->pod->name);
     return err_set(err, ERR_INVALID, "container \"%s\" in pod \"%s\" is waiting to start: %s", container->name,
-                   container->pod->name,
-                   container->waiting_reason != NULL ? container->waiting_reason : "ContainerCreating");
+                   container->pod->name, why_waiting(container));
 }
 
 static int open_log(struct reader *reader, const struct pod *pod, struct err *err)

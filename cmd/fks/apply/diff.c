@@ -99,9 +99,12 @@ static int write_pair(struct diff_command *diff, const struct item *item, struct
         drop_managed_fields(live);
         drop_managed_fields(new);
     }
-    if (!diff->show_secrets && streq(item->resource->kind, "Secret") && streq(item->resource->version, "v1"))
+    bool masked =
+        !diff->show_secrets && streq(item->resource->kind, "Secret") && streq(item->resource->version, "v1");
+    if (masked)
         mask_secrets(live, new);
-    if (write_object(diff->live_folder, item, live, err) < 0)
+    CLEANUP(json_free) struct json *nothing = masked && live == NULL ? json_new_null() : NULL; /* kubectl's masks leave it */
+    if (write_object(diff->live_folder, item, nothing != NULL ? nothing : live, err) < 0)
         return err->code;
     return write_object(diff->merged_folder, item, new, err);
 }

@@ -194,6 +194,8 @@ static int label_one(struct label *label, const struct item *item, bool one, str
     bool is_local = label->selection.local || write_is_client_dry_run(&label->write);
     if (!is_local && send_change(label, item, &changed, err) < 0)
         return err->code;
+    if (!label->annotate) /* kubectl has a new printer for each object, which puts no "---" before it */
+        label->output.n_printed = 0;
     return output_result(&label->output, changed, verb, label->write.dry_run, err);
 }
 

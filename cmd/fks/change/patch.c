@@ -124,6 +124,7 @@ static int patch_one(struct patch_command *command, const struct item *item, str
         did_patch = !json_same(patched, item->object);
         record_cause(command, item, &patched);
     }
+    command->output.n_printed = 0; /* kubectl has a new printer for each object, which puts no "---" before it */
     return output_result(&command->output, patched, did_patch ? "patched" : "patched (no change)", "", err);
 }
 

@@ -39,12 +39,23 @@ static void fill_each(struct json *list, const char *name, const char *value)
         fill(json_edit_at(list, i), name, value);
 }
 
+/* Many generators write "creationTimestamp: null", which is no time. */
+static void drop_null_time(struct json *metadata)
+{
+    const struct json *time = json_member(metadata, "creationTimestamp");
+    if (time != NULL && json_type(time) == JSON_NULL)
+        json_del(metadata, "creationTimestamp");
+}
+
 void set_fill_types(struct json *object)
 {
     static const char *const lists[] = {"containers", "initContainers", "ephemeralContainers"};
     const char *kind = json_str_or("", object, "kind", NULL);
     CLEANUP(err_clear) struct err no_pods = {0};
     struct json *spec = NULL;
+    drop_null_time(json_edit_member(object, "metadata"));
+    if (json_get(object, "spec", "template", "metadata", NULL) != NULL)
+        drop_null_time(json_edit(object, "spec", "template", "metadata", NULL));
     if (set_pod_spec(object, &spec, &no_pods) == 0) {
         for (size_t i = 0; i < countof(lists); i++)
             fill_each(json_edit_member(spec, lists[i]), "resources", "{}");

@@ -251,6 +251,15 @@ int items_fail(const struct cli *cli, const struct selection *selection, const s
     return 1;
 }
 
+int items_fail_all(const struct cli *cli, const struct selection *selection, const struct failures *failures)
+{
+    if (failures->n != 1 || failures->list[0].http_status != 0 || selection->filenames.n == 0)
+        return cli_fail_all(cli, failures);
+    (void)fflush(stdout);
+    fprintf(stderr, "%s\n", err_text(&failures->list[0]));
+    return 1;
+}
+
 int items_resolve(struct cli *cli, const struct selection *selection, const struct strv *args, bool fetch,
                   struct items *ret, struct failures *failures, struct err *err)
 {

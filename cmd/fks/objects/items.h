@@ -34,6 +34,9 @@ DEFINE_CLEANUP_IN_PLACE(struct items, items_done)
  */
 struct selection;
 int items_fail(const struct cli *cli, const struct selection *selection, const struct err *err);
+/* The same for what is wrong in a file, or for what was read of it. */
+struct failures;
+int items_fail_all(const struct cli *cli, const struct selection *selection, const struct failures *failures);
 
 /* The options by which nearly every verb selects. {0} is valid and selects nothing. */
 struct selection {

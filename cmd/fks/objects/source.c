@@ -174,6 +174,50 @@ static int check_type_meta(const struct reading *reading, const struct json *obj
                    buf_text(&text));
 }
 
+static int refuse_type(const struct reading *reading, const struct json *value, const char *name, const char *wanted,
+                       struct err *err)
+{
+    enum json_type type = json_type(value);
+    const char *found = type == JSON_STRING   ? "string"
+                        : type == JSON_BOOL   ? "bool"
+                        : type == JSON_ARRAY  ? "array"
+                        : type == JSON_OBJECT ? "object"
+                                              : "number";
+    return err_set(err, ERR_INVALID, "unable to decode \"%s\": json: cannot unmarshal %s into Go struct field %s of type %s",
+                   reading->source, found, name, wanted);
+}
+
+/* What a label's "1" without quotes is: told here, in client-go's words, as the server would too late. */
+static int check_metadata(const struct reading *reading, const struct json *object, struct err *err)
+{
+    static const char *const maps[] = {"annotations", "labels"};
+    static const char *const texts[] = {"generateName", "name", "namespace", "resourceVersion", "uid"};
+    const struct json *metadata = json_member(object, "metadata");
+    if (json_type(metadata) == JSON_NULL)
+        return 0;
+    if (!json_is_object(metadata))
+        return refuse_type(reading, metadata, "metadataOnlyObject.metadata", "v1.ObjectMeta", err);
+    for (size_t i = 0; i < countof(maps); i++) {
+        const struct json *map = json_member(metadata, maps[i]), *value;
+        CLEANUP(xfree) char *name = xasprintf("ObjectMeta.metadata.%s", maps[i]);
+        void *position = NULL;
+        const char *key;
+        if (json_type(map) != JSON_NULL && !json_is_object(map))
+            return refuse_type(reading, map, name, "map[string]string", err);
+        while (json_next(map, &position, &key, &value)) {
+            if (json_type(value) != JSON_STRING && json_type(value) != JSON_NULL)
+                return refuse_type(reading, value, name, "string", err);
+        }
+    }
+    for (size_t i = 0; i < countof(texts); i++) {
+        const struct json *value = json_member(metadata, texts[i]);
+        CLEANUP(xfree) char *name = xasprintf("ObjectMeta.metadata.%s", texts[i]);
+        if (json_type(value) != JSON_STRING && json_type(value) != JSON_NULL)
+            return refuse_type(reading, value, name, "string", err);
+    }
+    return 0;
+}
+
 /* The namespace an object of a file is meant for; the object itself is completed. */
 static int settle_namespace(const struct reading *reading, struct item *item, struct err *err)
 {
@@ -232,7 +276,7 @@ static int add_object(struct reading *reading, const struct json *object, int de
                        reading->source);
     if (!json_is_object(object))
         return err_set(err, ERR_PARSE, "error parsing %s: a document that is no object", reading->source);
-    if (check_type_meta(reading, object, err) < 0)
+    if (check_type_meta(reading, object, err) < 0 || check_metadata(reading, object, err) < 0)
         return err->code;
     const char *kind = json_str(object, "kind", NULL);
     if (ends_with(kind, "List") && json_is_array(json_get(object, "items", NULL)))
@@ -312,24 +356,61 @@ static bool parse_json_stream(struct str text, struct json **ret)
     return true;
 }
 
-/* JSON is YAML, but JSON objects are parsed as what they are: faster, and their keys stay in order. */
-static int parse_documents(const struct buf *text, struct json **ret, struct err *err)
+static void add_each(struct reading *reading, const struct json *documents, struct failures *failures)
 {
-    if (parse_json_stream((struct str){buf_text(text), text->len}, ret))
-        return 0;
-    return yaml_parse_all(buf_text(text), text->len, ret, err);
-}
-
-static int add_documents(struct reading *reading, const struct buf *text, struct failures *failures, struct err *err)
-{
-    CLEANUP(json_free) struct json *documents = NULL;
-    if (parse_documents(text, &documents, err) < 0)
-        return err_wrap(err, "error parsing %s: error converting YAML to JSON", reading->source);
     const struct json *document;
     json_each(document, documents) {
         struct err failure = {0};
         if (add_object(reading, document, 0, &failure) < 0)
             failures_add(failures, &failure);
+    }
+}
+
+/* The next document, up to a line that begins with "---"; nothing but a comment may follow there. *rest moves behind it. */
+static int next_document(const struct reading *reading, struct str *rest, struct str *ret, struct err *err)
+{
+    *ret = (struct str){rest->p, 0};
+    while (rest->len > 0) {
+        const char *newline = memchr(rest->p, '\n', rest->len);
+        struct str line = {rest->p, newline != NULL ? (size_t)(newline - rest->p) + 1 : rest->len};
+        *rest = (struct str){line.p + line.len, rest->len - line.len};
+        if (line.len < 3 || memcmp(line.p, "---", 3) != 0) {
+            ret->len += line.len;
+            continue;
+        }
+        struct str after = {line.p + 3, line.len - 3};
+        while (after.len > 0 && strchr(" \t\r\n", after.p[after.len - 1]) != NULL)
+            after.len--;
+        after = str_trim(after);
+        if (after.len > 0 && after.p[0] != '#')
+            return err_set(err, ERR_PARSE, "error parsing %s: invalid Yaml document separator: %.*s", reading->source,
+                           (int)after.len, after.p);
+        if (ret->len > 0)
+            return 0;
+        ret->p = rest->p;
+    }
+    return 0;
+}
+
+/*
+ * Document by document, so that those before a broken one count and its lines are counted from its own beginning. JSON objects
+ * are parsed as what they are: faster, and their keys stay in order.
+ */
+static int add_documents(struct reading *reading, const struct buf *text, struct failures *failures, struct err *err)
+{
+    CLEANUP(json_free) struct json *objects = NULL;
+    struct str rest = {buf_text(text), text->len}, document;
+    if (parse_json_stream(rest, &objects)) {
+        add_each(reading, objects, failures);
+        return 0;
+    }
+    while (rest.len > 0) {
+        CLEANUP(json_free) struct json *parsed = NULL;
+        if (next_document(reading, &rest, &document, err) < 0)
+            return err->code;
+        if (document.len > 0 && yaml_parse_all(document.p, document.len, &parsed, err) < 0)
+            return err_wrap(err, "error parsing %s: error converting YAML to JSON", reading->source);
+        add_each(reading, parsed, failures);
     }
     return 0;
 }

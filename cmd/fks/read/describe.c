@@ -303,7 +303,7 @@ static int run_describe(struct describing *describing, const struct strv *args)
         else
             fprintf(stderr, "No resources found in %s namespace.\n", cli_namespace(describing->cli));
     }
-    return cli_fail_all(describing->cli, &failures);
+    return items_fail_all(describing->cli, &describing->selection, &failures);
 }
 
 int command_describe(struct cli *cli, int argc, char **argv)

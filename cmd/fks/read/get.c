@@ -368,7 +368,7 @@ static int run_get(struct get *get, const struct strv *args)
     if (items_select(get->cli, &get->selection, args, &items, &failures, &err) < 0)
         return items_fail(get->cli, &get->selection, &err);
     if (failures.n > 0 && items.n == 0)
-        return cli_fail_all(get->cli, &failures);
+        return items_fail_all(get->cli, &get->selection, &failures);
     for (size_t i = 0; i < items.n && strempty(get->subresource)[0] != '\0'; i++)
         if (items.list[i].name == NULL)
             return cli_error("subresource cannot be used when bulk resources are specified");

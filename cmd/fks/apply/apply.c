@@ -172,16 +172,27 @@ static int check_combinations(const struct apply *apply, struct err *err)
         wrong = "--dry-run=server cannot be used with --force";
     else if (apply->all && apply->selection.label_selector != NULL)
         wrong = "cannot set --all and --selector at the same time";
-    else if (apply->subresource != NULL && !apply->server_side)
-        wrong = "--subresource can only be specified for --server-side";
+    else if (apply->applyset != NULL && !apply->prune)
+        wrong = "--applyset requires --prune";
+    return wrong != NULL ? err_set(err, ERR_USAGE, "%s", wrong) : 0;
+}
+
+static int check_applyset(struct apply *apply, struct err *err)
+{
+    const char *wrong = apply->force                              ? "--force cannot be used with --prune"
+                        : apply->all                              ? "--all is incompatible with --applyset"
+                        : apply->selection.label_selector != NULL ? "--selector is incompatible with --applyset"
+                        : apply->allowlist.n > 0                  ? "--prune-allowlist is incompatible with --applyset"
+                                                                  : NULL;
+    if (applyset_check(&apply->set, err) < 0)
+        return err->code;
     return wrong != NULL ? err_set(err, ERR_USAGE, "%s", wrong) : 0;
 }
 
 static int check_prune(struct apply *apply, struct err *err)
 {
     if (apply->applyset != NULL)
-        return err_set(err, ERR_UNSUPPORTED,
-                       "--applyset is not available: use --prune with --selector or --all and --prune-allowlist");
+        return check_applyset(apply, err);
     if (apply->force)
         return err_set(err, ERR_USAGE, "--force cannot be used with --prune");
     if (!apply->all && apply->selection.label_selector == NULL)
@@ -203,6 +214,13 @@ static int prune_one(const struct item *item, void *data, struct err *err)
     return output_result(&apply->output, item->object, "pruned", apply->write.dry_run, err);
 }
 
+static int prune_all(struct apply *apply, struct err *err)
+{
+    if (apply->applyset != NULL)
+        return applyset_prune(&apply->set, &apply->pruning.uids, &apply->write, prune_one, apply, err);
+    return prune_each(&apply->pruning, prune_one, apply, err);
+}
+
 static int check_options(struct apply *apply, const struct strv *args, struct err *err)
 {
     if (args->n > 0) {
@@ -213,9 +231,12 @@ static int check_options(struct apply *apply, const struct strv *args, struct er
     if (selection_require_files(&apply->selection, err) < 0)
         return err->code;
     if (write_options_check(&apply->write, err) < 0 || output_parse(&apply->output_options, &apply->output, err) < 0 ||
+        (apply->applyset != NULL && applyset_open(&apply->set, apply->cli, apply->applyset, err) < 0) ||
         check_combinations(apply, err) < 0 || (apply->prune && check_prune(apply, err) < 0) ||
         deletion_policy(apply->cascade, &apply->deletion.policy, err) < 0)
         return err->code;
+    if (apply->subresource != NULL && !apply->server_side)
+        return err_set(err, ERR_USAGE, "--subresource can only be specified for --server-side");
     apply->deletion.grace_period = apply->grace_period;
     apply->deletion.dry_run = apply->write.dry_run;
     if (apply->write.field_manager == NULL)
@@ -239,6 +260,12 @@ static int run_apply(struct apply *apply, const struct strv *args)
         strv_add(&apply->pruning.namespaces, apply->cli->namespace);
     if (items.n == 0 && failures.n == 0)
         return cli_error("no objects passed to apply");
+    if (apply->applyset != NULL && applyset_label(&apply->set, &items, &err) < 0) {
+        failures_add(&failures, &err);
+        items_done(&items); /* nothing is applied, but kubectl looks at the set nevertheless */
+    }
+    if (apply->applyset != NULL && applyset_begin(&apply->set, &items, &apply->write, &err) < 0)
+        return cli_fail(apply->cli, &err);
     if (apply->output.kind != OUTPUT_HUMAN)
         apply->applied = json_new_array();
     for (size_t i = 0; i < items.n; i++) {
@@ -249,7 +276,7 @@ static int run_apply(struct apply *apply, const struct strv *args)
         (void)fflush(stdout);
     }
     if (failures.n == 0 &&
-        (print_collected(apply, &err) < 0 || (apply->prune && prune_each(&apply->pruning, prune_one, apply, &err) < 0)))
+        (print_collected(apply, &err) < 0 || (apply->prune && prune_all(apply, &err) < 0)))
         failures_add(&failures, &err);
     return cli_fail_all(apply->cli, &failures);
 }
@@ -273,7 +300,6 @@ int command_apply(struct cli *cli, int argc, char **argv)
         WRITE_MANAGER_OPTION(&apply.write),
         WRITE_RECORD_OPTION(&apply.write),
         {"all", 0, OPT_BOOL, &apply.all, NULL, "With --prune: no label selector is needed."},
-        {"applyset", 0, OPT_STRING, &apply.applyset, "", "Not available: use --prune with --selector or --all."},
         {"cascade", 0, OPT_STRING, &apply.cascade, "background",
          "background, orphan or foreground: what becomes of the objects owned by a deleted one.", "background"},
         {"force", 0, OPT_BOOL, &apply.force, NULL,
@@ -292,6 +318,9 @@ int command_apply(struct cli *cli, int argc, char **argv)
         {"subresource", 0, OPT_STRING, &apply.subresource, "", "With --server-side: apply to this subresource."},
         {"timeout", 0, OPT_DURATION, &apply.timeout_ms, "0s", "How long a deleted object may take to end."},
         {"wait", 0, OPT_BOOL, &apply.wait, NULL, "With --force the old object's end is always waited for."},
+        /* alpha: without KUBECTL_APPLYSET=true the table ends here, and the option is unknown */
+        {applyset_is_enabled() ? "applyset" : NULL, 0, OPT_STRING, &apply.applyset, "",
+         "With --prune: [TYPE[.GROUP]/]NAME of the object that knows what was applied; a Secret without a type."},
         {0},
     };
     const struct cli_command command = {
@@ -313,6 +342,7 @@ int command_apply(struct cli *cli, int argc, char **argv)
     output_done(&apply.output);
     strv_done(&apply.allowlist);
     prune_done(&apply.pruning);
+    applyset_done(&apply.set);
     json_free(apply.applied);
     return code;
 }

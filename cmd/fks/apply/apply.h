@@ -5,6 +5,7 @@
 
 #include "objects/deletion.h"
 #include "print/output.h"
+#include "apply/applyset.h"
 #include "apply/prune.h"
 #include "objects/write.h"
 
@@ -20,6 +21,7 @@ struct apply {
     int64_t grace_period, timeout_ms;
     struct deletion deletion; /* of --force and --prune */
     struct prune pruning;
+    struct applyset set; /* with --applyset */
     struct json *applied; /* with -o json and the like: what will be printed at the end */
 };
 

@@ -202,40 +202,6 @@ int cgroups_limit_cpu(const struct cgroups *cgroups, const char *uid, int64_t cp
 
 /* --- removal */
 
-static void read_container_processes(const struct cgroups *cgroups, const char *uid, const char *container_id,
-                                     struct buf *ret)
-{
-    CLEANUP(xfree) char *pod = cgroups_controller_path(cgroups, "memory", uid);
-    CLEANUP(xfree) char *path = path_join(pod, container_id, "cgroup.procs", NULL);
-    CLEANUP(err_clear) struct err absent = {0};
-
-    if (*container_id == '\0' || *container_id == '.' || strchr(container_id, '/') != NULL ||
-        file_read(path, KIB(64), ret, &absent) < 0)
-        buf_clear(ret);
-}
-
-bool cgroups_container_lives(const struct cgroups *cgroups, const char *uid, const char *container_id)
-{
-    CLEANUP(buf_done) struct buf processes = {0};
-
-    read_container_processes(cgroups, uid, container_id, &processes);
-    return processes.len > 0;
-}
-
-void cgroups_container_kill(const struct cgroups *cgroups, const char *uid, const char *container_id)
-{
-    CLEANUP(buf_done) struct buf processes = {0};
-    CLEANUP(strv_done) struct strv lines = {0};
-
-    read_container_processes(cgroups, uid, container_id, &processes);
-    strv_split(&lines, buf_text(&processes), '\n');
-    for (size_t i = 0; i < lines.n; i++) {
-        pid_t pid = (pid_t)strtoll(lines.items[i], NULL, 10);
-        if (pid > 1) /* 0: of another pid namespace */
-            (void)kill(pid, SIGKILL);
-    }
-}
-
 /* rmdir, children first: the files of a cgroup go with it and cannot be unlinked. */
 static int remove_tree(const char *path, int depth, struct err *err)
 {
@@ -351,6 +317,54 @@ static void kill_processes(const char *directory, int depth)
     }
     if (listing != NULL)
         closedir(listing);
+}
+
+/* --- the processes of a container, which may have made cgroups of its own below its own */
+
+static bool has_processes(const char *directory, int depth)
+{
+    CLEANUP(xfree) char *path = path_join(directory, "cgroup.procs", NULL);
+    CLEANUP(buf_done) struct buf text = {0};
+    CLEANUP(err_clear) struct err ignored = {0};
+    const struct dirent *entry;
+
+    if (file_read(path, MIB(1), &text, &ignored) == 0 && text.len > 0)
+        return true;
+    DIR *listing = opendir(directory);
+    bool found = false;
+    while (listing != NULL && !found && depth < CGROUPS_DEPTH_MAX && (entry = readdir(listing)) != NULL) {
+        if (entry->d_type != DT_DIR || *entry->d_name == '.')
+            continue;
+        CLEANUP(xfree) char *child = path_join(directory, entry->d_name, NULL);
+        found = has_processes(child, depth + 1);
+    }
+    if (listing != NULL)
+        closedir(listing);
+    return found;
+}
+
+static char *container_path(const struct cgroups *cgroups, const char *uid, const char *container_id)
+{
+    CLEANUP(xfree) char *pod = cgroups_controller_path(cgroups, "memory", uid);
+
+    if (*container_id == '\0' || *container_id == '.' || strchr(container_id, '/') != NULL)
+        return NULL;
+    return path_join(pod, container_id, NULL);
+}
+
+bool cgroups_container_lives(const struct cgroups *cgroups, const char *uid, const char *container_id)
+{
+    CLEANUP(xfree) char *path = container_path(cgroups, uid, container_id);
+
+    return path != NULL && has_processes(path, 0);
+}
+
+void cgroups_container_kill(const struct cgroups *cgroups, const char *uid, const char *container_id)
+{
+    CLEANUP(xfree) char *path = container_path(cgroups, uid, container_id);
+
+    if (path != NULL)
+        kill_processes(path, 0);
 }
 
 static int end_tree(const struct cgroups *cgroups, const char *tree, const char *path, struct err *err)

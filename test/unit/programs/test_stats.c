@@ -251,6 +251,24 @@ static void test_cgroups_figures__v1(void **state)
     expect_figures(cgroups);
 }
 
+static void test_cgroups_container__lives_in_cgroups_of_its_own(void **state)
+{
+    CLEANUP(temporary_remove) char *mount = temporary_folder();
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(cgroups_free) struct cgroups *cgroups = NULL;
+
+    (void)state;
+    temporary_file(mount, "cgroup.controllers", "cpu memory\n");
+    assert_int_equal(cgroups_new(mount, "fks", &cgroups, &err), 0);
+    temporary_file(mount, "fks/podu/c1/cgroup.procs", "");
+    assert_false(cgroups_container_lives(cgroups, "u", "c1"));
+    temporary_file(mount, "fks/podu/c1/init/cgroup.procs", "10\n");
+    assert_true(cgroups_container_lives(cgroups, "u", "c1"));
+    assert_false(cgroups_container_lives(cgroups, "u", "c2"));
+    assert_false(cgroups_container_lives(cgroups, "u", "../podu/c1"));
+    assert_false(cgroups_container_lives(cgroups, "u", ".."));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +278,7 @@ int main(void)
         cmocka_unit_test(test_cgroups_figures__v2),
         cmocka_unit_test(test_cgroups_figures__v1),
         cmocka_unit_test(test_cgroups_figures__pressure),
+        cmocka_unit_test(test_cgroups_container__lives_in_cgroups_of_its_own),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -259,3 +259,11 @@ def test_request_timeouts(ways):
     assert ways.both([*LIST, "--request-timeout=30"]).returncode == 0
     assert ways.both([*LIST, "--disable-compression"]).returncode == 0
     assert ways.both([*LIST, "--match-server-version"]).returncode == 0
+
+
+def test_few_libraries_are_loaded():
+    """Each costs a tenth of the time that a short command takes, and 300 KB. With a shared OpenSSL it is another matter."""
+    dynamic = subprocess.run(["readelf", "--dynamic", control.PROGRAMS / "fks"], check=True, capture_output=True, text=True).stdout
+    needed = set(re.findall(r"\(NEEDED\).*\[(.*)\]", dynamic))
+    assert "libc.so.6" in needed
+    assert "libcrypto.so.3" in needed or needed <= {"libc.so.6", "libwslay.so.1", "libyaml-0.so.2"}

@@ -7,13 +7,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
 
 from cluster import Pki, die_with_parent, documents_of  # noqa: E402,F401
 from rights import audit_policy, compare, read_audit  # noqa: E402,F401
-from harness import BIN, Tool, eventually  # noqa: E402
+from harness import BIN, IMAGE, Tool, eventually  # noqa: E402
 from reaper import cgroup_folders, cgroups_removed  # noqa: E402
 
 ADDRESS, API_PORT, PODS, SERVICES = "10.99.0.1", 6443, "10.98.0.0/16", "10.96.0.0/16"
@@ -250,3 +251,34 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.nri.v1.nri"]
     def end(self):
         for machine in reversed(self.machines):
             machine.end()
+
+
+def pod(name, where):
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": where, "labels": {"app": name}},
+            "spec": {"terminationGracePeriodSeconds": 0, "containers": [{"name": "main", "image": IMAGE}]}}
+
+
+class Load(threading.Thread):
+    """Creates pods without end (as dry runs: what admission says of them is the same), and keeps what became of them."""
+
+    def __init__(self, cluster, where):
+        super().__init__(daemon=True)
+        self.cluster, self.where, self.stopping = cluster, where, threading.Event()
+        self.refused, self.schedulers = [], []
+
+    def run(self):
+        text = json.dumps(pod("load", self.where))
+        while not self.stopping.is_set():
+            result = self.cluster.kubectl.run("create", "--dry-run=server", "-o", "json", "-f", "-", stdin=text)
+            if result.code != 0:
+                self.refused.append(result.err)
+            else:
+                self.schedulers.append(json.loads(result.out)["spec"]["schedulerName"])
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopping.set()
+        self.join()

@@ -1,12 +1,13 @@
 """Whatever is wrong, a person gets one clear line, an exit code other than 0, and nothing half-made stays."""
 
-import errno
+import http.server
 import itertools
 import json
 import os
 import shutil
 import socket
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -129,7 +130,7 @@ def test_missing_containerd(other, nothing_stays, tmp_path):
 
 @pytest.fixture
 def full(other):
-    """FKS_HOME on a file system of its own, 256 KiB small."""
+    """FKS_HOME on a file system of its own, too small for a cluster."""
     other.fks_home.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,mode=0755", "tmpfs", other.fks_home], check=True)
     yield other.fks_home
@@ -137,20 +138,22 @@ def full(other):
 
 
 def test_full_home(other, full, nothing_stays):
-    ballast = os.open(full / "ballast", os.O_WRONLY | os.O_CREAT)
-    try:
-        while os.write(ballast, b"x" * 4096) > 0:
-            continue
-    except OSError as error:
-        assert error.errno == errno.ENOSPC
-    os.close(ballast)
-    one_clear_line(other.fks.fails("create", "cluster", "demo", "--fargate", "--timeout=30s"), "no space left on device")
+    one_clear_line(other.fks.fails("create", "cluster", "demo", "--fargate"), "no space left on device", str(full), "256 MiB")
 
 
 def test_home_that_fills_up(other, full, nothing_stays):
     """Enough room to begin, not to go on."""
-    result = other.fks.fails("create", "cluster", "demo", "--fargate", "--timeout=15s", seconds=120)
-    assert len(lines(result)) == 1, result
+    subprocess.run(["mount", "-o", "remount,size=1g", full], check=True)
+    with other.fks.spawn("create", "cluster", "demo", "--fargate", "--timeout=15s") as create:
+        create.expect("creating cluster", 120)
+
+        def filled():
+            found = os.statvfs(full)
+            used = (found.f_blocks - found.f_bfree) * found.f_frsize
+            return subprocess.run(["mount", "-o", f"remount,size={used + 4096}", full], capture_output=True).returncode == 0
+
+        eventually(filled, 60, "no room is left")
+        assert create.wait(120) != 0
     shutil.rmtree(full / "failed", ignore_errors=True)
 
 
@@ -256,3 +259,40 @@ def test_our_keys_are_ours(cluster):
     eventually(refused, 20)  # the role takes a moment to be known
     assert cluster.fks.run("get", "pod", "mine").code != 0
     cluster.fks.ok("delete", "clusterrolebinding", "jane")
+
+
+class Old(http.server.BaseHTTPRequestHandler):
+    """An API server of which only the version is known."""
+
+    def do_GET(self):
+        body = json.dumps({"major": "1", "minor": "29", "gitVersion": "v1.29.4"} if self.path == "/version" else {
+            "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404}).encode()
+        self.send_response(200 if self.path == "/version" else 404)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.parametrize("context,part", [
+    ("old", "error: the cluster has Kubernetes v1.29.4; FKS needs v1.30 or newer"),
+    ("away", "was refused - did you specify the right host or port?"),
+    ("nowhere", "context was not found for specified context: nowhere"),
+])
+def test_register_says_why_not(other, nothing_stays, context, part):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Old) as old, socket.socket() as nobody:
+        threading.Thread(target=old.serve_forever, daemon=True).start()
+        nobody.bind(("127.0.0.1", 0))
+        servers = {"old": f"http://127.0.0.1:{old.server_port}", "away": f"https://127.0.0.1:{nobody.getsockname()[1]}"}
+        other.kubeconfig.write_text(json.dumps({
+            "apiVersion": "v1", "kind": "Config", "users": [{"name": "x", "user": {}}],
+            "contexts": [{"name": name, "context": {"cluster": name, "user": "x"}} for name in servers],
+            "clusters": [{"name": name, "cluster": {"server": server}} for name, server in servers.items()]}))
+        result = other.fks.fails("register", "cluster", "--name", "far", "--context", context)
+        old.shutdown()
+    assert len(lines(result)) == 1 and part in lines(result)[0], result
+    assert context != "away" or servers["away"].removeprefix("https://") in result.err
+    assert other.fks.ok("get", "clusters") == "No clusters found\n"

@@ -5,12 +5,11 @@ import json
 import re
 import shutil
 import subprocess
-import threading
 import time
 
 import pytest
 
-from foreign import ADDRESS, Foreign, compare, documents_of, read_audit
+from foreign import ADDRESS, Foreign, Load, compare, documents_of, pod, read_audit
 from harness import BIN, IMAGE, ROOT, eventually
 
 MUTATING = "mutatingwebhookconfiguration/0500-fks-fargate-mutation.fks.dev"
@@ -44,37 +43,6 @@ def ours_of(cluster):
     """What there is of FKS in the cluster."""
     kinds = "crd,clusterrole,clusterrolebinding,namespace,mutatingwebhookconfiguration,validatingwebhookconfiguration,priorityclass"
     return [name for name in cluster.kubectl.ok("get", kinds, "-o", "name").split() if "fks" in name]
-
-
-def pod(name, where):
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": where, "labels": {"app": name}},
-            "spec": {"terminationGracePeriodSeconds": 0, "containers": [{"name": "main", "image": IMAGE}]}}
-
-
-class Load(threading.Thread):
-    """Creates pods without end (as dry runs: what admission says of them is the same), and keeps what became of them."""
-
-    def __init__(self, cluster, where):
-        super().__init__(daemon=True)
-        self.cluster, self.where, self.stopping = cluster, where, threading.Event()
-        self.refused, self.schedulers = [], []
-
-    def run(self):
-        text = json.dumps(pod("load", self.where))
-        while not self.stopping.is_set():
-            result = self.cluster.kubectl.run("create", "--dry-run=server", "-o", "json", "-f", "-", stdin=text)
-            if result.code != 0:
-                self.refused.append(result.err)
-            else:
-                self.schedulers.append(json.loads(result.out)["spec"]["schedulerName"])
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stopping.set()
-        self.join()
 
 
 RESTRICTED = {"runAsNonRoot": True, "runAsUser": 65532, "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]},

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from foreign import DNS, Foreign
+from foreign import DNS, Foreign, Load, documents_of
 from harness import BIN, IMAGE, ROOT, eventually
 from reaper import cgroup_folders
 
@@ -177,3 +177,175 @@ def test_uninstalling_leaves_the_host_as_it_was(hosts, pods):
     eventually(lambda: "veth" not in hosts.in_machine("ip", "-o", "link"), 60, "no interface of a pod is left")
     # the profile's pod is an ordinary one now; the node that was its host has its room back
     hosts.kubectl.ok("wait", "--for=condition=Available", "deployment/web", "-n", "dev", "--timeout=180s")
+
+
+# --- by register, and by hand: the settings are the default ones, so the usual places are made to be each machine's own
+
+SANDBOX_IMAGE = re.search(r"^  sandboxImage: (\S+)$", (CHART / "values.yaml").read_text(), re.M).group(1)
+OWN_CGROUPS = """
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicy
+metadata: {name: cgroups-of-the-machine}
+spec:
+  failurePolicy: Fail
+  reinvocationPolicy: Never
+  matchConstraints:
+    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}]
+  matchConditions:
+    - name: agent
+      expression: object.metadata.?labels["app.kubernetes.io/name"].orValue("") == "fks-node"
+  variables:
+    - name: node
+      expression: >-
+        object.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0].matchFields[0].values[0]
+  mutations:
+    - patchType: JSONPatch
+      jsonPatch:
+        expression: >-
+          [0, 1].map(i, JSONPatch{op: "replace", path: "/spec/containers/" + string(i) + "/args",
+            value: object.spec.containers[i].args.map(word, word != "--cgroup-root=fks" ? word :
+              "--cgroup-root=PREFIX" + variables.node.replace("node-", "") + "/fks")})
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicyBinding
+metadata: {name: cgroups-of-the-machine}
+spec: {policyName: cgroups-of-the-machine}
+"""
+# what controllers and the programs themselves make of what is installed
+DERIVED = {"APIService", "ConfigMap", "ControllerRevision", "EndpointSlice", "Endpoints", "FargateHost", "IPAddress", "Lease", "MutatingWebhookConfiguration",
+           "Pod", "PodMetrics", "ReplicaSet", "Secret", "ServiceAccount", "ValidatingWebhookConfiguration"}
+
+
+@pytest.fixture(scope="module")
+def usual(hosts):
+    """Two empty machines that are labelled, and what there is in the cluster."""
+    for node in hosts.nodes:
+        run = node.machine.run
+        for folder in ("/run", "/var/lib", "/opt"):
+            run("mount", "-t", "tmpfs", "none", folder)
+        run("mkdir", "-p", "/run/etc/upper", "/run/etc/work", "/opt/cni", "/run/lock")
+        run("mount", "-t", "overlay", "none", "-o", "lowerdir=/etc,upperdir=/run/etc/upper,workdir=/run/etc/work", "/etc")
+        run("mkdir", "-p", "/etc/cni/net.d")
+        run("ln", "-s", node.plugins, "/opt/cni/bin")
+        run("cp", *node.networks.iterdir(), "/etc/cni/net.d/")
+    hosts.nodes[0].load(hosts.folder.parent / "images/fks-node.tar")
+    prefix = hosts.machine.cgroup.removesuffix("1")
+    hosts.kubectl.ok("apply", "-f", "-", stdin=OWN_CGROUPS.replace("PREFIX", prefix))
+    for word in ("deployment", "service"):
+        hosts.kubectl.ok("delete", word, "web", "-n", "dev", "--ignore-not-found")
+    hosts.kubectl.ok("delete", "namespace", "fks-system", "--timeout=120s")
+    hosts.kubectl.ok("label", "node", "node-1", "node-2", "fks.dev/host=true", "--overwrite")
+    kinds = [name for name in hosts.kubectl.ok("api-resources", "--verbs=list", "-o", "name").split()
+             if name.split(".")[0] not in ("events", "componentstatuses")]
+    hosts.kinds = ",".join(kinds)
+    return everything(hosts)
+
+
+def named(item):
+    return f"{item['kind']} {item['metadata'].get('namespace', '')} {item['metadata']['name']}"
+
+
+def everything(hosts):
+    return {named(item) for item in hosts.kubectl.json("get", hosts.kinds, "-A")["items"]}
+
+
+def gone_again(hosts, usual):
+    def the_same():
+        differing = everything(hosts) ^ usual
+        assert not differing, differing
+        return True
+
+    eventually(the_same, 120, "there is what was there")
+    for node in hosts.nodes:
+        assert not any((path / "fks").exists() for path in cgroup_folders(node.machine.cgroup))
+        node.machine.run("sh", "-c", "test ! -e /var/lib/fks-node && test ! -e /run/fks-node")
+
+
+def agents_with_images(hosts):
+    """Both agents are ready, and have what the pods need."""
+    for node in hosts.nodes:
+        socket = "/run/fks-node/containerd.sock"
+        eventually(lambda: node.ctr.run("--address", socket, "version").code == 0, 180, "the agent's containerd answers")
+        for name in ("pause", "demo"):
+            node.load(hosts.assets / f"images/{name}.tar", socket)
+        node.ctr.ok("--address", socket, "--namespace=k8s.io", "images", "tag", "fks.dev/pause:1", SANDBOX_IMAGE)
+        hosts.kubectl.ok("wait", "--for=create", f"fargatehost/{node.name}", "--timeout=180s")
+        hosts.kubectl.ok("wait", "--for=condition=Ready", f"fargatehost/{node.name}", "--timeout=180s")
+
+
+def web(hosts, prefix):
+    hosts.kubectl.ok("create", "deployment", "web", f"--image={IMAGE}", "-n", "dev")
+    made = hosts.pod("dev", "web")
+    assert made["spec"]["nodeName"].startswith(prefix)
+    return made
+
+
+def cut_off_at(hosts, line, *words):
+    """kill -9 of fks once it has said that."""
+    enter = [word for word in hosts.machine.enter if word != "--pid"]  # nsenter itself becomes fks then
+    with subprocess.Popen([*enter, BIN / "fks", *words], env=hosts.env, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as child:
+        said = []
+        while not said or line not in said[-1]:
+            said.append(child.stderr.readline())
+            assert said[-1], said
+        child.kill()
+
+
+def test_register_hosts_and_deregister(hosts, usual):
+    register = ("register", "cluster", "--name", "far", "--preset", "eks", "--hosts")
+    printed = documents_of(hosts.kubectl.ok("create", "--dry-run=client", "-o", "json", "-f", "-", stdin=hosts.fks.ok(*register, "--dry-run")))
+    with Load(hosts, "other") as load:
+        result = hosts.fks.run(*register, seconds=330)
+        assert result.code == 0, f"{result}\n{hosts.kubectl.run('describe', 'pods', '-n', 'fks-system').out}"
+        agents_with_images(hosts)
+        assert re.search(r"^far\t+False$", hosts.fks.ok("get", "clusters"), re.M)
+        new = everything(hosts) - usual
+        assert {named(item) for item in printed} <= new
+        assert {name.split(" ")[0] for name in new - {named(item) for item in printed}} <= DERIVED
+        hosts.fks.ok("create", "fargateprofile", "--cluster", "far", "--name", "dev", "--namespace", "dev")
+        before = containers(web(hosts, "fks-ip-10-98-"))
+
+        # once more: nothing changes
+        def written():
+            found = {named(item): item for item in hosts.kubectl.json("get", hosts.kinds, "-A")["items"]}
+            return {name: (found[name]["metadata"]["uid"], found[name]["metadata"].get("generation")) for name in map(named, printed)}
+
+        first, agents = written(), hosts.kubectl.ok("get", "pods", "-n", "fks-system", "-o", "name")
+        hosts.fks.ok(*register, seconds=330)
+        assert written() == first and hosts.kubectl.ok("get", "pods", "-n", "fks-system", "-o", "name") == agents
+        assert containers(hosts.pod("dev", "web")) == before
+        assert "registered as 'far'" in hosts.fks.fails("register", "cluster", "--name", "again", "--preset", "eks").err
+        assert "deregister it first" in hosts.fks.fails("register", "cluster", "--name", "far").err
+
+        # going, killed after each step
+        deregister = ("deregister", "cluster", "--name", "far")
+        for line in ("withdrawing the webhook", "deleting Fargate profile", "ending the agents", "ending the scheduler", "deleting what was installed"):
+            cut_off_at(hosts, line, *deregister)
+        hosts.fks.ok(*deregister, seconds=330)
+        assert hosts.fks.ok("get", "clusters") == "No clusters found\n"
+    assert not load.refused and set(load.schedulers) == {"default-scheduler"}, load.refused
+    hosts.kubectl.ok("delete", "deployment", "web", "-n", "dev")
+    gone_again(hosts, usual)
+
+
+def test_by_hand(hosts, usual):
+    """The plain manifests, applied and taken away as README.md of manifests/ says."""
+    files = [f"--filename={CHART / name}" for name in ("install.yaml", "install-hosts.yaml")]
+    hosts.kubectl.ok("apply", "--server-side", *files)
+    agents_with_images(hosts)
+    for name in ("deployment/fks-webhook", "deployment/fks-scheduler", "daemonset/fks-node"):
+        hosts.kubectl.ok("rollout", "status", name, "-n", "fks-system", "--timeout=180s", seconds=200)
+    # one is given back, the other shown as what it is
+    hosts.kubectl.ok("label", "node", "node-2", "fks.dev/host-")
+    hosts.kubectl.ok("wait", "--for=condition=Ready=false", "fargatehost/node-2", "--timeout=180s", seconds=200)
+    hosts.fks.ok("cordon", "host", "node-1")
+    shown = hosts.fks.ok("get", "fargatehosts")
+    assert re.search(r"^NAME +READY +CORDONED ", shown) and re.search(r"^node-1 +True +true ", shown, re.M)
+    assert re.search(r"^node-2 +False ", shown, re.M)
+    hosts.fks.ok("uncordon", "host", "node-1")
+    hosts.fks.ok("create", "fargateprofile", "--name", "dev", "--namespace", "dev")
+    web(hosts, "fargate-ip-10-98-1-")
+    hosts.fks.ok("deregister", "cluster", "--prepare-only", "--hosts", seconds=330)
+    hosts.kubectl.ok("delete", "--ignore-not-found", *files, seconds=200)
+    hosts.kubectl.ok("delete", "deployment", "web", "-n", "dev")
+    gone_again(hosts, usual)

@@ -13,6 +13,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "fargate/names.h"
 #include "host/cgroups.h"
 #include "kube/client.h"
 
@@ -62,16 +63,22 @@ static int ask(struct kube_client *client, char *path, struct json **ret, struct
     return kube_find(client, &request, ret, err);
 }
 
-static int ask_both(const struct leave_options *options, struct json **ret_daemonset, struct json **ret_node, struct err *err)
+static int connect_in_pod(struct kube_client **ret, struct err *err)
 {
     CLEANUP(kube_config_done) struct kube_config config = {0};
+    int r = kube_config_in_cluster(&config, err);
+
+    return r < 0 ? r : kube_client_new(NULL, &config, "fks-node/" FKS_PROGRAM_VERSION, ret, err);
+}
+
+static int ask_both(const struct leave_options *options, struct json **ret_daemonset, struct json **ret_node, struct err *err)
+{
     CLEANUP(kube_client_free) struct kube_client *client = NULL;
     const char *slash = strchr(options->daemonset, '/');
     CLEANUP(xfree) char *namespace = xstrndup(options->daemonset, (size_t)(slash - options->daemonset));
     int r;
 
-    if ((r = kube_config_in_cluster(&config, err)) < 0 ||
-        (r = kube_client_new(NULL, &config, "fks-node/" FKS_PROGRAM_VERSION, &client, err)) < 0 ||
+    if ((r = connect_in_pod(&client, err)) < 0 ||
         (r = ask(client, kube_path("apps", "v1", namespace, "daemonsets", slash + 1, NULL), ret_daemonset, err)) < 0)
         return r;
     if (options->node_name == NULL)
@@ -175,4 +182,31 @@ int leave(const struct leave_options *options, struct err *err)
         (r = end_processes(cgroups, options->cgroup_root, err)) < 0 || (r = remove_folder(options, options->run_dir, err)) < 0)
         return r;
     return remove_folder(options, options->state_dir, err);
+}
+
+/* --- what is left to say */
+
+int leave_tell(const struct leave_options *options, struct err *err)
+{
+    CLEANUP(kube_client_free) struct kube_client *client = NULL;
+    char now[CLOCK_TEXT_MAX];
+    int r;
+
+    if (options->node_name == NULL)
+        return 0;
+    clock_rfc3339(clock_wall_ns(), now);
+    CLEANUP(xfree) char *path = kube_path(FKS_GROUP, FKS_VERSION, NULL, "fargatehosts", options->node_name, "status");
+    CLEANUP(json_free) struct json *body =
+        json_build("{s:{s:[{s:s, s:s, s:s, s:s, s:s, s:s}]}}", "status", "conditions", "type", "Ready", "status", "False", "reason",
+                   "HostGivenBack", "message", "the host was given back: nothing of FKS is left on it", "lastHeartbeatTime", now,
+                   "lastTransitionTime", now);
+    const struct kube_request request = {
+        .method = "PATCH", .path = path, .body = body, .content_type = KUBE_MERGE_PATCH, .timeout_ms = ASK_MS};
+    if ((r = connect_in_pod(&client, err)) < 0)
+        return r;
+    r = kube_do(client, &request, NULL, err);
+    if (r != ERR_NOT_FOUND && r != ERR_FORBIDDEN && err->http_status != 401) /* all of FKS may be gone by now */
+        return r;
+    err_clear(err);
+    return 0;
 }

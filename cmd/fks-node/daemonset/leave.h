@@ -24,5 +24,7 @@ bool leave_is_wanted(const struct json *daemonset, const struct json *node);
 int leave_is_due(const struct leave_options *options, bool *ret, struct err *err) MUST_CHECK;
 /* Ends every process of FKS on the host, then takes mounts, cgroups and folders away. Blocking; at most some ten seconds. */
 int leave(const struct leave_options *options, struct err *err) MUST_CHECK;
+/* What is shown of this host from then on, by its FargateHost if that is still there: not ready, and why. Blocking. */
+int leave_tell(const struct leave_options *options, struct err *err) MUST_CHECK;
 /* ERR_INVALID for a folder that is not deep enough below / to be removed as a whole. */
 int leave_check_folder(const char *path, struct err *err) MUST_CHECK;

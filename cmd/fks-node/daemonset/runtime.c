@@ -194,7 +194,8 @@ static void leave_if_due(const struct runtime_options *options)
     CLEANUP(err_clear) struct err err = {0};
     bool due = false;
 
-    if (leave_is_due(&options->leave, &due, &err) < 0 || (due && leave(&options->leave, &err) < 0))
+    if (leave_is_due(&options->leave, &due, &err) < 0 ||
+        (due && (leave(&options->leave, &err) < 0 || leave_tell(&options->leave, &err) < 0)))
         log_error("leaving the host", "error", err_text(&err));
     else
         log_info(due ? "nothing of FKS is left on this host" : "the pods of this host go on without me", NULL);

@@ -64,10 +64,11 @@ int bringup_check_room(const char *folder, struct err *err)
         *slash = '\0';
     }
     uint64_t free_b = (uint64_t)disk.f_bavail * disk.f_frsize;
-    if (free_b >= ROOM_MIN_B)
+    if (free_b >= ROOM_MIN_B || (disk.f_flag & ST_RDONLY) != 0)
         return 0;
-    return err_set(err, ERR_TOO_BIG, "'%s' has %llu MiB left, a cluster needs %llu MiB to start: free some, or set FKS_HOME", path,
-                   (unsigned long long)(free_b >> 20), (unsigned long long)(ROOM_MIN_B >> 20));
+    return err_set(err, ERR_TOO_BIG, "no space left on device of '%s': %llu MiB are free, a cluster needs %llu MiB to start: free some, "
+                                     "or set FKS_HOME", path, (unsigned long long)(free_b >> 20),
+                   (unsigned long long)(ROOM_MIN_B >> 20));
 }
 
 /* --- images */

@@ -43,9 +43,11 @@ static void reach_done(struct reach *reach)
 }
 DEFINE_CLEANUP_IN_PLACE(struct reach, reach_done)
 
-/* reach->config is filled. */
-static int reach_connect(struct reach *reach, struct err *err)
+/* reach->config is filled; failures name that server, not one of the user's current context. */
+static int reach_connect(struct cli *cli, struct reach *reach, struct err *err)
 {
+    free(cli->config.server);
+    cli->config.server = xstrdup(reach->config.server);
     int r = kube_client_new(NULL, &reach->config, "fks/v" FKS_PROGRAM_VERSION, &reach->client, err);
     if (r == 0)
         reach->discovery = kube_discovery_new(reach->client, NULL);
@@ -64,13 +66,14 @@ static int print_objects(const struct json *objects, struct err *err)
     return fd_write_all(STDOUT_FILENO, buf_text(&text), text.len, err);
 }
 
-static int remember(const struct register_options *options, const struct kube_config *config, struct err *err)
+static int remember(const struct register_options *options, const struct kube_config *config, const char *uid, struct err *err)
 {
     char now[CLOCK_TEXT_MAX];
     CLEANUP(registered_done) struct registered registered = {.name = xstrdup(options->shared.name)};
     clock_rfc3339(clock_wall_ns(), now);
     registered.created = xstrdup(now);
     registered.server = xstrdup(config->server);
+    registered.uid = xstrdup(uid);
     registered.context = config->context != NULL ? xstrdup(config->context) : NULL;
     if (options->provider != NULL) {
         registered.provider = xstrdup(options->provider);
@@ -80,6 +83,20 @@ static int remember(const struct register_options *options, const struct kube_co
     if (options->overrides.kubeconfig != NULL && (registered.kubeconfig = realpath(options->overrides.kubeconfig, NULL)) == NULL)
         return err_errno(err, errno, "--kubeconfig '%s'", options->overrides.kubeconfig);
     return registered_save(&registered, err);
+}
+
+/* What tells this cluster from others, whatever way leads to it. */
+static int check_identity(const char *name, struct kube_client *client, char **ret_uid, struct err *err)
+{
+    CLEANUP(json_free) struct json *namespace = NULL;
+    const struct kube_request request = {.path = "/api/v1/namespaces/kube-system"};
+    int r = kube_do(client, &request, &namespace, err);
+    if (r < 0)
+        return r;
+    CLEANUP(xfree) char *uid = xstrdup(json_str_or("", namespace, "metadata", "uid", NULL));
+    if ((r = registered_check_identity(name, uid, err)) == 0)
+        *ret_uid = take(&uid);
+    return r;
 }
 
 static void tell_next(const char *name, bool hosts)
@@ -94,13 +111,14 @@ static void tell_next(const char *name, bool hosts)
     progress(PROGRESS_INFO, "'fks deregister cluster --name %s' takes all of it out again", name);
 }
 
-static int install(struct register_options *options, struct err *err)
+static int install(struct cli *cli, struct register_options *options, struct err *err)
 {
     CLEANUP(reach_done) struct reach reach = {0};
     CLEANUP(json_free) struct json *objects = NULL;
     CLEANUP(xfree) char *version = NULL;
+    CLEANUP(xfree) char *uid = NULL;
     int r;
-    if ((r = kube_config_load(&options->overrides, &reach.config, err)) < 0 || (r = reach_connect(&reach, err)) < 0)
+    if ((r = kube_config_load(&options->overrides, &reach.config, err)) < 0 || (r = reach_connect(cli, &reach, err)) < 0)
         return r;
     progress(PROGRESS_INFO, "registering cluster \"%s\" at %s", options->shared.name, reach.config.server);
     /* registered again without --hosts: those that are there are no reason to make the namespace refuse them */
@@ -109,11 +127,13 @@ static int install(struct register_options *options, struct err *err)
     if ((r = install_objects(&options->settings, &objects, err)) < 0 ||
         (r = register_check_version(reach.client, options->settings.hosts, &version, err)) < 0 ||
         (r = register_check_permissions(reach.client, reach.discovery, objects, err)) < 0 ||
+        (r = check_identity(options->shared.name, reach.client, &uid, err)) < 0 ||
         (r = register_check_owner(reach.client, &options->settings, err)) < 0)
         return r;
     progress(PROGRESS_INFO, "Kubernetes %s, permissions suffice; applying %zu objects", version, json_len(objects));
-    if ((r = install_apply(reach.client, reach.discovery, objects, err)) < 0 ||
-        (r = remember(options, &reach.config, err)) < 0 || 
+    /* first: what is cut off in the middle can be taken out again */
+    if ((r = remember(options, &reach.config, uid, err)) < 0 ||
+        (r = install_apply(reach.client, reach.discovery, objects, err)) < 0 ||
         (r = install_wait(reach.client, options->settings.hosts, options->shared.timeout_ms, err)) < 0)
         return r;
     tell_next(options->shared.name, options->settings.hosts);
@@ -165,7 +185,7 @@ int command_register_cluster(struct cli *cli, int argc, char **argv)
     if (r == 0 && options.dry_run && (r = install_objects(&options.settings, &objects, &err)) == 0)
         r = print_objects(objects, &err);
     else if (r == 0)
-        r = install(&options, &err);
+        r = install(cli, &options, &err);
     return r < 0 ? cli_fail(cli, &err) : 0;
 }
 
@@ -216,14 +236,14 @@ static int remove_all(struct register_options *options, struct reach *reach, con
     return 0;
 }
 
-static int deregister(struct register_options *options, struct err *err)
+static int deregister(struct cli *cli, struct register_options *options, struct err *err)
 {
     CLEANUP(reach_done) struct reach reach = {0};
     CLEANUP(registered_done) struct registered registered = {0};
     const char *name = options->shared.name;
     int r;
     if (options->prepare_only) {
-        if ((r = kube_config_load(&options->overrides, &reach.config, err)) < 0 || (r = reach_connect(&reach, err)) < 0)
+        if ((r = kube_config_load(&options->overrides, &reach.config, err)) < 0 || (r = reach_connect(cli, &reach, err)) < 0)
             return r;
         return prepare(options, reach.client, err);
     }
@@ -231,9 +251,14 @@ static int deregister(struct register_options *options, struct err *err)
         return r;
     r = options->overrides.kubeconfig != NULL ? kube_config_load(&options->overrides, &reach.config, err)
                                               : registered_config(&registered, &reach.config, err);
-    if (r < 0 || (r = reach_connect(&reach, err)) < 0)
+    if (r < 0 || (r = reach_connect(cli, &reach, err)) < 0)
         return r;
-    return remove_all(options, &reach, name, err);
+    r = remove_all(options, &reach, name, err);
+    if (r == ERR_REFUSED || r == ERR_TIMEOUT || r == ERR_IO) {
+        CLEANUP(xfree) char *path = registered_path(name);
+        progress(PROGRESS_WARNING, "a cluster that is no more is forgotten by removing '%s'", path);
+    }
+    return r;
 }
 
 int command_deregister_cluster(struct cli *cli, int argc, char **argv)
@@ -261,6 +286,6 @@ int command_deregister_cluster(struct cli *cli, int argc, char **argv)
     if (r < 0 && err.code == ERR_USAGE)
         return cli_usage(cli, "deregister cluster", &err);
     if (r == 0)
-        r = deregister(&options, &err);
+        r = deregister(cli, &options, &err);
     return r < 0 ? cli_fail(cli, &err) : 0;
 }

@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "cluster/claim.h"
+#include "../temporary.h"
 
 /* The folder of a cluster in a home of its own. */
 static char *make_home(const char *name, int number)
@@ -30,16 +31,14 @@ static char *make_home(const char *name, int number)
 
 static int setup(void **state)
 {
-    char *folder = xstrdup("/tmp/test-claim-XXXXXX");
-    *state = mkdtemp(folder);
-    return *state == NULL ? -1 : setenv("FKS_HOME", folder, 1);
+    *state = temporary_folder();
+    return setenv("FKS_HOME", *state, 1);
 }
 
 static int teardown(void **state)
 {
-    CLEANUP(err_clear) struct err err = {0};
-    CLEANUP(xfree) char *folder = *state;
-    return dir_remove(folder, &err);
+    temporary_remove(*state);
+    return 0;
 }
 
 /* A process that has the cluster until it is killed. */

@@ -52,6 +52,26 @@ static void test_registered__kept_listed_removed(void **state UNUSED)
     assert_false(registered_exists("far"));
 }
 
+static void test_registered__one_name_one_cluster(void **state UNUSED)
+{
+    CLEANUP(err_clear) struct err err = {0};
+    CLEANUP(err_clear) struct err taken = {0};
+    CLEANUP(err_clear) struct err twice = {0};
+    CLEANUP(registered_done) struct registered first = {.name = xstrdup("far"), .uid = xstrdup("1")};
+    CLEANUP(registered_done) struct registered old = {.name = xstrdup("old")};
+
+    assert_int_equal(registered_check_identity("far", "1", &err), 0);
+    assert_int_equal(registered_save(&first, &err), 0);
+    assert_int_equal(registered_save(&old, &err), 0);
+    assert_int_equal(registered_check_identity("far", "1", &err), 0); /* again */
+    assert_int_equal(registered_check_identity("old", "2", &err), 0); /* from before this was kept */
+    assert_int_equal(registered_check_identity("near", "2", &err), 0);
+    assert_int_equal(registered_check_identity("far", "2", &taken), ERR_EXISTS);
+    assert_int_equal(registered_check_identity("near", "1", &twice), ERR_EXISTS);
+    assert_int_equal(registered_remove("far", &err), 0);
+    assert_int_equal(registered_remove("old", &err), 0);
+}
+
 static void test_registered__no_such_name(void **state UNUSED)
 {
     CLEANUP(err_clear) struct err err = {0};
@@ -88,6 +108,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_registered__kept_listed_removed),
+        cmocka_unit_test(test_registered__one_name_one_cluster),
         cmocka_unit_test(test_registered__no_such_name),
         cmocka_unit_test(test_install__namespace_first_and_images_from_elsewhere),
     };

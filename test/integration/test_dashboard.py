@@ -61,16 +61,16 @@ def test_the_dashboard_asks_for_what_the_programs_tell(plane, program, webhook):
     assert len(list(asked_for())) > 8
     space = Space(plane, "dashboard")
     host = Host(space, "host-dashboard")
-    try:
-        with program("fks-scheduler", "scheduler") as running, Heart(space, host):
-            space.make_profile()
-            space.create("fits", {"cpu": "250m"})
-            space.create("never", {"cpu": "200"})
-            space.bind("fits", "host-dashboard")
-            assert '"patch"' in webhook("/mutate", json.dumps(REVIEW).encode())
-            until(lambda: not missing_in(running.get("/metrics")[1] + webhook("/metrics")), 60,
-                  lambda: f"the metrics {missing_in(running.get('/metrics')[1] + webhook('/metrics'))}")
-    finally:
-        host.remove()
-        space.clean()
-        space.delete("/api/v1/namespaces/dashboard")
+    with program("fks-scheduler", "scheduler") as running:
+        try:
+            with Heart(space, host):
+                space.make_profile()
+                space.create("fits", {"cpu": "250m"})
+                space.create("never", {"cpu": "200"})
+                space.bind("fits", "host-dashboard")
+                assert '"patch"' in webhook("/mutate", json.dumps(REVIEW).encode())
+                until(lambda: not missing_in(running.get("/metrics")[1] + webhook("/metrics")), 60,
+                      lambda: f"the metrics {missing_in(running.get('/metrics')[1] + webhook('/metrics'))}")
+        finally:
+            space.clean()  # while there is a scheduler, which lets profiles go
+            space.delete("/api/v1/namespaces/dashboard")

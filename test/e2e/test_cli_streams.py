@@ -5,11 +5,13 @@ import fcntl
 import io
 import json
 import os
+import pty
 import re
 import shlex
 import signal
 import socket
 import struct
+import subprocess
 import sys
 import tarfile
 import termios
@@ -136,6 +138,29 @@ def test_exec_killed_gives_the_terminal_back(pods, number):
         os.kill(session.child.pid, number)
         assert session.wait(20) == -number
         assert termios.tcgetattr(session.output) == session.terminal_before
+
+
+def test_exec_killed_while_nobody_reads_what_it_prints(pods):
+    """A pager that was stopped, say: the terminal's session hears the signal although its output goes nowhere."""
+    controller, terminal = pty.openpty()
+    words = [pods.fks.program, "exec", "-it", "two", "-c", "one", "--", "sh", "-c", "while :; do echo 0123456789; done"]
+    child = subprocess.Popen(words, env=pods.home.env, stdin=terminal, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    sizes = [0]
+
+    def is_stuck():
+        sizes.append(struct.unpack("i", fcntl.ioctl(child.stdout, termios.FIONREAD, b"\0" * 4))[0])
+        return sizes[-1] > 4096 and len(sizes) > 3 and len(set(sizes[-3:])) == 1
+
+    try:
+        eventually(is_stuck, 120)
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(60) == -signal.SIGTERM
+    finally:
+        child.kill()
+        child.wait()
+        child.stdout.close()
+        os.close(controller)
+        os.close(terminal)
 
 
 def test_exec_under_nohup_outlives_a_hangup(pods):

@@ -5,6 +5,7 @@
 #include "streams/stream.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -156,6 +157,58 @@ static int forward_stdin(struct session *session)
     return session->can_close ? send_channel(session, CHANNEL_CLOSE, &which, 1) : 0;
 }
 
+/* 1: one that ends us. */
+static int handle_signal(struct session *session)
+{
+    struct signalfd_siginfo info;
+    if (read(session->signals, &info, sizeof(info)) != sizeof(info))
+        return 0;
+    if (info.ssi_signo == SIGWINCH)
+        return send_size(session, 0);
+    session->ended_by = (int)info.ssi_signo;
+    return 1;
+}
+
+/* Until somebody reads what goes there; keys and signals are heard meanwhile. 1: a signal ends us. */
+static int wait_for_reader(struct session *session, int fd)
+{
+    for (;;) {
+        struct pollfd sources[3] = {
+            {.fd = fd, .events = POLLOUT},
+            {.fd = session->stdin_open ? STDIN_FILENO : -1, .events = POLLIN},
+            {.fd = session->signals, .events = POLLIN},
+        };
+        if (poll(sources, 3, -1) < 0 && errno != EINTR)
+            return err_errno(session->err, errno, "poll");
+        int ended = sources[2].revents != 0 ? handle_signal(session) : 0;
+        if (ended != 0 || sources[0].revents != 0)
+            return ended;
+        if (sources[1].revents != 0 && forward_stdin(session) < 0)
+            return session->err->code;
+    }
+}
+
+/*
+ * With a terminal our signals come by signalfd, and a write that waits for a stopped pager would hear none of them: `exec -it ... |
+ * less` could not be ended. So it is never more than a pipe with room surely takes. Without one, signals end us anyway.
+ */
+static int write_output(struct session *session, int fd, const char *data, size_t len)
+{
+    if (session->signals < 0)
+        return fd_write_all(fd, data, len, session->err);
+    while (len > 0) {
+        size_t n = len < PIPE_BUF ? len : PIPE_BUF;
+        int code = wait_for_reader(session, fd);
+        if (code != 0)
+            return code < 0 ? code : 0;
+        if (fd_write_all(fd, data, n, session->err) < 0)
+            return session->err->code;
+        data += n;
+        len -= n;
+    }
+    return 0;
+}
+
 static int handle_message(struct session *session, const struct buf *message)
 {
     if (message->len == 0)
@@ -164,7 +217,7 @@ static int handle_message(struct session *session, const struct buf *message)
     const char *data = message->data + 1;
     size_t len = message->len - 1;
     if ((channel == CHANNEL_STDOUT || channel == CHANNEL_STDERR) && len > 0)
-        return fd_write_all(channel == CHANNEL_STDOUT ? STDOUT_FILENO : STDERR_FILENO, data, len, session->err);
+        return write_output(session, channel == CHANNEL_STDOUT ? STDOUT_FILENO : STDERR_FILENO, data, len);
     if (channel == CHANNEL_STATUS && len > 0) {
         json_free(session->status);
         session->status = NULL;
@@ -181,23 +234,11 @@ static int receive_all(struct session *session)
         int got = ws_receive(session->ws, &message, session->err);
         if (got == 1 && handle_message(session, &message) < 0)
             return session->err->code;
-        if (got == 2)
+        if (got == 2 || session->ended_by != 0)
             return 1;
         if (got <= 0)
             return got;
     }
-}
-
-/* 1: one that ends us. */
-static int handle_signal(struct session *session)
-{
-    struct signalfd_siginfo info;
-    if (read(session->signals, &info, sizeof(info)) != sizeof(info))
-        return 0;
-    if (info.ssi_signo == SIGWINCH)
-        return send_size(session, 0);
-    session->ended_by = (int)info.ssi_signo;
-    return 1;
 }
 
 static int run_session(struct session *session, bool redraw)

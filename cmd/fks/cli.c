@@ -185,13 +185,40 @@ int cli_do(struct cli *cli, const struct kube_request *request, struct json **re
     return 0;
 }
 
+/* Is the command one of these: "auth", or "set env" alone of the words that follow "set"? */
+static bool is_command(const struct cli *cli, const char *const *commands)
+{
+    const char *line = strchr(strempty(cli->command_line), ' ');
+    for (; line != NULL && *commands != NULL; commands++) {
+        if (starts_with(line + 1, *commands) && strchr(" ", line[1 + strlen(*commands)]) != NULL)
+            return true;
+    }
+    return false;
+}
+
+/* What kubectl makes first, its client or the namespace, decides how it tells of a context that is not there. */
+static bool has_client_first(const struct cli *cli)
+{
+    static const char *const commands[] = {"api-resources", "api-versions", "apply", "auth", "autoscale", "certificate",
+                                           "cluster-info", "cordon", "create", "diff", "drain", "explain", "expose", "proxy",
+                                           "replace", "run", "set env", "top node", "top nodes", "uncordon", "version",
+                                           "wait", NULL};
+    static const char *const others[] = {"apply view-last-applied", "apply set-last-applied", "apply edit-last-applied",
+                                         "auth reconcile", "create token", NULL};
+    return is_command(cli, commands) && !is_command(cli, others);
+}
+
 /* kubectl's StandardErrorMessage: true when the text is a whole sentence that needs no "error: ". */
 static bool standard_text(const struct cli *cli, const struct err *err, struct buf *out)
 {
+    static const char missing_context[] = "context was not found for specified context: ";
     const char *text = err_text(err);
     if (streq(err->reason, "InvalidConfiguration") && err->http_status == 0 && text[0] == '*')
         buf_printf(out, "Error in configuration: \n%s", text);
-    else if (streq(err->reason, "InvalidConfiguration") && starts_with(text, "context was not found"))
+    else if (streq(err->reason, "InvalidConfiguration") && starts_with(text, missing_context) && cli->overrides.context != NULL &&
+             has_client_first(cli))
+        buf_printf(out, "error: context \"%s\" does not exist", text + strlen(missing_context));
+    else if (streq(err->reason, "InvalidConfiguration") && starts_with(text, missing_context))
         buf_printf(out, "Error in configuration: %s", text);
     else if (streq(err->reason, "InvalidConfiguration") && err->http_status == 0)
         return false;

@@ -105,7 +105,11 @@ int command_version(struct cli *cli, int argc, char **argv)
     if (format != NULL && format[0] != '\0' && !streq(format, "json") && !streq(format, "yaml"))
         return cli_error("--output must be 'yaml' or 'json'");
     const struct kube_request request = {.path = "/version"};
-    int asked = client_only ? 0 : cli_do(cli, &request, &server, &err);
+    int asked = client_only ? 0 : cli_connect(cli, &err);
+    if (asked < 0 && !streq(err.reason, "ExecCredential")) /* of a configuration that is wrong kubectl says nothing else */
+        return cli_fail(cli, &err);
+    if (asked == 0 && !client_only)
+        asked = cli_do(cli, &request, &server, &err);
     if (server != NULL)
         json_set(versions, "serverVersion", take(&server));
     CLEANUP(buf_done) struct buf text = {0};
@@ -117,6 +121,8 @@ int command_version(struct cli *cli, int argc, char **argv)
         print_short(versions);
     if (text.len > 0)
         puts(buf_text(&text));
+    if (asked < 0 && err.http_status == 401)
+        return cli_error("You must be logged in to the server (the server has asked for the client to provide credentials)");
     if (asked < 0)
         return cli_fail(cli, &err);
     const char *running = json_str(versions, "serverVersion", "gitVersion", NULL);

@@ -72,6 +72,12 @@ static int wait_for(pid_t pid, const char *command, struct err *err)
     return err_set(err, ERR_IO, "exec: executable %s was ended by signal %d", command, WTERMSIG(status));
 }
 
+/* What kubectl's users read and search for when a plugin is missing. */
+static const char about_plugins[] =
+    "It looks like you are trying to use a client-go credential plugin that is not installed.\n\n"
+    "To learn more about this feature, consult the documentation available at:\n"
+    "      https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins";
+
 static int run(const struct json *exec, const char *info, bool interactive, struct buf *ret_output, struct err *err)
 {
     CLEANUP(strv_done) struct strv argv = {0};
@@ -104,9 +110,11 @@ static int run(const struct json *exec, const char *info, bool interactive, stru
     int spawned = proc_spawn(&options, &pid, &why);
     fd_close(pipe_fds[1]);
     if (spawned < 0) {
+        if (why.code == ERR_NOT_FOUND && strchr(command, '/') != NULL)
+            return err_set(err, ERR_NOT_FOUND, "exec: fork/exec %s: no such file or directory", command);
         if (why.code == ERR_NOT_FOUND)
-            return err_set(err, ERR_NOT_FOUND, "exec: executable %s not found%s%s", command, hint[0] != '\0' ? "\n\n" : "",
-                           hint);
+            return err_set(err, ERR_NOT_FOUND, "exec: executable %s not found\n\n%s%s%s", command, about_plugins,
+                           hint[0] != '\0' ? "\n\n" : "", hint);
         return err_set(err, why.code, "exec: %s", err_text(&why));
     }
     buf_init(ret_output, OUTPUT_MAX);

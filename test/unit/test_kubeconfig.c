@@ -305,9 +305,23 @@ static void test_exec__not_found_and_token_wins(void **state)
     CLEANUP(xfree) char *plugin = path_join(*state, "plugin", NULL);
     CLEANUP(kube_config_done) struct kube_config config = {0};
     assert_int_equal(unlink(plugin), 0);
-    expect_error(&(struct kube_overrides){.kubeconfig = path}, ERR_NOT_FOUND, "not found\n\nget it");
+    expect_error(&(struct kube_overrides){.kubeconfig = path}, ERR_NOT_FOUND, "plugin: no such file or directory");
     load(&(struct kube_overrides){.kubeconfig = path, .token = "mine"}, &config);
     assert_string_equal(config.token, "mine");
+}
+
+/* Looked for in PATH: what to read about plugins, then what this one's author says. */
+static void test_exec__not_installed(void **state)
+{
+    CLEANUP(xfree)
+    char *path = write_file(state, "config",
+                            "current-context: a\ncontexts: [{name: a, context: {cluster: c, user: u}}]\n"
+                            "clusters: [{name: c, cluster: {server: 'https://h'}}]\n"
+                            "users: [{name: u, user: {exec: {apiVersion: " EXEC_V1 ", command: no-such-plugin-here,\n"
+                            "  interactiveMode: Never, installHint: get it}}}]\n");
+    const struct kube_overrides overrides = {.kubeconfig = path};
+    expect_error(&overrides, ERR_NOT_FOUND, "exec: executable no-such-plugin-here not found\n\nIt looks like");
+    expect_error(&overrides, ERR_NOT_FOUND, "#client-go-credential-plugins\n\nget it");
 }
 
 static void test_in_cluster__needs_environment(void **state)
@@ -428,6 +442,7 @@ int main(void)
         CASE(test_exec__token),
         CASE(test_exec__failures),
         CASE(test_exec__not_found_and_token_wins),
+        CASE(test_exec__not_installed),
         CASE(test_in_cluster__needs_environment),
         CASE(test_write_entry__new_file),
         CASE(test_write_entry__keeps_the_rest),

@@ -91,6 +91,23 @@ static int minify(const struct cli *cli, struct json **config, struct err *err)
     return 0;
 }
 
+void config_fill_exec(struct json *exec)
+{
+    static const char *const lists[] = {"args", "env"};
+    const char *version = json_str_or("", exec, "apiVersion", NULL);
+    for (size_t i = 0; i < countof(lists); i++) {
+        if (json_member(exec, lists[i]) == NULL)
+            json_set(exec, lists[i], json_new_null());
+    }
+    if (json_member(exec, "command") == NULL)
+        json_set_str(exec, "command", "");
+    if (json_member(exec, "provideClusterInfo") == NULL)
+        json_set_bool(exec, "provideClusterInfo", false);
+    /* from v1 on the user has to say it */
+    if (json_str_or("", exec, "interactiveMode", NULL)[0] == '\0' && (ends_with(version, "/v1beta1") || ends_with(version, "/v1alpha1")))
+        json_set_str(exec, "interactiveMode", "IfAvailable");
+}
+
 /* The form kubectl shows: sections present even when empty, members in the order of its types, secrets hidden. */
 static struct json *shown_config(const struct json *config, bool raw)
 {
@@ -132,8 +149,11 @@ static struct json *shown_config(const struct json *config, bool raw)
         struct json *list = json_len(entries) > 0 ? json_new_array() : json_new_null();
         json_each(entry, entries) {
             struct json *content = in_order(json_member(entry, content_key), content_order);
-            if (json_is_object(json_member(content, "exec")))
-                json_set(content, "exec", in_order(json_member(content, "exec"), exec_order));
+            if (json_is_object(json_member(content, "exec"))) {
+                CLEANUP(json_free) struct json *exec = json_clone(json_member(content, "exec"));
+                config_fill_exec(exec);
+                json_set(content, "exec", in_order(exec, exec_order));
+            }
             if (json_is_object(json_member(content, "auth-provider")))
                 json_set(content, "auth-provider", in_order(json_member(content, "auth-provider"), provider_order));
             if (!raw)

@@ -10,6 +10,8 @@ const struct json *config_entry(const struct json *config, const char *section, 
 /* "cluster", "user", "context": the key of an entry's content. */
 const char *config_content_key(const char *section);
 
+/* A user's exec with the members that kubectl's types have and write, though nobody gave them. */
+void config_fill_exec(struct json *exec);
 /* The line of a command that takes n arguments. False: *ret_code tells how it ended. */
 bool config_parse(struct cli *cli, const struct cli_command *command, int argc, char **argv, size_t n,
                   struct strv *ret_args, int *ret_code);

@@ -69,6 +69,8 @@ static void settle_content(struct json *content, const char *section)
     static const char *const optional[] = {"tls-server-name", "certificate-authority", "proxy-url", "namespace", "token",
                                            "username", "password", "client-certificate", "client-key"};
     static const char *const switches[] = {"insecure-skip-tls-verify", "disable-compression"};
+    if (json_is_object(json_member(content, "exec")))
+        config_fill_exec(json_edit_member(content, "exec"));
     for (; *required != NULL; required++) {
         if (json_member(content, *required) == NULL)
             json_set_str(content, *required, "");

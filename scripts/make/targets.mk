@@ -10,6 +10,7 @@ help:
 	@echo 'make test            every test; test-unit, test-integration, test-e2e for a part'
 	@echo 'make test-conformance  Kubernetes'\'' conformance tests on Fargate nodes; see scripts/conformance'
 	@echo 'make test-helm3      the tests of the chart with Helm 3 (make test: with Helm 4)'
+	@echo 'make test-vm         a cluster, or COMMAND="...", on a fresh Debian 12 with cgroup v2 in QEMU'
 	@echo 'make packages        the Debian packages that building and running need'
 	@echo 'make assets          the control plane programs and their images, into $(assets_dir)'
 	@echo 'make images          the same images; those of our programs into $(images_dir), as OCI archives'
@@ -62,6 +63,9 @@ test-conformance: all
 	@scripts/assets/fks-assets $(assets_dir)
 	@scripts/conformance $(assets_dir) $(CONFORMANCE)
 
+test-vm: all
+	@scripts/test-vm $(if $(COMMAND),'$(COMMAND)')
+
 print-assets-dir:
 	@echo $(assets_dir)
 
@@ -77,5 +81,5 @@ install: all
 	cp -r scripts/assets scripts/images $(DESTDIR)$(PREFIX)/share/fks/scripts
 	ln -sf ../share/fks/scripts/assets/fks-assets $(DESTDIR)$(PREFIX)/bin/fks-assets
 
-.PHONY: help packages assets images helm manifests quickstart test test-unit test-integration test-e2e test-helm3 test-conformance test-conformance-subset \
+.PHONY: help packages assets images helm manifests quickstart test test-unit test-integration test-e2e test-helm3 test-vm test-conformance test-conformance-subset \
 	print-assets-dir lint format install

@@ -121,7 +121,9 @@ static void describe_probe(struct describe *describe, const char *title, const s
         for (char *c = scheme; *c != '\0'; c++)
             *c = (char)tolower((unsigned char)*c);
         const char *path = json_str_or("", http, "path", NULL);
-        buf_printf(&what, "http-get %s://%s:%s%s%s", scheme, json_str_or("", http, "host", NULL), buf_text(&port),
+        const char *host = json_str_or("", http, "host", NULL);
+        bool colon = strchr(host, ':') != NULL; /* an IPv6 address */
+        buf_printf(&what, "http-get %s://%s%s%s:%s%s%s", scheme, colon ? "[" : "", host, colon ? "]" : "", buf_text(&port),
                    path[0] != '\0' && path[0] != '/' ? "/" : "", path);
     } else if (tcp != NULL) {
         buf_printf(&what, "tcp-socket %s:%s", json_str_or("", tcp, "host", NULL), buf_text(&port));

@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "cluster/supervisor.h"
+#include "home.h"
 #include "net/pki.h"
 
 static const char *const programs[] = {"etcd",           "kube-apiserver", "kube-controller-manager",
@@ -138,7 +139,7 @@ static int fetch(const char *folder, struct err *err)
 int assets_find(const char *flag, bool with_kubelet, char **ret, struct err *err)
 {
     const char *given = flag != NULL ? flag : getenv("FKS_ASSETS");
-    CLEANUP(xfree) char *home = cluster_fks_home();
+    CLEANUP(xfree) char *home = home_path();
     CLEANUP(xfree) char *cache = path_join(home, "assets", ASSETS_VERSION, NULL);
     bool explicit = given != NULL && *given != '\0';
     CLEANUP(xfree) char *folder = explicit ? realpath(given, NULL) : xstrdup(cache);

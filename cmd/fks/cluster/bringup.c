@@ -22,7 +22,7 @@
 #include "cluster/supervisor.h"
 #include "cluster/webhook_probe.h"
 #include "fargate/names.h"
-#include "install/addons.h"
+#include "cluster/addons.h"
 #include "install/progress.h"
 #include "install/wait.h"
 

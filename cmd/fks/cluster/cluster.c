@@ -15,45 +15,7 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
-
-char *cluster_fks_home(void)
-{
-    const char *set = getenv("FKS_HOME");
-    if (set != NULL && *set == '/')
-        return xstrdup(set);
-    if (set != NULL && *set != '\0') {
-        CLEANUP(xfree) char *here = get_current_dir_name();
-        return path_join(strempty(here), set, NULL);
-    }
-    const char *home = getenv("HOME");
-    return path_join(home != NULL && *home != '\0' ? home : "/root", ".fks", NULL);
-}
-
-char *cluster_home(const char *name)
-{
-    CLEANUP(xfree) char *home = cluster_fks_home();
-    return path_join(home, "clusters", name, NULL);
-}
-
-int cluster_check_name(const char *name, struct err *err)
-{
-    size_t len = strlen(name);
-    bool fits = len > 0 && len <= 63 && isalpha((unsigned char)name[0]);
-    for (size_t i = 0; fits && i < len; i++)
-        fits = isalnum((unsigned char)name[i]) || name[i] == '-';
-    if (!fits)
-        return err_set(err, ERR_USAGE,
-                       "validation for %s failed, name must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*, "
-                       "and be at most 63 characters long",
-                       name);
-    return 0;
-}
-
-bool cluster_exists(const char *name)
-{
-    CLEANUP(xfree) char *home = cluster_home(name);
-    return file_exists(home);
-}
+#include "home.h"
 
 struct cluster_host *cluster_add_host(struct cluster *cluster, enum cluster_host_kind kind, const char *zone,
                                       const char *nodegroup)
@@ -202,10 +164,10 @@ int cluster_load_from(const char *home, struct cluster *ret, struct err *err)
 
 int cluster_load(const char *name, struct cluster *ret, struct err *err)
 {
-    int r = cluster_check_name(name, err);
+    int r = home_check_name(name, err);
     if (r < 0)
         return r;
-    CLEANUP(xfree) char *home = cluster_home(name);
+    CLEANUP(xfree) char *home = home_of_cluster(name);
     r = cluster_load_from(home, ret, err);
     if (r != ERR_NOT_FOUND)
         return r;
@@ -216,7 +178,7 @@ int cluster_load(const char *name, struct cluster *ret, struct err *err)
 
 int cluster_list(struct strv *ret, struct err *err)
 {
-    CLEANUP(xfree) char *home = cluster_fks_home();
+    CLEANUP(xfree) char *home = home_path();
     CLEANUP(xfree) char *path = path_join(home, "clusters", NULL);
     DIR *folder = opendir(path);
     if (folder == NULL)
@@ -231,7 +193,7 @@ int cluster_list(struct strv *ret, struct err *err)
 
 void cluster_tidy_home(void)
 {
-    CLEANUP(xfree) char *home = cluster_fks_home();
+    CLEANUP(xfree) char *home = home_path();
     CLEANUP(xfree) char *path = path_join(home, "clusters", NULL);
     (void)rmdir(path);
 }

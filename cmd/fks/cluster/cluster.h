@@ -56,13 +56,6 @@ struct cluster {
     size_t n_hosts, cap_hosts;
 };
 
-/* ~/.fks or $FKS_HOME, absolute. Heap string. */
-char *cluster_fks_home(void) MUST_CHECK;
-/* Folder that the cluster of this name has or would have. */
-char *cluster_home(const char *name) MUST_CHECK;
-/* eksctl's rule: letters, digits and hyphens, a letter first; at most 63. ERR_USAGE. */
-int cluster_check_name(const char *name, struct err *err) MUST_CHECK;
-bool cluster_exists(const char *name);
 /* ERR_NOT_FOUND "cluster 'x' not found: ..." */
 int cluster_load(const char *name, struct cluster *ret, struct err *err) MUST_CHECK;
 int cluster_load_from(const char *home, struct cluster *ret, struct err *err) MUST_CHECK;

@@ -20,7 +20,8 @@
 #include "cluster/teardown.h"
 #include "data/quantity.h"
 #include "data/yaml.h"
-#include "install/addons.h"
+#include "cluster/addons.h"
+#include "home.h"
 #include "install/progress.h"
 
 struct create_options {
@@ -60,7 +61,7 @@ static char *create_generate_name(void)
 /* Moves the logs of a cluster that is about to be removed to $FKS_HOME/failed/NAME; its path, or NULL. */
 static char *create_save_logs(const struct cluster *cluster)
 {
-    CLEANUP(xfree) char *home = cluster_fks_home();
+    CLEANUP(xfree) char *home = home_path();
     CLEANUP(xfree) char *failed = path_join(home, "failed", NULL);
     CLEANUP(xfree) char *kept = path_join(failed, cluster->name, NULL);
     CLEANUP(xfree) char *logs = cluster_path(cluster, "logs");
@@ -296,14 +297,14 @@ static int describe(struct cluster *cluster, const struct create_options *option
 /* Claims name and number: from here on a second create of the same name fails. */
 static int claim(struct cluster *cluster, const struct create_options *options, int *ret_lock, struct err *err)
 {
-    CLEANUP(xfree) char *parent = cluster_fks_home();
+    CLEANUP(xfree) char *parent = home_path();
     CLEANUP(xfree) char *clusters = path_join(parent, "clusters", NULL);
     bool known[CLUSTER_MAX] = {false};
     int r = dir_make(clusters, 0700, err);
     CLEANUP(fd_close) int lock = -1;
     if (r < 0 || (r = cluster_lock(&lock, err)) < 0)
         return r;
-    if (cluster_exists(cluster->name))
+    if (home_has_cluster(cluster->name))
         return err_set(err, ERR_EXISTS,
                        "cluster '%s' exists already ('%s'): choose another name, or 'fks delete cluster %s' first", cluster->name,
                        cluster->home, cluster->name);
@@ -421,9 +422,9 @@ int command_create_cluster(struct cli *cli, int argc, char **argv)
     cluster.host_memory = xstrdup(options.host_memory);
     if (options.runtime_handlers.n > 0)
         cluster.runtime_handlers = strv_join(&options.runtime_handlers, ",");
-    if ((r = cluster_check_name(cluster.name, &err)) < 0)
+    if ((r = home_check_name(cluster.name, &err)) < 0)
         return cli_fail(cli, &err);
-    cluster.home = cluster_home(cluster.name);
+    cluster.home = home_of_cluster(cluster.name);
     if (options.dry_run) {
         print_config(&cluster, &options);
         return 0;

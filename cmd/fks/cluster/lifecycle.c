@@ -13,9 +13,10 @@
 #include "cluster/credentials.h"
 #include "cluster/eksctl_output.h"
 #include "cluster/kubeconfig_target.h"
-#include "cluster/options.h"
+#include "cluster_options.h"
 #include "cluster/supervisor.h"
 #include "cluster/teardown.h"
+#include "home.h"
 #include "install/progress.h"
 #include "install/registered.h"
 
@@ -166,7 +167,7 @@ int command_get_cluster(struct cli *cli, int argc, char **argv)
     }
     if (options.name == NULL)
         r = get_all(all_regions ? NULL : options.region, format, &err);
-    else if (!cluster_exists(options.name) && registered_exists(options.name))
+    else if (!home_has_cluster(options.name) && registered_exists(options.name))
         r = get_registered(options.name, format, &err);
     else
         r = get_one(options.name, options.region, format, &err);
@@ -186,9 +187,9 @@ static int load_named(struct cli *cli, struct cluster_options *options, const st
     const char *name = options->name != NULL ? options->name : options->cluster;
     if (name == NULL)
         return err_set(err, ERR_USAGE, "--name must be set");
-    if ((r = cluster_check_name(name, err)) < 0)
+    if ((r = home_check_name(name, err)) < 0)
         return r;
-    CLEANUP(xfree) char *home = cluster_home(name);
+    CLEANUP(xfree) char *home = home_of_cluster(name);
     return (r = claim_cluster(home, ret_lock, err)) < 0 ? r : cluster_load(name, ret, err);
 }
 
@@ -215,7 +216,7 @@ static int delete_cluster(struct cluster *cluster, struct err *err)
 /* A folder without a readable cluster.json: a create that was cut off before it chose addresses. */
 static int delete_remains(const char *name, struct err *err)
 {
-    CLEANUP(xfree) char *home = cluster_home(name);
+    CLEANUP(xfree) char *home = home_of_cluster(name);
     progress(PROGRESS_WARNING, "cluster \"%s\" has no description; removing its folder '%s'", name, home);
     int r = dir_remove(home, err);
     cluster_tidy_home();
@@ -236,7 +237,7 @@ int command_delete_cluster(struct cli *cli, int argc, char **argv)
     if (r > 0)
         return 0;
     const char *name = options.name;
-    if (r < 0 && name != NULL && cluster_exists(name) && (force || err.code == ERR_NOT_FOUND)) {
+    if (r < 0 && name != NULL && home_has_cluster(name) && (force || err.code == ERR_NOT_FOUND)) {
         err_clear(&err);
         r = delete_remains(name, &err);
         return r < 0 ? cli_fail(cli, &err) : 0;

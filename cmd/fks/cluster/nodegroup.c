@@ -14,10 +14,11 @@
 #include "cluster/claim.h"
 #include "cluster/commands.h"
 #include "cluster/eksctl_output.h"
-#include "cluster/options.h"
+#include "cluster_options.h"
 #include "cluster/supervisor.h"
 #include "cluster/target.h"
 #include "cluster/teardown.h"
+#include "home.h"
 #include "install/progress.h"
 #include "install/wait.h"
 
@@ -123,7 +124,7 @@ int command_create_nodegroup(struct cli *cli, int argc, char **argv)
     char generated[12] = "ng-";
     random_hex(generated + 3, 8);
     const char *name = options.name != NULL ? options.name : generated;
-    if ((r = cluster_check_name(name, &err)) == 0 && (r = bringup_check_machine(&err)) == 0 &&
+    if ((r = home_check_name(name, &err)) == 0 && (r = bringup_check_machine(&err)) == 0 &&
         (r = connect_to_change(cli, &options, &lock, &target, &err)) == 0)
         r = create_nodes(&target, name, nodes, &options, &err);
     return r < 0 ? cli_fail(cli, &err) : 0;

@@ -2,6 +2,7 @@
 #include "cluster/target.h"
 
 #include "base/mem.h"
+#include "home.h"
 #include "install/registered.h"
 
 static int connect_registered(const char *name, struct target *target, struct err *err)
@@ -43,7 +44,7 @@ int target_connect(struct cli *cli, const char *cluster_name, struct target *ret
 {
     CLEANUP(target_done) struct target target = {0};
     int r;
-    if (cluster_name != NULL && !cluster_exists(cluster_name) && registered_exists(cluster_name)) {
+    if (cluster_name != NULL && !home_has_cluster(cluster_name) && registered_exists(cluster_name)) {
         if ((r = connect_registered(cluster_name, &target, err)) < 0)
             return r;
     } else if (cluster_name != NULL) {

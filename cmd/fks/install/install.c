@@ -8,7 +8,6 @@
 #include "base/mem.h"
 #include "data/yaml.h"
 #include "fargate/names.h"
-#include "install/addons.h"
 #include "install/manifests.h"
 #include "install/progress.h"
 #include "install/wait.h"
@@ -116,11 +115,11 @@ int install_apply(struct kube_client *client, struct kube_discovery *discovery, 
     const struct json *object;
     json_each(object, objects)
     {
-        int r = addons_apply(client, discovery, object, err);
+        int r = install_apply_object(client, discovery, object, err);
         if (r < 0)
             return r;
     }
-    return addons_wait_for_types(client, err);
+    return install_wait_for_types(client, err);
 }
 
 static int get(struct kube_client *client, const char *path, struct json **ret, struct err *err)

@@ -21,6 +21,14 @@ struct install_settings {
 
 /* The objects in the order of applying: a JSON array. */
 int install_objects(const struct install_settings *settings, struct json **ret, struct err *err) MUST_CHECK;
+/* The resource of an object's kind and the object's own path on the server; *ret_path is the caller's. */
+int install_locate(struct kube_discovery *discovery, const struct json *object, const struct kube_resource **ret,
+                   char **ret_path, struct err *err) MUST_CHECK;
+/* One object by server-side apply, whatever is there already. */
+int install_apply_object(struct kube_client *client, struct kube_discovery *discovery, const struct json *object,
+                         struct err *err) MUST_CHECK;
+/* Returns when the CRDs are served. */
+int install_wait_for_types(struct kube_client *client, struct err *err) MUST_CHECK;
 /* Applies them all; again and again gives the same. */
 int install_apply(struct kube_client *client, struct kube_discovery *discovery, const struct json *objects,
                   struct err *err) MUST_CHECK;

@@ -9,7 +9,6 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "fargate/names.h"
-#include "install/addons.h"
 #include "install/progress.h"
 #include "install/wait.h"
 
@@ -265,7 +264,7 @@ int install_delete(struct kube_client *client, struct kube_discovery *discovery,
         const struct kube_resource *resource;
         const char *name = json_str_or("", object, "metadata", "name", NULL);
         CLEANUP(xfree) char *path = NULL;
-        int r = addons_locate(discovery, object, &resource, &path, err);
+        int r = install_locate(discovery, object, &resource, &path, err);
         if (r < 0)
             return r;
         bool namespace = streq(resource->kind, "Namespace");

@@ -8,9 +8,9 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "cluster/cluster.h"
-#include "cluster/options.h"
+#include "cluster_options.h"
 #include "data/yaml.h"
+#include "home.h"
 #include "install/commands.h"
 #include "install/install.h"
 #include "install/progress.h"
@@ -145,10 +145,10 @@ static int check_name(const char *name, struct err *err)
 {
     if (name == NULL)
         return err_set(err, ERR_USAGE, "--name must be set");
-    int r = cluster_check_name(name, err);
+    int r = home_check_name(name, err);
     if (r < 0)
         return r;
-    return cluster_exists(name) ? err_set(err, ERR_EXISTS, "a local cluster has the name '%s': choose another", name) : 0;
+    return home_has_cluster(name) ? err_set(err, ERR_EXISTS, "a local cluster has the name '%s': choose another", name) : 0;
 }
 
 int command_register_cluster(struct cli *cli, int argc, char **argv)

@@ -8,8 +8,8 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "cluster/cluster.h"
 #include "data/json.h"
+#include "home.h"
 
 #define SUFFIX ".json"
 
@@ -27,7 +27,7 @@ void registered_done(struct registered *registered)
 
 static char *folder(void)
 {
-    CLEANUP(xfree) char *home = cluster_fks_home();
+    CLEANUP(xfree) char *home = home_path();
     return path_join(home, "registered", NULL);
 }
 

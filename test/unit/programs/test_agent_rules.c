@@ -24,7 +24,7 @@
 #include "cmd/fks-node/pod/pod.h"
 #include "cmd/fks-node/pod/probe_state.h"
 #include "cmd/fks-node/images/pull_secrets.h"
-#include "../temporary.h"
+#include "test/unit/temporary.h"
 
 /* --- back-off */
 

@@ -12,7 +12,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "../temporary.h"
+#include "test/unit/temporary.h"
 
 static char *folder;
 

@@ -13,14 +13,15 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "cluster/claim.h"
-#include "../temporary.h"
+#include "home.h"
+#include "test/unit/temporary.h"
 
 /* The folder of a cluster in a home of its own. */
 static char *make_home(const char *name, int number)
 {
     CLEANUP(err_clear) struct err err = {0};
     struct cluster cluster = {.name = xstrdup(name), .region = xstrdup("local"), .version = xstrdup("v1.36.3"),
-                              .assets = xstrdup("/assets"), .home = cluster_home(name), .number = number};
+                              .assets = xstrdup("/assets"), .home = home_of_cluster(name), .number = number};
     assert_int_equal(dir_make(cluster.home, 0700, &err), 0);
     assert_int_equal(claim_prepare(cluster.home, &err), 0);
     assert_int_equal(cluster_save(&cluster, &err), 0);
@@ -108,7 +109,7 @@ static void test_numbers__of_stopped_clusters_are_taken(void **state UNUSED)
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(xfree) char *a = make_home("a", 5);
     CLEANUP(xfree) char *b = make_home("b", CLUSTER_MAX - 1);
-    CLEANUP(xfree) char *damaged = cluster_home("damaged");
+    CLEANUP(xfree) char *damaged = home_of_cluster("damaged");
     bool taken[CLUSTER_MAX] = {false};
     assert_int_equal(dir_make(damaged, 0700, &err), 0);
     assert_int_equal(claim_numbers(taken, &err), 0);

@@ -13,8 +13,9 @@
 #include "cluster/eksctl_output.h"
 #include "cluster/processes.h"
 #include "data/yaml.h"
+#include "home.h"
 #include "install/manifests.h"
-#include "../temporary.h"
+#include "test/unit/temporary.h"
 
 static void test_name__letters_digits_hyphens(void **state UNUSED)
 {
@@ -23,11 +24,11 @@ static void test_name__letters_digits_hyphens(void **state UNUSED)
                                       "x234567890123456789012345678901234567890123456789012345678901234"};
     for (size_t i = 0; i < countof(good); i++) {
         struct err err = {0};
-        assert_int_equal(cluster_check_name(good[i], &err), 0);
+        assert_int_equal(home_check_name(good[i], &err), 0);
     }
     for (size_t i = 0; i < countof(bad); i++) {
         CLEANUP(err_clear) struct err err = {0};
-        assert_int_equal(cluster_check_name(bad[i], &err), ERR_USAGE);
+        assert_int_equal(home_check_name(bad[i], &err), ERR_USAGE);
     }
 }
 

@@ -8,7 +8,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "cmd/fks/cluster/options.h"
+#include "cmd/fks/cluster_options.h"
 
 static int parse_words(const char *words, struct str flags, struct cluster_options *options, struct err *err)
 {

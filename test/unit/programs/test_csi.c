@@ -10,7 +10,7 @@
 #include "volumes/csi_records.h"
 
 #include "../trees.h"
-#include "../temporary.h"
+#include "test/unit/temporary.h"
 
 #define POD                                                                                        \
     "{metadata: {uid: u, name: web, namespace: ns}, spec: {serviceAccountName: sa, securityContext: {fsGroup: 2000}}}"

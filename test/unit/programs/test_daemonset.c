@@ -16,7 +16,7 @@
 #include "cmd/fks-node/daemonset/leave.h"
 #include "cmd/fks-node/host/cgroups.h"
 #include "net/pki.h"
-#include "../temporary.h"
+#include "test/unit/temporary.h"
 
 static struct json *parse(const char *text)
 {

@@ -16,7 +16,7 @@
 #include "cmd/fks-node/host/log_rotation.h"
 #include "cmd/fks-node/pod/pod.h"
 #include "cmd/fks-node/host/storage.h"
-#include "../temporary.h"
+#include "test/unit/temporary.h"
 
 static struct json *parse(const char *text)
 {

@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "install/install.h"
 #include "install/registered.h"
-#include "../temporary.h"
+#include "test/unit/temporary.h"
 
 static int setup(void **state)
 {

@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "cmd/fks-node/api/stats.h"
 #include "cmd/fks-node/pod/pod.h"
-#include "../temporary.h"
+#include "test/unit/temporary.h"
 
 static void test_stats__network(void **state)
 {

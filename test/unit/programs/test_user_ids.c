@@ -9,7 +9,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "../temporary.h"
+#include "test/unit/temporary.h"
 
 static void test_user_ids__parse(void **state)
 {

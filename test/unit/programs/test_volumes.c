@@ -12,7 +12,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "../temporary.h"
+#include "test/unit/temporary.h"
 
 #define TMPFS_MAGIC 0x01021994
 

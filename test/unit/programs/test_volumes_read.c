@@ -12,7 +12,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "../temporary.h"
+#include "test/unit/temporary.h"
 
 static void make_link(const char *folder, const char *name, const char *target)
 {

@@ -1,5 +1,5 @@
 /* options.c: see options.h. */
-#include "cluster/options.h"
+#include "cluster_options.h"
 
 #include <stddef.h>
 #include <unistd.h>

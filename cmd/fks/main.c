@@ -12,8 +12,8 @@
 
 #include "cli.h"
 #include "completion/completion.h"
-#include "help.h"
 #include "config/kuberc.h"
+#include "help.h"
 #include "plugin.h"
 
 struct command {

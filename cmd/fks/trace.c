@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "print/gotext.h"
+#include "text/gotext.h"
 
 /* How much of a body is shown at 8 and 9; all of it from 10 on. */
 #define BODY_SHORT 1024

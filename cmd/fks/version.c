@@ -8,7 +8,7 @@
 
 #include "base/mem.h"
 #include "data/yaml.h"
-#include "print/gotext.h"
+#include "text/gotext.h"
 
 /* The kubectl whose behaviour this program has; scripts and --match-server-version look at it. */
 #define COMPATIBLE_MAJOR 1

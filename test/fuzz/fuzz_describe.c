@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "print/describe.h"
+#include "describe/describe.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 
 #include "apply/patcher.h"
-#include "print/gotext.h"
+#include "text/gotext.h"
 
 int apply_print(struct apply *apply, const struct json *object, const char *verb, struct err *err)
 {

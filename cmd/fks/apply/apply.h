@@ -3,11 +3,11 @@
  */
 #pragma once
 
-#include "objects/deletion.h"
-#include "print/output.h"
 #include "apply/applyset.h"
 #include "apply/prune.h"
+#include "objects/deletion.h"
 #include "objects/write.h"
+#include "print/output.h"
 
 struct apply {
     struct cli *cli;

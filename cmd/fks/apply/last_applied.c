@@ -2,11 +2,11 @@
  * last_applied.c: `apply view-last-applied` and `apply set-last-applied`: the annotation in which client-side apply
  * remembers the file. `apply edit-last-applied` is edit.c's.
  */
+#include "apply/patcher.h"
 #include "data/patch.h"
 #include "data/yaml.h"
-#include "apply/patcher.h"
-#include "print/gotext.h"
 #include "print/output.h"
+#include "text/gotext.h"
 
 #include "base/mem.h"
 

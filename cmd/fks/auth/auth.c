@@ -2,11 +2,11 @@
  * auth.c: `auth can-i` and `auth whoami`: questions to the server about the one who asks. Reviews are objects that are
  * created and never stored; the answer is their status.
  */
-#include "print/gotext.h"
-#include "print/output.h"
-#include "print/tabwriter.h"
 #include "auth/rbac.h"
 #include "objects/write.h"
+#include "print/output.h"
+#include "text/gotext.h"
+#include "text/tabwriter.h"
 
 #include <ctype.h>
 

@@ -2,9 +2,9 @@
  * auth_reconcile.c: `auth reconcile`: roles get the rules and bindings the subjects that a file asks for, beside what
  * they have. Unlike apply it compares what rules mean, not how they are written (rbac.h).
  */
-#include "print/output.h"
 #include "auth/rbac.h"
 #include "objects/write.h"
+#include "print/output.h"
 
 #include "base/mem.h"
 

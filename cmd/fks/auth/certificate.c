@@ -2,8 +2,8 @@
  * certificate.c: `certificate approve` and `certificate deny`: a condition added to a CertificateSigningRequest
  * through its approval subresource.
  */
-#include "print/output.h"
 #include "objects/write.h"
+#include "print/output.h"
 
 #include "base/clock.h"
 #include "base/mem.h"

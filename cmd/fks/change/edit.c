@@ -11,7 +11,7 @@
 
 #include "change/editor.h"
 #include "merge/merge.h"
-#include "print/gotext.h"
+#include "text/gotext.h"
 
 #define SYNTAX_ERROR_TRIES 100 /* sessions of one edit; a broken EDITOR must not open files for ever */
 

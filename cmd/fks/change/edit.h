@@ -3,8 +3,8 @@
  */
 #pragma once
 
-#include "print/output.h"
 #include "objects/write.h"
+#include "print/output.h"
 
 enum edit_mode {
     EDIT_LIVE,         /* the server's objects; what was changed is patched */

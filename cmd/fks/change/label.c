@@ -2,9 +2,9 @@
  * label.c: `label` and `annotate`: one merge patch on metadata.labels or metadata.annotations per object.
  */
 #include "data/patch.h"
-#include "print/gotext.h"
-#include "print/output.h"
 #include "objects/write.h"
+#include "print/output.h"
+#include "text/gotext.h"
 
 #include "base/mem.h"
 

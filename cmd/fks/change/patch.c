@@ -3,8 +3,8 @@
  */
 #include "data/patch.h"
 #include "merge/merge.h"
-#include "print/output.h"
 #include "objects/write.h"
+#include "print/output.h"
 
 #include "base/file.h"
 #include "base/limits.h"

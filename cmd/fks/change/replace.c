@@ -3,8 +3,8 @@
  * puts a file's bytes to a path.
  */
 #include "objects/deletion.h"
-#include "print/output.h"
 #include "objects/write.h"
+#include "print/output.h"
 
 #include "base/clock.h"
 #include "base/mem.h"

@@ -4,8 +4,8 @@
  */
 #pragma once
 
-#include "print/output.h"
 #include "objects/write.h"
+#include "print/output.h"
 
 struct rollout {
     struct cli *cli;

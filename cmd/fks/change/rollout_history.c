@@ -3,10 +3,10 @@
  * a daemon set or stateful set are ControllerRevisions, whose data is a patch with the pod template; both become the
  * same list of revisions here.
  */
-#include "objects/pods.h"
-#include "print/describe.h"
-#include "print/gotext.h"
 #include "change/rollout.h"
+#include "describe/describe.h"
+#include "objects/pods.h"
+#include "text/gotext.h"
 
 #include <unistd.h>
 

@@ -1,8 +1,8 @@
 /*
  * scale.c: `scale`: sets the replicas through the scale subresource, so it works for every kind that has one.
  */
-#include "print/output.h"
 #include "objects/write.h"
+#include "print/output.h"
 
 #include <unistd.h>
 

@@ -3,8 +3,8 @@
  * objects, change each here, send the difference as a strategic merge patch.
  */
 #include "change/set.h"
-#include "objects/generate.h"
 #include "merge/merge.h"
+#include "objects/generate.h"
 #include "objects/selector.h"
 
 #include <ctype.h>

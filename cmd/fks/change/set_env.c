@@ -10,8 +10,8 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "print/gotext.h"
 #include "print/resource_ref.h"
+#include "text/gotext.h"
 
 struct env {
     struct set *set;

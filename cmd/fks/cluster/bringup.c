@@ -15,6 +15,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/proc.h"
+#include "cluster/addons.h"
 #include "cluster/assets.h"
 #include "cluster/credentials.h"
 #include "cluster/host_files.h"
@@ -22,7 +23,6 @@
 #include "cluster/supervisor.h"
 #include "cluster/webhook_probe.h"
 #include "fargate/names.h"
-#include "cluster/addons.h"
 #include "install/progress.h"
 #include "install/wait.h"
 

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/opt.h"
+#include "cluster/addons.h"
 #include "cluster/assets.h"
 #include "cluster/bringup.h"
 #include "cluster/claim.h"
@@ -20,7 +21,6 @@
 #include "cluster/teardown.h"
 #include "data/quantity.h"
 #include "data/yaml.h"
-#include "cluster/addons.h"
 #include "home.h"
 #include "install/progress.h"
 

@@ -8,7 +8,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "print/output.h"
-#include "print/tabwriter.h"
+#include "text/tabwriter.h"
 
 const char *config_content_key(const char *section)
 {

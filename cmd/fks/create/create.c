@@ -1,8 +1,8 @@
 /*
  * create.c: `create -f`: the objects of files as they are. `create KIND NAME` is in the create_*.c files.
  */
-#include "print/output.h"
 #include "objects/write.h"
+#include "print/output.h"
 
 #include "base/mem.h"
 

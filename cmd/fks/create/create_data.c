@@ -14,7 +14,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "net/pki.h"
-#include "print/gotext.h"
+#include "text/gotext.h"
 
 struct sources {
     struct strv files, literals, env_files;

@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "data/utf8.h"
 #include "net/pki.h"
-#include "print/gotext.h"
+#include "text/gotext.h"
 
 struct generator {
     const struct kustomize_layer *layer;

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-#include "print/gotext.h"
+#include "text/gotext.h"
 
 /* --- differences */
 

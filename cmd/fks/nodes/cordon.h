@@ -3,8 +3,8 @@
  */
 #pragma once
 
-#include "print/output.h"
 #include "objects/write.h"
+#include "print/output.h"
 
 struct cordon {
     struct cli *cli;

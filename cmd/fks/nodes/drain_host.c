@@ -4,9 +4,9 @@
  * the last is gone.
  */
 #include "base/mem.h"
-#include "objects/departure.h"
 #include "fargate/early.h"
 #include "fargate/names.h"
+#include "objects/departure.h"
 
 struct drain_host {
     struct departure_options departure;

@@ -3,8 +3,8 @@
  * server keeps it as an atomic list.
  */
 #include "objects/label_rules.h"
-#include "print/output.h"
 #include "objects/write.h"
+#include "print/output.h"
 
 #include "base/mem.h"
 

@@ -4,8 +4,8 @@
 #include "objects/pods.h"
 
 #include "base/mem.h"
-#include "print/gotext.h"
 #include "objects/watch.h"
+#include "text/gotext.h"
 
 #define DEFAULT_CONTAINER_ANNOTATION "kubectl.kubernetes.io/default-container"
 

@@ -18,8 +18,8 @@
 #include "net/http.h"
 
 #include "kustomize/kustomize.h"
-#include "print/gotext.h"
 #include "objects/selector.h"
+#include "text/gotext.h"
 
 #define FOLDER_DEPTH_MAX 64
 

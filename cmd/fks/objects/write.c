@@ -8,7 +8,7 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "print/gotext.h"
+#include "text/gotext.h"
 #include "trace.h"
 
 static int check_dry_run(struct write_options *options, struct err *err)

@@ -5,9 +5,9 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "print/gotext.h"
 #include "print/jsonpath.h"
-#include "print/tabwriter.h"
+#include "text/gotext.h"
+#include "text/tabwriter.h"
 
 static void split_blanks(struct str line, struct strv *out)
 {

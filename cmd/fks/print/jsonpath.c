@@ -6,8 +6,8 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "print/gotext.h"
 #include "print/jsonpath_internal.h"
+#include "text/gotext.h"
 
 struct values {
     const struct json **list;

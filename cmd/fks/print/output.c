@@ -14,9 +14,9 @@
 #include "data/yaml.h"
 
 #include "print/columns.h"
-#include "print/gotext.h"
 #include "print/jsonpath.h"
-#include "print/template.h"
+#include "template/template.h"
+#include "text/gotext.h"
 
 /* --- the -o option */
 

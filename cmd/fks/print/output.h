@@ -5,8 +5,8 @@
 
 #include <stdio.h>
 
-#include "data/json.h"
 #include "base/opt.h"
+#include "data/json.h"
 
 enum output_kind {
     OUTPUT_HUMAN, /* none asked for */

@@ -6,7 +6,7 @@
 
 #include "base/str.h"
 #include "data/quantity.h"
-#include "print/gotext.h"
+#include "text/gotext.h"
 
 static int64_t amount(const struct json *value, bool milli)
 {

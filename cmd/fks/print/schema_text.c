@@ -5,8 +5,8 @@
 #include "print/schema_text.h"
 
 #include "base/mem.h"
-#include "print/gotext.h"
-#include "print/wordwrap.h"
+#include "text/gotext.h"
+#include "text/wordwrap.h"
 
 #define DEPTH_MAX 40 /* schemas may refer to themselves */
 #define ENUM_SHOWN 4 /* values in a list of fields; all of them when the field itself is explained */

@@ -7,7 +7,7 @@
 #include <ctype.h>
 
 #include "base/mem.h"
-#include "print/gotext.h"
+#include "text/gotext.h"
 
 #define WIDTH 80
 #define OF_DESCRIPTION 5 /* columns before a text */

@@ -6,7 +6,7 @@
 
 #include "data/json.h"
 
-#include "print/tabwriter.h"
+#include "text/tabwriter.h"
 
 struct table_options {
     bool wide, no_headers, with_namespace, show_labels;

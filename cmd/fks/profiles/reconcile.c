@@ -4,9 +4,9 @@
  * reconcilePendingPods has fks-scheduler do the same all the time.
  */
 #include "base/mem.h"
-#include "objects/departure.h"
 #include "fargate/early.h"
 #include "fargate/names.h"
+#include "objects/departure.h"
 #include "profiles/fargate_profiles.h"
 
 static int find_pods(struct cli *cli, const struct fargate_profiles *profiles, const char *name, struct json *going,

@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 #include "print/output.h"
-#include "print/tabwriter.h"
+#include "text/tabwriter.h"
 
 struct api_resources {
     struct output_options output_options;

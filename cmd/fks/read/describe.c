@@ -1,8 +1,8 @@
 /*
  * describe.c: `describe`: reads an object and what belongs to it (events, pods, replica sets, ...), and has
- * print/describe* write it.
+ * describe/describe* write it.
  */
-#include "print/describe.h"
+#include "describe/describe.h"
 #include "objects/items.h"
 #include "objects/pods.h"
 

@@ -8,10 +8,10 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "print/describe.h"
-#include "print/output.h"
-#include "print/tabwriter.h"
+#include "describe/describe.h"
 #include "objects/watch.h"
+#include "print/output.h"
+#include "text/tabwriter.h"
 
 struct events {
     struct tabwriter lines; /* of a watch: columns do not become narrower */

@@ -5,8 +5,8 @@
 #include "cli.h"
 
 #include "base/mem.h"
-#include "profiles/explain_pod.h"
 #include "print/schema_text.h"
+#include "profiles/explain_pod.h"
 
 struct explain {
     struct cli *cli;

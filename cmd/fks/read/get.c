@@ -5,7 +5,7 @@
 #include "read/get.h"
 
 #include "base/mem.h"
-#include "print/describe.h"
+#include "describe/describe.h"
 #include "print/sort.h"
 #include "trace.h"
 

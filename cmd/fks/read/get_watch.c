@@ -5,8 +5,8 @@
 #include "read/get.h"
 
 #include "base/mem.h"
-#include "trace.h"
 #include "objects/watch.h"
+#include "trace.h"
 
 struct watching {
     struct get *get;

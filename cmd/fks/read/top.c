@@ -3,7 +3,7 @@
  * there is nothing to show, and it says so.
  */
 #include "objects/items.h"
-#include "print/tabwriter.h"
+#include "text/tabwriter.h"
 
 #include "base/clock.h"
 #include "base/mem.h"

@@ -7,10 +7,10 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "print/gotext.h"
+#include "objects/watch.h"
 #include "print/jsonpath.h"
 #include "print/output.h"
-#include "objects/watch.h"
+#include "text/gotext.h"
 
 #define WEEK_MS (INT64_C(168) * 3600 * 1000)
 

@@ -4,11 +4,11 @@
  * waiting for the container to attach to it.
  */
 #include "streams/debug.h"
+#include "merge/merge.h"
 #include "objects/generate.h"
 #include "objects/items.h"
-#include "merge/merge.h"
-#include "streams/run_attach.h"
 #include "objects/watch.h"
+#include "streams/run_attach.h"
 
 #include "base/file.h"
 #include "base/limits.h"

@@ -2,8 +2,8 @@
  * debug_pod.c: what `debug` makes: an ephemeral container in a pod, a copy of the pod, or a pod on a node. Nothing is
  * sent from here.
  */
-#include "streams/debug.h"
 #include "merge/merge.h"
+#include "streams/debug.h"
 
 #include "base/codec.h"
 #include "base/mem.h"

@@ -1,8 +1,8 @@
 /*
  * exec.c: `exec` and `attach`: find the pod and the container, then stream.h does the rest.
  */
-#include "streams/detach.h"
 #include "objects/pods.h"
+#include "streams/detach.h"
 #include "streams/stream.h"
 
 #include "base/mem.h"

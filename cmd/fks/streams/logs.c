@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/loop.h"
 #include "base/mem.h"
-#include "print/gotime.h"
+#include "text/gotime.h"
 
 #define LINE_MAX_BYTES ((size_t)1 << 20) /* a longer line is passed on in pieces */
 

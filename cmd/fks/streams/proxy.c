@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 
 #include "base/mem.h"
-#include "objects/identity.h"
 #include "net/server.h"
+#include "objects/identity.h"
 
 #define DEFAULT_PORT 8001
 

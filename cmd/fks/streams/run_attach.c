@@ -4,8 +4,8 @@
  */
 #include "streams/run_attach.h"
 #include "objects/pods.h"
-#include "streams/stream.h"
 #include "objects/watch.h"
+#include "streams/stream.h"
 
 #include "base/clock.h"
 #include "base/mem.h"

@@ -18,8 +18,8 @@
 #include "base/mem.h"
 #include "net/ws.h"
 
-#include "streams/detach.h"
 #include "objects/identity.h"
+#include "streams/detach.h"
 
 enum channel { CHANNEL_STDIN, CHANNEL_STDOUT, CHANNEL_STDERR, CHANNEL_STATUS, CHANNEL_RESIZE, CHANNEL_CLOSE = 255 };
 

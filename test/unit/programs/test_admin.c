@@ -9,10 +9,10 @@
 
 #include <string.h>
 
+#include "auth/rbac.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "streams/ports.h"
-#include "auth/rbac.h"
 #include "streams/tar.h"
 
 static struct json *tree(const char *text)

@@ -21,9 +21,9 @@
 #include "cmd/fks-node/host/cgroups.h"
 #include "cmd/fks-node/host/host.h"
 #include "cmd/fks-node/host/nodes.h"
+#include "cmd/fks-node/images/pull_secrets.h"
 #include "cmd/fks-node/pod/pod.h"
 #include "cmd/fks-node/pod/probe_state.h"
-#include "cmd/fks-node/images/pull_secrets.h"
 #include "test/unit/temporary.h"
 
 /* --- back-off */

@@ -1,5 +1,5 @@
 /* gotime.h: every piece of a time that can be wrong, in Go's words; test/cases/kubectl.txt compares some with kubectl. */
-#include "print/gotime.h"
+#include "text/gotime.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -11,11 +11,11 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "cmd/fks-node/host/log_rotation.h"
+#include "cmd/fks-node/host/storage.h"
 #include "cmd/fks-node/images/image_credentials.h"
 #include "cmd/fks-node/images/image_gc.h"
-#include "cmd/fks-node/host/log_rotation.h"
 #include "cmd/fks-node/pod/pod.h"
-#include "cmd/fks-node/host/storage.h"
 #include "test/unit/temporary.h"
 
 static struct json *parse(const char *text)

@@ -9,12 +9,12 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "cmd/fks/objects/selector.h"
 #include "cmd/fks/print/columns.h"
 #include "cmd/fks/print/jsonpath.h"
 #include "cmd/fks/print/sort.h"
 #include "cmd/fks/print/table.h"
-#include "cmd/fks/print/template.h"
-#include "cmd/fks/objects/selector.h"
+#include "cmd/fks/template/template.h"
 
 static struct json *parse(const char *text)
 {

@@ -8,7 +8,7 @@
 
 #include "base/mem.h"
 #include "print/schema_text.h"
-#include "print/wordwrap.h"
+#include "text/wordwrap.h"
 
 static const char document_text[] =
     "{\"components\":{\"schemas\":{\"g.Thing\":{\"type\":\"object\",\"description\":\"A thing.\","

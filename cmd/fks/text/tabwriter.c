@@ -1,7 +1,7 @@
 /*
  * tabwriter.c: the column rule of Go's text/tabwriter (spaces as padding, left aligned). Text in, aligned text out.
  */
-#include "print/tabwriter.h"
+#include "text/tabwriter.h"
 
 #include "base/mem.h"
 

@@ -3,8 +3,8 @@
  */
 #include "base/codec.h"
 #include "base/mem.h"
-#include "print/describe.h"
-#include "print/gotext.h"
+#include "describe/describe.h"
+#include "text/gotext.h"
 
 #define ENDPOINTS_SHOWN 3
 

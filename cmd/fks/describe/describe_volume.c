@@ -2,8 +2,8 @@
  * describe_volume.c: the volumes of a pod. A kind of volume is one row: its title, and the fields shown.
  */
 #include "base/mem.h"
-#include "print/describe.h"
-#include "print/gotext.h"
+#include "describe/describe.h"
+#include "text/gotext.h"
 
 /* Secret references print as Go's structs do; where kubectl shows a part, path names it. */
 enum shown {

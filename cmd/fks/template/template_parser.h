@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "print/template_internal.h"
+#include "template/template_internal.h"
 
 #define NESTING_MAX 100
 

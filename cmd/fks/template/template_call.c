@@ -6,8 +6,8 @@
 
 #include "base/codec.h"
 #include "base/mem.h"
-#include "print/gotext.h"
-#include "print/template_internal.h"
+#include "template/template_internal.h"
+#include "text/gotext.h"
 
 static const struct function functions[] = {
     {"and", 1, .more = true},   {"or", 1, .more = true},    {"not", 1},

@@ -4,8 +4,8 @@
  */
 #include "base/mem.h"
 #include "data/real.h"
-#include "print/gotext.h"
-#include "print/template_internal.h"
+#include "template/template_internal.h"
+#include "text/gotext.h"
 
 struct value value_of_json(const struct json *json)
 {

@@ -1,7 +1,7 @@
 /*
  * gotext.c: JSON values in Go's notations. Maps are printed with their keys sorted, as Go does.
  */
-#include "print/gotext.h"
+#include "text/gotext.h"
 
 #include "base/mem.h"
 #include "base/str.h"

@@ -2,11 +2,11 @@
  * template_pipe.c: what stands inside an action of a Go template: pipelines of commands, their words, and the tokens they are
  * made of. Errors are Go's, with the line where its parser finds them.
  */
-#include "print/template_parser.h"
+#include "template/template_parser.h"
 
 #include "base/mem.h"
-#include "print/gotext.h"
-#include "print/template_literal.h"
+#include "template/template_literal.h"
+#include "text/gotext.h"
 
 /* --- tokens */
 

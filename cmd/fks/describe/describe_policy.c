@@ -4,8 +4,8 @@
  */
 #include "base/mem.h"
 #include "data/quantity.h"
-#include "print/describe.h"
-#include "print/gotext.h"
+#include "describe/describe.h"
+#include "text/gotext.h"
 
 /* --- quotas and ranges; namespaces show them too, indented */
 

@@ -4,8 +4,8 @@
 #include "base/clock.h"
 #include "base/codec.h"
 #include "base/mem.h"
+#include "describe/describe.h"
 #include "net/pki.h"
-#include "print/describe.h"
 
 /* --- roles: their rules taken apart and put together again by resource, so that each resource has one line */
 

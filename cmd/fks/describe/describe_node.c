@@ -3,8 +3,8 @@
  */
 #include "base/mem.h"
 #include "data/quantity.h"
-#include "print/describe.h"
-#include "print/gotext.h"
+#include "describe/describe.h"
+#include "text/gotext.h"
 
 /* CPU in thousandths, everything else in units. */
 static int64_t amount(const char *resource, const struct json *value)

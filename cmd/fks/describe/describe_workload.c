@@ -3,7 +3,7 @@
  */
 #include "base/clock.h"
 #include "base/mem.h"
-#include "print/describe.h"
+#include "describe/describe.h"
 
 static long long status_int(const struct describe *describe, const char *field)
 {

@@ -2,14 +2,14 @@
  * template_literal.c: strings, characters and numbers of a template into values, by Go's rules. Complex numbers are left
  * out, with an error: no object has one.
  */
-#include "print/template_literal.h"
+#include "template/template_literal.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
 
 #include "base/mem.h"
-#include "print/gotext.h"
+#include "text/gotext.h"
 
 static int digit_of(char c)
 {

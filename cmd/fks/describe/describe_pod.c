@@ -1,13 +1,13 @@
 /*
  * describe_pod.c: pods and pod templates.
  */
-#include "print/describe.h"
+#include "describe/describe.h"
 
 #include <ctype.h>
 
 #include "base/mem.h"
-#include "print/gotext.h"
 #include "print/resource_ref.h"
+#include "text/gotext.h"
 
 /* --- containers */
 

@@ -6,8 +6,8 @@
 
 #include "base/mem.h"
 #include "data/real.h"
-#include "print/gotext.h"
-#include "print/template_internal.h"
+#include "template/template_internal.h"
+#include "text/gotext.h"
 
 #define NUMBER_MAX 1000000 /* widths and precisions beyond are none, as in Go */
 

@@ -2,11 +2,11 @@
  * template.c: runs a parsed Go template on an object. What a pipeline makes of it is a value of template_value.c; errors
  * name the place as Go does.
  */
-#include "print/template.h"
+#include "template/template.h"
 
 #include "base/mem.h"
-#include "print/gotext.h"
-#include "print/template_internal.h"
+#include "template/template_internal.h"
+#include "text/gotext.h"
 
 #define CALLS_MAX 2000 /* of templates in each other; Go's 100,000 would need a stack that C does not have */
 

@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "print/template_internal.h"
+#include "template/template_internal.h"
 
 /* "...", or `...`: false for escapes that Go does not know. */
 bool template_unquote(const char *text, size_t len, struct buf *out);

@@ -1,11 +1,11 @@
 /*
  * describe.c: the parts that all descriptions share: indentation, labels, annotations, times, events.
  */
-#include "print/describe.h"
+#include "describe/describe.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "print/gotext.h"
+#include "text/gotext.h"
 
 #define ANNOTATION_MAX 140 /* longer ones go on a line of their own, cut off */
 #define HIDDEN_ANNOTATION "kubectl.kubernetes.io/last-applied-configuration"

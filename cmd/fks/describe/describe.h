@@ -7,7 +7,7 @@
 #include "base/str.h"
 #include "data/json.h"
 
-#include "print/tabwriter.h"
+#include "text/tabwriter.h"
 
 /* One description being written. */
 struct describe {

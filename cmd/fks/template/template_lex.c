@@ -5,8 +5,8 @@
 #include <ctype.h>
 
 #include "base/mem.h"
-#include "print/gotext.h"
-#include "print/template_internal.h"
+#include "template/template_internal.h"
+#include "text/gotext.h"
 
 static bool is_space(char c)
 {

@@ -2,7 +2,7 @@
  * gotime.c: reads a time as Go's time.Parse does with the layout of RFC 3339, piece by piece, to say of a wrong one what
  * kubectl says: which piece of the layout did not match which rest of the text. The value itself is base/clock.h's.
  */
-#include "gotime.h"
+#include "text/gotime.h"
 
 #include <string.h>
 

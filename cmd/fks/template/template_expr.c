@@ -2,7 +2,7 @@
  * template_expr.c: pipelines of a parsed template: freed, and as Go writes them in errors.
  */
 #include "base/mem.h"
-#include "print/template_internal.h"
+#include "template/template_internal.h"
 
 static void expr_free(struct expr *expr)
 {

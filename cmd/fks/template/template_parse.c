@@ -2,8 +2,8 @@
  * template_parse.c: the text of a Go template into nodes, one list of nodes for each template that it defines.
  */
 #include "base/mem.h"
-#include "print/gotext.h"
-#include "print/template_parser.h"
+#include "template/template_parser.h"
+#include "text/gotext.h"
 
 enum list_end { END_NONE, END_END, END_ELSE };
 static const char *const end_names[] = {[END_NONE] = "", [END_END] = "{{end}}", [END_ELSE] = "{{else}}"};

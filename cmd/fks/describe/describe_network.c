@@ -6,8 +6,8 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "print/describe.h"
-#include "print/gotext.h"
+#include "describe/describe.h"
+#include "text/gotext.h"
 
 /* --- ingresses */
 

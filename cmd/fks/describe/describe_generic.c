@@ -1,13 +1,13 @@
 /*
  * describe_generic.c: any other kind: its whole tree, field names made readable ("apiVersion" is "API Version").
  */
-#include "print/describe.h"
+#include "describe/describe.h"
 
 #include <ctype.h>
 #include <strings.h>
 
 #include "base/mem.h"
-#include "print/gotext.h"
+#include "text/gotext.h"
 
 /* "podIPs" → "pod", "I", "Ps"... split where the case of the letters changes, as the camelcase package does. */
 static void split_words(const char *field, struct strv *out)

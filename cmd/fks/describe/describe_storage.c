@@ -4,7 +4,7 @@
 #include <ctype.h>
 
 #include "base/mem.h"
-#include "print/describe.h"
+#include "describe/describe.h"
 
 #define BETA_CLASS_ANNOTATION "volume.beta.kubernetes.io/storage-class"
 

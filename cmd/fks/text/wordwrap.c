@@ -1,7 +1,7 @@
 /*
  * wordwrap.c: breaks lines between words. Blanks at a break vanish, all others stay as they are.
  */
-#include "print/wordwrap.h"
+#include "text/wordwrap.h"
 
 #include <ctype.h>
 

@@ -128,26 +128,6 @@ void http_call_no_connection(struct http_call *call, int errnum, const char *tex
                   errnum == ECONNREFUSED ? "connection refused" : errnum != 0 ? strerror(errnum) : text);
 }
 
-const char *http_verify_text(long result, const char *fallback)
-{
-    switch (result) {
-    case 2:  /* unable to get issuer certificate */
-    case 18: /* self-signed */
-    case 19: /* self-signed in chain */
-    case 20: /* unable to get local issuer certificate */
-    case 21: /* unable to verify leaf signature */
-        return "tls: failed to verify certificate: x509: certificate signed by unknown authority";
-    case 9:  /* not yet valid */
-    case 10: /* expired */
-        return "tls: failed to verify certificate: x509: certificate has expired or is not yet valid";
-    case 62: /* hostname mismatch */
-    case 64: /* IP address mismatch */
-        return "tls: failed to verify certificate: x509: certificate is not valid for the name of the server";
-    default:
-        return fallback;
-    }
-}
-
 /* --- the life of a call */
 
 static void call_end(struct http_call *call)

@@ -26,6 +26,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "net/http_internal.h"
+#include "net/tls_refusal.h"
 
 /* variadic functions are called by these names as their declarations are; the macros of curl.h would stand in the way */
 #undef curl_easy_setopt
@@ -182,7 +183,8 @@ static void set_failure(struct http_call *call, CURLcode code)
         break;
     case CURLE_PEER_FAILED_VERIFICATION:
         curl->easy_getinfo(transfer->easy, CURLINFO_SSL_VERIFYRESULT, &number);
-        text = http_verify_text(number, text);
+        if (tls_refusal_words(number) != NULL)
+            text = tls_refusal_words(number);
         break;
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL:

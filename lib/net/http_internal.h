@@ -73,8 +73,6 @@ void http_call_finish(struct http_call *call);
 void http_call_drop(struct http_call *call);
 /* Sets call->err for a connection that failed with errnum. */
 void http_call_no_connection(struct http_call *call, int errnum, const char *text);
-/* Words for an X509_V_ERR_* number, those that Go's TLS and therefore kubectl has; fallback for the rarer ones. */
-const char *http_verify_text(long result, const char *fallback);
 /* To be called around everything that may call back; leave does what was put off, and may free the client. */
 void http_client_enter(struct http_client *client);
 void http_client_leave(struct http_client *client);

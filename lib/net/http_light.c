@@ -344,7 +344,7 @@ static void handshake(struct light_connection *connection)
     CLEANUP(err_clear) struct err err = {0};
     int result = tls_handshake(connection->tls, &err);
     if (result < 0) {
-        light_fail(connection, ERR_IO, http_verify_text(tls_verify_result(connection->tls), err_text(&err)));
+        light_fail(connection, ERR_IO, err_text(&err));
     } else if (result == TLS_CLOSED) {
         light_fail(connection, ERR_IO, "TLS handshake: the connection was closed");
     } else if (result != TLS_DONE) {

@@ -22,10 +22,12 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "net/openssl_util.h"
 #include "net/tls_algorithms.h"
+#include "net/tls_refusal.h"
 #include "net/tls_session.h"
 
 /* Forward secret and authenticated only; TLS 1.3 suites all are. The order between them is the client's choice. */
@@ -400,6 +402,25 @@ struct tls *tls_free(struct tls *tls)
     return NULL;
 }
 
+/* The peer's certificate is not accepted: of a server in Go's words. */
+static int refusal(SSL *ssl, const char *doing, struct err *err)
+{
+    STACK_OF(X509) *chain = SSL_get_peer_cert_chain(ssl);
+    char *address = X509_VERIFY_PARAM_get1_ip_asc(SSL_get0_param(ssl));
+    const char *host = address != NULL ? address : X509_VERIFY_PARAM_get0_host(SSL_get0_param(ssl), 0);
+    long result = SSL_get_verify_result(ssl);
+    CLEANUP(xfree) char *text = host != NULL && sk_X509_num(chain) > 0
+                                    ? tls_refusal_text(sk_X509_value(chain, 0), host, clock_wall_ns() / 1000000000)
+                                    : NULL;
+    const char *words = text != NULL ? text : tls_refusal_words(result);
+
+    OPENSSL_free(address);
+    if (words == NULL || SSL_is_server(ssl))
+        return err_set(err, ERR_IO, "%s: the peer's certificate is not accepted: %s", doing,
+                       X509_verify_cert_error_string(result));
+    return err_set(err, ERR_IO, "%s", words);
+}
+
 static int failure(struct tls *tls, int ssl_error, const char *doing, struct err *err)
 {
     int errnum = errno;
@@ -420,8 +441,7 @@ static int failure(struct tls *tls, int ssl_error, const char *doing, struct err
     }
     if (ERR_GET_REASON(ERR_peek_error()) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
         ERR_clear_error();
-        return err_set(err, ERR_IO, "%s: the peer's certificate is not accepted: %s", doing,
-                       X509_verify_cert_error_string(SSL_get_verify_result(tls->ssl)));
+        return refusal(tls->ssl, doing, err);
     }
     return openssl_error(err, ERR_IO, "%s", doing);
 }
@@ -470,11 +490,6 @@ int tls_write(struct tls *tls, const void *data, size_t len, size_t *ret_n, stru
 bool tls_has_pending(const struct tls *tls)
 {
     return SSL_has_pending(tls->ssl) == 1;
-}
-
-long tls_verify_result(const struct tls *tls)
-{
-    return SSL_get_verify_result(tls->ssl);
 }
 
 void tls_shutdown(struct tls *tls)

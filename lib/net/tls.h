@@ -61,8 +61,6 @@ int tls_read(struct tls *tls, void *data, size_t len, size_t *ret_n, struct err 
 int tls_write(struct tls *tls, const void *data, size_t len, size_t *ret_n, struct err *err) MUST_CHECK;
 /* Bytes have come that tls_read has not handed out and epoll will not report: call tls_read again. */
 bool tls_has_pending(const struct tls *tls);
-/* After a failed client handshake: OpenSSL's X509_V_ERR_* number, 0 when the certificate was not the reason. */
-long tls_verify_result(const struct tls *tls);
 /* Sends close_notify, best effort. */
 void tls_shutdown(struct tls *tls);
 

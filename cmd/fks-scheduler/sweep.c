@@ -7,6 +7,7 @@
  */
 #include "sweep.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "drain.h"
@@ -21,11 +22,14 @@
 #define TRIM_TICKS 30 /* between two returns of free memory to the system */
 #define ORPHAN_MS 20000 /* the host's own agent has so long to clean up */
 #define CLOCK_STEP_MAX_MS 5000
+#define TELL_AGAIN_MS 30000
 #define NODE_LATE_MS 120000 /* from the reservation to the Node: a large image may be on its way */
 
 struct sweep {
     struct scheduler *scheduler;
     struct loop_timer *timer;
+    struct kube_call *telling; /* of a silent host */
+    int64_t tell_ms;           /* not before then */
     unsigned ticks;
 };
 
@@ -100,8 +104,42 @@ static void look_for_late_nodes(struct scheduler *scheduler, struct host *host)
     }
 }
 
-static void look_at_hosts(struct scheduler *scheduler)
+static void on_told(struct json **answer UNUSED, struct err *err, void *data)
 {
+    struct sweep *sweep = data;
+
+    sweep->telling = NULL;
+    if (err->code == 0 || err->code == ERR_NOT_FOUND)
+        return;
+    log_warn("the condition of a silent host could not be written; trying again", "error", err_text(err));
+    sweep->tell_ms = loop_now_ms(sweep->scheduler->loop) + TELL_AGAIN_MS;
+}
+
+/*
+ * The condition of a host is what its agent last said. When that is silent it is Unknown, as the condition of a Node whose
+ * kubelet is; the agent writes it anew when it is back.
+ */
+static void tell_of_silence(struct sweep *sweep, const struct host *host)
+{
+    if (!host->said_ready || sweep->telling != NULL || loop_now_ms(sweep->scheduler->loop) < sweep->tell_ms)
+        return;
+    char now[CLOCK_TEXT_MAX];
+    clock_rfc3339(clock_wall_ns(), now);
+    CLEANUP(xfree) char *path = kube_path(FKS_GROUP, FKS_VERSION, NULL, "fargatehosts", host->name, "status");
+    CLEANUP(xfree) char *message = xasprintf("fks-node stopped renewing its Lease %s/%s; the last time was %s", FKS_NAMESPACE,
+                                             host->name, host->renew_time != NULL ? host->renew_time : "never");
+    CLEANUP(json_free) struct json *body =
+        json_build("{s:{s:[{s:s, s:s, s:s, s:s, s:s}]}}", "status", "conditions", "type", "Ready", "status", "Unknown",
+                   "reason", "HostSilent", "message", message, "lastTransitionTime", now);
+    const struct kube_request request = {
+        .method = "PATCH", .path = path, .body = body, .content_type = KUBE_MERGE_PATCH};
+
+    sweep->telling = kube_start(sweep->scheduler->client, &request, on_told, sweep);
+}
+
+static void look_at_hosts(struct sweep *sweep)
+{
+    struct scheduler *scheduler = sweep->scheduler;
     bool any_open = is_any_open(scheduler);
     struct host *host;
 
@@ -113,6 +151,8 @@ static void look_at_hosts(struct scheduler *scheduler)
         else if (hosts_is_over(host))
             relieve_host(scheduler, host);
         look_for_late_nodes(scheduler, host);
+        if (hosts_is_lost(host, scheduler->host_ms))
+            tell_of_silence(sweep, host);
     }
 }
 
@@ -222,7 +262,7 @@ static void on_tick(void *data)
         mem_give_back();
     if (!scheduler_acts(scheduler))
         return;
-    look_at_hosts(scheduler);
+    look_at_hosts(sweep);
     look_at_ending_pods(scheduler);
     for (size_t i = 0; map_next(&scheduler->nodes, &i, &name, &node);)
         look_at_node(scheduler, node);
@@ -245,6 +285,7 @@ struct sweep *sweep_free(struct sweep *sweep)
     if (sweep == NULL)
         return NULL;
     (void)loop_timer_free(sweep->timer);
+    kube_cancel(sweep->telling);
     free(sweep);
     return NULL;
 }

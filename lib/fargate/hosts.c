@@ -22,7 +22,7 @@ static struct host *host_get(struct hosts *hosts, const char *name)
 static void object_clear(struct hosts *hosts, struct host *host)
 {
     host_kind_leave(hosts, host);
-    host->cordoned = host->not_ready = false;
+    host->cordoned = host->not_ready = host->said_ready = false;
     host->pressure = xfree(host->pressure);
     host->hostname = xfree(host->hostname);
 }
@@ -77,8 +77,10 @@ static void read_conditions(struct host *host, const struct json *conditions)
     json_each(item, conditions) {
         const char *type = json_str_or("", item, "type", NULL), *status = json_str(item, "status", NULL);
 
-        if (streq(type, "Ready"))
+        if (streq(type, "Ready")) {
             host->not_ready = streq(status, "False");
+            host->said_ready = streq(status, "True");
+        }
         for (size_t i = 0; i < countof(pressures); i++)
             if (streq(type, pressures[i]) && streq(status, "True") && host->pressure == NULL)
                 host->pressure = xstrdup(type);

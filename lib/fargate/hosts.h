@@ -54,6 +54,7 @@ struct host {
     char *name;
     struct host_kind *kind; /* of the FargateHost; NULL: there is none that can be read */
     bool cordoned, not_ready;
+    bool said_ready;  /* condition Ready=True, however long ago that was written */
     char *pressure;   /* the condition that keeps pods away, or NULL */
     char *hostname;   /* its label kubernetes.io/hostname, or NULL */
     /* of the Lease */

@@ -26,6 +26,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "net/http_internal.h"
+#include "net/tls_algorithms.h"
 #include "net/tls_refusal.h"
 
 /* variadic functions are called by these names as their declarations are; the macros of curl.h would stand in the way */
@@ -80,6 +81,7 @@ int http_curl_load(struct http_client *client, struct err *err)
         return err_set(err, ERR_UNSUPPORTED, "libcurl cannot be loaded (Debian: apt-get install libcurl4): %s", dlerror());
     struct curl_api *api = NEW(struct curl_api);
     const char *missing = NULL;
+    tls_algorithms_name_digests(); /* libcurl verifies certificates with our libcrypto where that is a shared one */
 #define LOAD(name)                                                                                                     \
     api->name = (__typeof__(api->name))dlsym(library, "curl_" #name);                                                  \
     missing = api->name == NULL ? "curl_" #name : missing;

@@ -182,6 +182,14 @@ def vanished_host(api):
     until(lambda: api.find(node) is None, 120, "the Node of the lost host goes")
 
 
+def silent_host(api):
+    """The condition of a host whose agent says nothing any more is written by the scheduler."""
+    host = Host(api, "silent")
+    api.patch(f"{HOSTS}/silent/status", {"status": {"conditions": [{"type": "Ready", "status": "True"}]}})
+    until(lambda: api.get(f"{HOSTS}/silent")["status"]["conditions"][0]["status"] == "Unknown", 120, "the host is known to be silent")
+    host.remove()
+
+
 def test_every_right_is_used_and_no_call_denied(plane, api, runtime, binary, program):
     log, objects = Log(plane), rules(plane)
     webhook = plane.processes.start("fks-webhook", [
@@ -193,8 +201,8 @@ def test_every_right_is_used_and_no_call_denied(plane, api, runtime, binary, pro
     with program("fks-scheduler", "scheduler"), running_agent(plane, api, binary, runtime) as agent:
         everyday(api)
         driver = csi_driver.Driver(agent.folder / "driver", agent.folder / "state/plugins_registry").start()
-        with concurrent.futures.ThreadPoolExecutor() as threads:  # these two wait most of the time
-            slow = [threads.submit(happen, plane.as_user("admin")) for happen in (repeated_event, vanished_host)]
+        with concurrent.futures.ThreadPoolExecutor() as threads:  # these wait most of the time
+            slow = [threads.submit(happen, plane.as_user("admin")) for happen in (repeated_event, vanished_host, silent_host)]
             until(lambda: is_ready(api.get(f"{PATH}/everyday")), 90, "the pod is Ready")
             assert ask_kubelet(plane, api, node_of(api, "everyday"), "/pods") == 403
             lost_node(api, agent)

@@ -196,6 +196,7 @@ def test_pods_that_came_too_early_are_replaced(api, scheduler):
 def test_pods_of_a_dead_host_are_replaced_elsewhere_and_nodes_go(api, scheduler):
     api.make_profile()
     dead = Host(api, "dead")
+    api.patch(f"{HOSTS}/dead/status", {"status": {"conditions": [{"type": "Ready", "status": "True"}]}})
     alive = Host(api, "alive", cpu="0.25", memory="512Mi")
     api.create("lost", {"cpu": "500m"})
     api.bind("lost", "dead")
@@ -212,6 +213,8 @@ def test_pods_of_a_dead_host_are_replaced_elsewhere_and_nodes_go(api, scheduler)
         until(lambda: api.find(f"{NODES}/fargate-lost") is None, 5)
         found = api.get(f"/api/v1/namespaces/{NAMESPACE}/events?fieldSelector=reason=HostLost")["items"]
         assert "Host dead has no heartbeat any more" in found[0]["message"]
+        told = until(lambda: (said := api.get(f"{HOSTS}/dead")["status"]["conditions"][0])["status"] == "Unknown" and said, 10)
+        assert told["reason"] == "HostSilent" and "stopped renewing its Lease fks-system/dead; the last time was 2" in told["message"]
     dead.remove()
 
 

@@ -8,13 +8,14 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "data/quantity.h"
+#include "fargate/hosts.h"
 #include "fargate/names.h"
-
-#include "volumes/csi_drivers.h"
 #include "host/storage.h"
+#include "volumes/csi_drivers.h"
 
 #define BEAT_MS 10000
 #define RETRY_MS 1000
+#define REPORT_MS 300000 /* the condition is written so often, too, as the kubelet writes a status that did not change */
 #define LEASE_DURATION_S 40
 
 struct host_publisher {
@@ -30,6 +31,7 @@ struct host_publisher {
     struct json *published;    /* spec that the API server has; NULL: not known */
     char *published_condition; /* "True" or "False: why" as the API server has it */
     int64_t ready_since_ns;
+    int64_t published_ms, renewed_ms; /* when that was written, and the Lease */
 };
 
 struct json *host_publisher_object(const struct agent *agent, const struct json *handlers)
@@ -130,6 +132,7 @@ static void on_condition(struct json **answer UNUSED, struct err *err, void *dat
     if (err->code == 0) {
         free(host->published_condition);
         host->published_condition = condition_text(host);
+        host->published_ms = loop_now_ms(host->agent->loop);
     } else {
         host->published = json_free(host->published);
     }
@@ -142,7 +145,7 @@ static void publish_condition(struct host_publisher *host)
     CLEANUP(json_free) struct json *now = agent_time(clock_wall_ns());
     CLEANUP(json_free) struct json *since = agent_time(host->ready_since_ns);
 
-    if (streq(text, host->published_condition))
+    if (streq(text, host->published_condition) && loop_now_ms(host->agent->loop) - host->published_ms < REPORT_MS)
         return;
     host->pending++;
     agent_request(host->agent, "PATCH", object_path(host, "status"),
@@ -232,6 +235,17 @@ static void on_old_lease(struct json **answer, struct err *err, void *data)
     part_done(host, "reading this host's Lease in " FKS_NAMESPACE, err);
 }
 
+/* After a silence the condition is Unknown for all others (fks-scheduler's sweep.c): it is said anew. */
+static void renewed(struct host_publisher *host)
+{
+    int64_t now = loop_now_ms(host->agent->loop);
+
+    if (now - host->renewed_ms > HOSTS_LEASE_MAX_AGE_MS / 2)
+        free(take(&host->published_condition));
+    host->renewed_ms = now;
+    host->lease_made = true;
+}
+
 static void on_lease(struct json **answer UNUSED, struct err *err, void *data)
 {
     struct host_publisher *host = data;
@@ -243,7 +257,7 @@ static void on_lease(struct json **answer UNUSED, struct err *err, void *data)
     if (err->code == ERR_NOT_FOUND && host->lease_made)
         host->lease_made = false;
     else if (err->code == 0)
-        host->lease_made = true;
+        renewed(host);
     part_done(host, "renewing this host's Lease in " FKS_NAMESPACE, err);
 }
 

@@ -158,11 +158,6 @@ def recorder(plane):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("pass")
-
-
-@pytest.fixture(scope="module")
 def programs(plane, binary):
     return {"kubectl": plane.programs / "kubectl", "fks": binary("fks")}
 
@@ -218,11 +213,11 @@ def normal(asked):
     (AS, "GET", "/many", ["Impersonate-User: eve", "Impersonate-Group: mine"], b""),
     ({"username": "me", "password": "secret"}, "GET", "/many", [], b""),
 ], ids=lambda value: value if isinstance(value, str) else "")
-def test_headers(recorder, programs, folder, user, method, target, lines, body):
+def test_headers(recorder, programs, tmp_path, user, method, target, lines, body):
     """Each way everything but what is about one connection; our name and rights unless the request has its own."""
     seen = {}
     for name, program in programs.items():
-        with running(program, recorder.config(folder, user)) as connect:
+        with running(program, recorder.config(tmp_path, user)) as connect:
             recorder.asked.clear()
             got = ask(connect, method, target, lines, body)
             seen[name] = {"asked": normal(recorder.asked[-1]), "answered": got}
@@ -235,11 +230,11 @@ UPGRADE = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 
 
 
 @pytest.mark.parametrize("user, lines", [(TOKEN, []), (AS, ["User-Agent: mine/1"]), (TOKEN, ["Authorization: Bearer mine"])])
-def test_upgrades(recorder, programs, folder, user, lines):
+def test_upgrades(recorder, programs, tmp_path, user, lines):
     """The head goes through with our name, the answer's comes back as it is, and then bytes flow both ways to their end."""
     seen = {}
     for name, program in programs.items():
-        with running(program, recorder.config(folder, user)) as connect, connect() as line:
+        with running(program, recorder.config(tmp_path, user)) as connect, connect() as line:
             recorder.asked.clear()
             line.sendall("\r\n".join(["POST /up/echo?a=b%20c HTTP/1.1", "Host: localhost", *UPGRADE, *lines, "", ""]).encode())
             file = line.makefile("rb")
@@ -252,12 +247,12 @@ def test_upgrades(recorder, programs, folder, user, lines):
     assert seen["kubectl"] == seen["fks"]
 
 
-def test_upgrades_that_are_refused(recorder, programs, folder):
+def test_upgrades_that_are_refused(recorder, programs, tmp_path):
     seen = {}
     for name, program in programs.items():
-        with running(program, recorder.config(folder, TOKEN)) as connect:
+        with running(program, recorder.config(tmp_path, TOKEN)) as connect:
             seen[name] = [ask(connect, "GET", target, UPGRADE, b"")[::2] for target in ("/up/refused", "/up/fine", "/up/nothing")]
-        with running(program, recorder.config(folder, TOKEN, server="https://127.0.0.1:1")) as connect:
+        with running(program, recorder.config(tmp_path, TOKEN, server="https://127.0.0.1:1")) as connect:
             status, _, text = ask(connect, "GET", "/up/echo", UPGRADE, b"")
             seen[name].append((status, b"connection refused" in text))
             status, _, text = ask(connect, "GET", "/many", [], b"")
@@ -266,7 +261,7 @@ def test_upgrades_that_are_refused(recorder, programs, folder):
 
 
 @pytest.mark.parametrize("kind", ["http", "https", "socks5"])
-def test_upgrades_through_a_proxy(recorder, plane, programs, folder, kind):
+def test_upgrades_through_a_proxy(recorder, plane, programs, tmp_path, kind):
     """kubectl dials past the kubeconfig's proxy-url here; fks does as with every other request."""
     certificate = None
     if kind == "https":
@@ -274,7 +269,7 @@ def test_upgrades_through_a_proxy(recorder, plane, programs, folder, kind):
         certificate = (plane.pki.path("proxy.crt"), plane.pki.path("proxy.key"))
     between = Proxy(kind, "me:secret", certificate)
     try:
-        with running(programs["fks"], recorder.config(folder, TOKEN, **{"proxy-url": between.url("me:secret")})) as connect, connect() as line:
+        with running(programs["fks"], recorder.config(tmp_path, TOKEN, **{"proxy-url": between.url("me:secret")})) as connect, connect() as line:
             line.sendall("\r\n".join(["GET /up/echo HTTP/1.1", "Host: localhost", *UPGRADE, "", "early "]).encode())
             file = line.makefile("rb")
             assert " 101 " in read_head(file)[0]
@@ -284,9 +279,9 @@ def test_upgrades_through_a_proxy(recorder, plane, programs, folder, kind):
         between.close()
 
 
-def test_slow_reader(recorder, programs, folder):
+def test_slow_reader(recorder, programs, tmp_path):
     """Who reads slowly makes the API server wait, and gets everything."""
-    with running(programs["fks"], recorder.config(folder, TOKEN)) as connect, connect() as line:
+    with running(programs["fks"], recorder.config(tmp_path, TOKEN)) as connect, connect() as line:
         line.sendall(b"GET /flow HTTP/1.1\r\nHost: localhost\r\n\r\n")
         file = line.makefile("rb")
         first, headers = read_head(file)

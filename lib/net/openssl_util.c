@@ -5,6 +5,7 @@
  */
 #include "net/openssl_util.h"
 
+#include <arpa/inet.h>
 #include <limits.h>
 
 #include <openssl/err.h>
@@ -110,4 +111,11 @@ int openssl_parse_certs(const char *pem, STACK_OF(X509) **ret, struct err *err)
 void openssl_certs_free(STACK_OF(X509) *certs)
 {
     sk_X509_pop_free(certs, X509_free);
+}
+
+bool openssl_is_address(const char *name)
+{
+    struct in6_addr address;
+
+    return inet_pton(AF_INET, name, &address) == 1 || inet_pton(AF_INET6, name, &address) == 1;
 }

@@ -19,6 +19,9 @@ int openssl_parse_key(const char *pem, EVP_PKEY **ret, struct err *err) MUST_CHE
 int openssl_parse_certs(const char *pem, STACK_OF(X509) **ret, struct err *err) MUST_CHECK;
 void openssl_certs_free(STACK_OF(X509) *certs);
 
+/* Whether a server's name is an address, which certificates list apart from names. */
+bool openssl_is_address(const char *name);
+
 DEFINE_CLEANUP_POINTER(EVP_PKEY *, EVP_PKEY_free)
 DEFINE_CLEANUP_POINTER(X509 *, X509_free)
 DEFINE_CLEANUP_POINTER(BIO *, BIO_free)

@@ -14,7 +14,6 @@
  */
 #include "net/tls.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
@@ -299,17 +298,10 @@ int tls_client_context_new(const struct tls_client_options *options, struct tls_
 
 /* --- connections */
 
-static bool is_ip_address(const char *text)
-{
-    struct in6_addr address;
-
-    return inet_pton(AF_INET, text, &address) == 1 || inet_pton(AF_INET6, text, &address) == 1;
-}
-
 /* SNI knows names only; an address is verified against the certificate's address list. */
 static bool set_server_name(SSL *ssl, const char *name, bool verify)
 {
-    if (is_ip_address(name))
+    if (openssl_is_address(name))
         return !verify || X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) == 1;
     return SSL_set_tlsext_host_name(ssl, name) == 1 && (!verify || SSL_set1_host(ssl, name) == 1);
 }

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "net/openssl_util.h"
 
 #define PREFIX "tls: failed to verify certificate: x509: "
 #define NAMES_MAX 100 /* more are counted, not told */
@@ -82,8 +83,7 @@ static size_t list_names(const X509 *certificate, bool addresses, struct strv *r
 static char *name_text(const X509 *certificate, const char *host)
 {
     CLEANUP(strv_done) struct strv names = {0};
-    struct in6_addr address;
-    bool is_address = inet_pton(AF_INET, host, &address) == 1 || inet_pton(AF_INET6, host, &address) == 1;
+    bool is_address = openssl_is_address(host);
     X509 *looked_at = (X509 *)(uintptr_t)certificate; /* which these two do not change */
 
     if ((is_address ? X509_check_ip_asc(looked_at, host, 0) : X509_check_host(looked_at, host, 0, 0, NULL)) == 1)

@@ -197,7 +197,7 @@ def pytest(part, limit, env, *files):
     heading(f"{part} tests")
     results = OUT / f"{part}.xml"
     results.unlink(missing_ok=True)
-    code, _ = run(["/usr/bin/python3", "-u", "-m", "pytest", "-v", "-rs", "--tb=short", "-p", "no:cacheprovider", f"--junitxml={results}",
+    code, _ = run(["/usr/bin/python3", "-u", "-m", "pytest", "-v", "-rfEs", "--tb=short", "-p", "no:cacheprovider", f"--junitxml={results}",
                    *(files or [f"test/{part}"])], limit, env)
     if code is None:
         totals.fail(f"{part}: took longer than {limit} s")

@@ -55,6 +55,7 @@ struct cgroups;
 struct csi_drivers;
 struct csi_volumes;
 struct host_publisher;
+struct keeper;
 struct nodes;
 struct pods;
 struct relist;
@@ -80,6 +81,7 @@ struct agent {
     struct kube_events *events;
     struct metrics *metrics;
     struct metric *m_pods, *m_starts, *m_start_failures, *m_pod_start;
+    struct keeper *keeper;
     struct cri *cri;
     struct cgroups *cgroups;
     struct host_publisher *host;

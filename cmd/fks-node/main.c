@@ -18,6 +18,7 @@
 #include "base/opt.h"
 #include "data/quantity.h"
 #include "fargate/names.h"
+#include "net/keeper.h"
 
 #include "pod/action.h"
 #include "agent.h"
@@ -217,7 +218,7 @@ static int make_connections(struct agent *agent, struct err *err)
 
     if (result < 0 ||
         (result = kube_client_new(agent->loop, &config, "fks-node/" FKS_PROGRAM_VERSION, &agent->kube, err)) < 0 ||
-        (result = cri_new(agent->loop, agent->options.runtime_socket, &agent->cri, err)) < 0)
+        (result = cri_new(agent->loop, agent->options.runtime_socket, agent->keeper, &agent->cri, err)) < 0)
         return result;
     agent->events = kube_events_new(agent->kube, "kubelet");
     return 0;
@@ -355,7 +356,7 @@ static int run(struct agent *agent, struct found *found, struct err *err)
 
     agent->options = flags.agent;
     agent_metrics_make(agent);
-    if ((result = loop_new(&agent->loop, err)) < 0 ||
+    if ((result = keeper_new(&agent->keeper, err)) < 0 || (result = loop_new(&agent->loop, err)) < 0 ||
         (result = loop_signal(agent->loop, SIGTERM, on_end, agent, err)) < 0 ||
         (result = loop_signal(agent->loop, SIGINT, on_end, agent, err)) < 0 ||
         (result = make_host_parts(agent, err)) < 0 || (result = make_connections(agent, err)) < 0 ||
@@ -378,6 +379,7 @@ static void end(struct agent *agent)
     csi_volumes_free(agent->csi_volumes);
     csi_drivers_free(agent->csi_drivers);
     cri_free(agent->cri); /* no answer may come to pods that are gone */
+    keeper_free(agent->keeper);
     pods_free(agent->pods);
     image_credentials_free(agent->image_credentials);
     user_ids_free(agent->user_ids);

@@ -15,10 +15,10 @@ struct cri_call {
     void *data;
 };
 
-int cri_new(struct loop *loop, const char *socket_path, struct cri **ret, struct err *err)
+int cri_new(struct loop *loop, const char *socket_path, struct keeper *keeper, struct cri **ret, struct err *err)
 {
     CLEANUP(cri_free) struct cri *cri = NEW(struct cri);
-    int r = grpc_client_new(loop, socket_path, &cri->client, err);
+    int r = grpc_client_new(loop, socket_path, keeper, &cri->client, err);
 
     if (r < 0)
         return r;
@@ -37,7 +37,7 @@ struct cri *cri_free(struct cri *cri)
 
 static struct grpc_method grpc_method_of(const struct cri_method *method)
 {
-    return (struct grpc_method){PACKAGE, method->service, method->name, method->answer};
+    return (struct grpc_method){PACKAGE, method->service, method->name, method->answer, method->kept};
 }
 
 static void deliver(const ProtobufCMessage *answer, struct err *err, void *data)

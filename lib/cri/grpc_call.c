@@ -30,7 +30,8 @@ struct grpc_client {
     struct grpc_call *calls; /* under way */
 };
 
-int grpc_client_new(struct loop *loop, const char *socket_path, struct grpc_client **ret, struct err *err)
+int grpc_client_new(struct loop *loop, const char *socket_path, struct keeper *keeper, struct grpc_client **ret,
+                    struct err *err)
 {
     CLEANUP(grpc_client_free) struct grpc_client *client = NEW(struct grpc_client);
     const struct http_client_options options = {
@@ -39,6 +40,7 @@ int grpc_client_new(struct loop *loop, const char *socket_path, struct grpc_clie
         .proxy = "",
         .user_agent = "grpc-c-fks",
         .connect_timeout_ms = 5000,
+        .keeper = keeper,
     };
     int r = http_client_new(loop, &options, &client->http, err);
 
@@ -143,6 +145,7 @@ void grpc_start(struct grpc_client *client, const struct grpc_method *method, co
         .timeout_ms = timeout_ms,
         .max_response = LIMIT_GRPC_MESSAGE + 5,
         .dedicated = true,
+        .kept = method->kept,
     };
     size_t len = protobuf_c_message_get_packed_size(request);
 

@@ -10,10 +10,12 @@
 #include "base/loop.h"
 
 struct grpc_client;
+struct keeper;
 
 struct grpc_method {                      /* strings are static */
     const char *package, *service, *name; /* "runtime.v1", "RuntimeService", "Version" */
     const ProtobufCMessageDescriptor *answer;
+    bool kept; /* goes on to its end when this process is killed */
 };
 
 /* Runs exactly once, unless the client is freed first. answer NULL: err tells why, with codes from the gRPC status. */
@@ -21,7 +23,9 @@ typedef void grpc_done(const ProtobufCMessage *answer, struct err *err, void *da
 /* Runs instead when the client is freed before the answer came. */
 typedef void grpc_abandoned(void *data);
 
-int grpc_client_new(struct loop *loop, const char *socket_path, struct grpc_client **ret, struct err *err) MUST_CHECK;
+/* keeper: holds the connections of kept calls (net/keeper.h), borrowed; NULL: nobody does. */
+int grpc_client_new(struct loop *loop, const char *socket_path, struct keeper *keeper, struct grpc_client **ret,
+                    struct err *err) MUST_CHECK;
 struct grpc_client *grpc_client_free(struct grpc_client *client);
 /* timeout_ms is told to the other end, too. abandoned may be NULL. */
 void grpc_start(struct grpc_client *client, const struct grpc_method *method, const ProtobufCMessage *request,

@@ -273,8 +273,9 @@ void cri_create_container(struct cri *cri, const char *sandbox_id, const struct 
               data);
 }
 
+/* given up halfway, containerd kills what it has started */
 static const struct cri_method method_start_container = {
-    "RuntimeService", "StartContainer", &runtime__v1__empty_response__descriptor, cri_deliver_ok, NULL};
+    "RuntimeService", "StartContainer", &runtime__v1__empty_response__descriptor, cri_deliver_ok, NULL, .kept = true};
 static const struct cri_method method_stop_container = {
     "RuntimeService", "StopContainer", &runtime__v1__empty_response__descriptor, cri_deliver_ok, NULL};
 static const struct cri_method method_remove_container = {

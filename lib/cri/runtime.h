@@ -12,8 +12,13 @@
 #include "base/str.h"
 
 struct cri;
+struct keeper;
 
-int cri_new(struct loop *loop, const char *socket_path, struct cri **ret, struct err *err) MUST_CHECK;
+/*
+ * keeper: sees to it that a start under way is not given up when this process is killed or the client freed, by which the runtime
+ * would kill a program that has begun (net/keeper.h). Borrowed; NULL: it is given up.
+ */
+int cri_new(struct loop *loop, const char *socket_path, struct keeper *keeper, struct cri **ret, struct err *err) MUST_CHECK;
 struct cri *cri_free(struct cri *cri);
 /* What the runtime said, for users: the text of a call's error without the name of the call in front. Borrowed. */
 const char *cri_error_text(const struct err *err);

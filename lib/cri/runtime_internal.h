@@ -40,6 +40,7 @@ struct cri_method {
     const ProtobufCMessageDescriptor *answer;
     cri_deliver *deliver;
     void (*abandon)(union cri_done done); /* the client is freed before the answer came; NULL: nothing to do */
+    bool kept; /* goes on to its end when this process is killed */
 };
 
 struct cri {

@@ -32,7 +32,7 @@ struct csi_call {
 int csi_new(struct loop *loop, const char *socket_path, struct csi **ret, struct err *err)
 {
     CLEANUP(csi_free) struct csi *csi = NEW(struct csi);
-    int r = grpc_client_new(loop, socket_path, &csi->client, err);
+    int r = grpc_client_new(loop, socket_path, NULL, &csi->client, err);
 
     if (r < 0)
         return r;

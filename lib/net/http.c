@@ -279,6 +279,7 @@ int http_client_new(struct loop *loop, const struct http_client_options *options
     client->proxy = xstrdup(options->proxy);
     client->user_agent = xstrdup(options->user_agent);
     client->session_dir = xstrdup(options->session_dir);
+    client->keeper = options->keeper;
     client->h2c = options->h2c;
     client->light = options->light && !options->h2c && options->unix_socket == NULL && strempty(options->proxy)[0] == '\0';
     client->connect_timeout_ms = options->connect_timeout_ms > 0 ? options->connect_timeout_ms : CONNECT_TIMEOUT_MS;
@@ -355,6 +356,8 @@ struct http_call *http_start(struct http_client *client, const struct http_reque
     call->done = done;
     call->data = data;
     call->dedicated = request->dedicated;
+    call->kept = request->kept;
+    call->kept = request->kept;
     call->together = request->together && !request->dedicated && streq(request->method, "GET");
     call->head_first = request->head_first;
     call->timeout_ms = request->timeout_ms;

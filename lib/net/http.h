@@ -21,6 +21,8 @@ struct http_tls {
     bool insecure;           /* no verification */
 };
 
+struct keeper;
+
 struct http_client_options {
     struct http_tls tls;
     const char *unix_socket; /* connect here instead of to the URL's host */
@@ -31,6 +33,7 @@ struct http_client_options {
     int64_t keepalive_ms; /* how often TCP asks a silent peer whether it is there; 0: 30 s. Without effect if light. */
     bool light; /* command lines: HTTP/1.1 without libcurl, which takes longer to load than a request takes; looks names up
                    in a blocking way. Without effect where libcurl is needed: h2c, unix socket, proxy. */
+    struct keeper *keeper;   /* holds the connections of kept requests (net/keeper.h), borrowed; NULL: nobody does */
     const char *session_dir; /* light: TLS sessions are kept in this folder (net/tls.h); NULL: not at all */
 };
 
@@ -52,6 +55,7 @@ struct http_request {
     int64_t idle_timeout_ms; /* no byte for so long ends it with ERR_TIMEOUT; 0: none */
     size_t max_response;     /* bytes of body kept; 0: LIMIT_HTTP_RESPONSE; streaming requests are not limited */
     bool dedicated;          /* a connection of its own (long streams beside latency-critical calls) */
+    bool kept;               /* dedicated, not light: the server goes on with it when this process is killed or the client freed */
     bool together; /* light, GET: may be sent right behind another such request, before that one's answer is there: for
                       small answers that are wanted at once. Where calls have connections of their own, without effect. */
     bool head_first;         /* streaming: chunk is called with no bytes as soon as the head of the answer is there */

@@ -21,11 +21,14 @@
 #include <netinet/tcp.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "net/http_internal.h"
+#include "net/keeper.h"
+#include "net/keeper.h"
 #include "net/tls_algorithms.h"
 #include "net/tls_refusal.h"
 
@@ -71,6 +74,7 @@ struct curl_transfer {
     CURL *easy;
     struct curl_pool *pool;
     struct curl_slist *headers, *connect_to;
+    int socket; /* of a kept call */
     char error_text[CURL_ERROR_SIZE];
 };
 
@@ -146,6 +150,43 @@ static curl_socket_t on_open_socket(void *data, curlsocktype purpose, struct cur
         (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &limit, sizeof(limit));
     }
     return fd;
+}
+
+/* --- calls that go on without us: as soon as the server is there the keeper has a copy of the connection */
+
+static curl_socket_t on_open_kept(void *data, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct http_call *call = data;
+    call->transfer->socket = on_open_socket(NULL, purpose, address);
+    return call->transfer->socket;
+}
+
+static int on_connected_kept(void *data, char *ip UNUSED, char *local_ip UNUSED, int port UNUSED, int local_port UNUSED)
+{
+    const struct http_call *call = data;
+    keeper_hold(call->client->keeper, call->transfer->socket);
+    return CURL_PREREQFUNC_OK;
+}
+
+/* The call may be gone by now. */
+static int on_close_kept(void *data, curl_socket_t fd)
+{
+    const struct http_client *client = data;
+    if (!client->freed)
+        (void)shutdown(fd, SHUT_RDWR);
+    return close(fd);
+}
+
+static void set_keeper(struct http_call *call)
+{
+    const struct curl_api *curl = call->client->curl;
+    CURL *easy = call->transfer->easy;
+    curl->easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_kept);
+    curl->easy_setopt(easy, CURLOPT_OPENSOCKETDATA, call);
+    curl->easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected_kept);
+    curl->easy_setopt(easy, CURLOPT_PREREQDATA, call);
+    curl->easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_kept);
+    curl->easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, call->client);
 }
 
 /* --- ends of calls */
@@ -498,7 +539,10 @@ static void set_connection(struct http_call *call)
     curl->easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, period_s > 0 ? period_s : 30L);
     curl->easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, period_s > 0 ? period_s : 10L);
     curl->easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    curl->easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+    if (call->kept && client->keeper != NULL)
+        set_keeper(call);
+    else
+        curl->easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
     if (call->timeout_ms > 0)
         curl->easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)call->timeout_ms);
     if (client->unix_socket != NULL)

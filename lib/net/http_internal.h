@@ -18,6 +18,7 @@ struct http_client {
     struct http_call *calls;
     char *ca_pem, *cert_pem, *key_pem, *server_name;
     char *unix_socket, *proxy, *user_agent, *session_dir;
+    struct keeper *keeper;
     bool insecure, h2c, light;
     int64_t connect_timeout_ms, keepalive_ms;
     int depth;    /* callbacks under way: nothing is freed below them */
@@ -50,7 +51,7 @@ struct http_call {
     http_chunk *chunk;
     http_done *done;
     void *data;
-    bool dedicated, together, cancelled, finished;
+    bool dedicated, kept, together, cancelled, finished;
     bool head_first, head_told;
     bool paused, held; /* held: bytes were refused and are kept by the way */
 };

@@ -81,6 +81,8 @@ class Runtime:
         self.failures, self.delays = {}, {}
         self.lists = {}    # method → the answer's bytes, until something changes
         self.names = set() # of sandboxes and containers, also of those that are being made
+        self.starting = set()  # ids of containers
+        self.gives_up = False  # a start that nobody waits for any more ends what it has begun, as containerd's
         self.server = None
 
     def start(self):
@@ -133,6 +135,8 @@ class Runtime:
                 taken = self.reserve(name, message)
                 if slow:  # and then it is done, whether or not somebody still waits for the answer
                     time.sleep(delay[1])
+                    if name == "StartContainer" and self.gives_up and not context.is_active():
+                        self.give_up(message.container_id)
                 with self.lock:
                     if name in ("ListPodSandbox", "ListContainers"):
                         if name not in self.lists:
@@ -146,6 +150,7 @@ class Runtime:
             finally:
                 with self.lock:
                     self.under_way[name] -= 1
+                    self.starting.discard(taken)
 
         return grpc.unary_unary_rpc_method_handler(
             on_call, request_deserializer=getattr(self.messages, request).FromString,
@@ -160,6 +165,13 @@ class Runtime:
     def reserve(self, method, request):
         if method == "RunPodSandbox":
             name = self.name_of(request.config.metadata, request.config.metadata.uid)
+        elif method == "StartContainer":
+            with self.lock:
+                if request.container_id in self.starting:
+                    raise Refused(grpc.StatusCode.UNKNOWN, f'failed to set starting state for container "{request.container_id}": '
+                                  "container is already in starting state")
+                self.starting.add(request.container_id)
+            return request.container_id
         elif method == "CreateContainer":
             name = self.name_of(request.config.metadata, request.pod_sandbox_id)
         else:
@@ -281,6 +293,13 @@ class Runtime:
         self.containers[key] = {"sandbox": sandbox.id, "uid": sandbox.metadata.uid, "status": status, "config": request.config}
         self.changed()
         return answer(container_id=key)
+
+    def give_up(self, key):
+        with self.lock:
+            container = self.container(key)
+            self.starts[self.key_of(container)] = self.starts.get(self.key_of(container), 0) + 1
+            self.end(container, 128, "StartError")
+        raise Refused(grpc.StatusCode.UNKNOWN, "failed to start containerd task: context canceled")
 
     def StartContainer(self, answer, request):
         container = self.container(request.container_id)

@@ -129,6 +129,21 @@ def test_call_that_hangs_and_is_carried_out_late(api, runtime, clocked, clock, m
     clock.go(1)
 
 
+@pytest.mark.parametrize("end", ["kill", "stop"])
+def test_start_under_way_when_the_agent_ends(api, runtime, agent, end):
+    """The runtime does not learn that the agent is gone, so it does not give the start up, and the next agent makes no second one."""
+    runtime.gives_up = True
+    runtime.delay("StartContainer", 3, 1)
+    made = create(api, "starting")
+    until(lambda: runtime.starting, 60, "the start is under way")
+    getattr(agent, end)()
+    agent.start()
+    until(lambda: is_ready(api.get(f"{PATH}/starting")), 60, "the pod is Ready")
+    untouched(runtime, made)
+    status = api.get(f"{PATH}/starting")["status"]["containerStatuses"][0]
+    assert (status["restartCount"], status["lastState"]) == (0, {})
+
+
 # --- a full disk
 
 class Disk:

@@ -111,6 +111,16 @@ static bool is_away(const struct err *err)
     return err->code == ERR_REFUSED || err->code == ERR_TIMEOUT || err->code == ERR_IO;
 }
 
+/*
+ * The start that an agent before us asked for is under way, or done (net/keeper.h). Words of containerd, which has no code for it:
+ * internal/cri/server/container_start.go.
+ */
+static bool is_started_by_another(const struct err *err)
+{
+    return strstr(err_text(err), "is already in starting state") != NULL ||
+           strstr(err_text(err), "container is in CONTAINER_") != NULL;
+}
+
 static void on_running(const struct cri_container *items, size_t n, struct err *err, void *data)
 {
     struct pod_container *container = data;
@@ -142,7 +152,7 @@ static void on_started(struct err *err, void *data)
         backoff_reset(&container->failure);
         pod_retry_over(pod);
         pod_container_event(container, "Normal", "Started", "Container started");
-    } else if (is_away(err)) {
+    } else if (is_away(err) || is_started_by_another(err)) {
         pod_retry_later(pod, "starting a container", err);
     } else {
         pod_container_event(container, "Warning", "Failed", "Error: %s", cri_error_text(err));

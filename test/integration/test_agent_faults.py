@@ -144,6 +144,25 @@ def test_start_under_way_when_the_agent_ends(api, runtime, agent, end):
     assert (status["restartCount"], status["lastState"]) == (0, {})
 
 
+def test_agent_killed_twice_at_the_end_of_a_pod(api, runtime, agent):
+    """First when the volumes were removed, then when the sandbox was: nothing but the logs is left to tell the third of the pod."""
+    made = create(api, "ended-twice", automountServiceAccountToken=False)
+    until(lambda: is_ready(api.get(f"{PATH}/ended-twice")), 60, "the pod is Ready")
+    agent.kill()
+    shutil.rmtree(agent.folder / "state/pods" / uid(made))
+    api.request("DELETE", f"{PATH}/ended-twice", {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0})
+    until(lambda: gone(api, made), 60, "the object goes")
+    runtime.delay("RemovePodSandbox", 1, 1)
+    agent.start()
+    until(lambda: runtime.under_way.get("RemovePodSandbox"), 60, "the sandbox is being removed")
+    os.kill(agent.child.pid, signal.SIGSTOP)  # it does not hear the answer
+    until(lambda: not runtime.sandboxes, 60, "the sandbox is gone")
+    agent.kill()
+    assert list((agent.folder / "logs").iterdir())
+    agent.start()
+    until(lambda: not list((agent.folder / "logs").iterdir()), 60, "the logs go")
+
+
 # --- a full disk
 
 class Disk:

@@ -186,13 +186,16 @@ static bool tear_down_volumes(struct pod *pod)
     return false;
 }
 
-/* Whoever starts after a crash finds this folder, and by it what else is left (pods.c). It goes last. */
+/*
+ * Whoever starts after a crash finds this folder, and by it what else is left (pods.c). It goes last; the volumes in it may have
+ * been removed before, also by an agent before us.
+ */
 static void mark_remains(const struct pod *pod)
 {
     CLEANUP(err_clear) struct err err = {0};
     CLEANUP(xfree) char *folder = volumes_pod_dir(pod->agent->options.state_dir, pod->uid);
 
-    if (!pod->volumes_down || pod->cgroup_down)
+    if (pod->cgroup_down)
         return;
     if (dir_make(folder, 0750, &err) < 0)
         agent_warn("marking the remains of a pod", pod_title(pod), &err);

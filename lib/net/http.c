@@ -357,7 +357,6 @@ struct http_call *http_start(struct http_client *client, const struct http_reque
     call->data = data;
     call->dedicated = request->dedicated;
     call->kept = request->kept;
-    call->kept = request->kept;
     call->together = request->together && !request->dedicated && streq(request->method, "GET");
     call->head_first = request->head_first;
     call->timeout_ms = request->timeout_ms;

@@ -28,7 +28,6 @@
 #include "base/str.h"
 #include "net/http_internal.h"
 #include "net/keeper.h"
-#include "net/keeper.h"
 #include "net/tls_algorithms.h"
 #include "net/tls_refusal.h"
 

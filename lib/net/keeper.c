@@ -37,7 +37,7 @@ static int receive(int fd)
     struct iovec text = {&byte, 1};
     struct msghdr message = {
         .msg_iov = &text, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
-    ssize_t n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+    ssize_t n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT); /* an interrupted poll tells nothing new */
     if (n <= 0)
         return n < 0 && (errno == EINTR || errno == EAGAIN) ? -1 : -2;
     const struct cmsghdr *header = CMSG_FIRSTHDR(&message);
